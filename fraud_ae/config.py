@@ -1,0 +1,269 @@
+"""Typed schemas of the configuration: what `conf/` is checked against when a run is composed.
+
+Hydra merges every YAML file and command-line override into these dataclasses, so a mistyped key
+or a value of the wrong type stops before anything is computed. Ranges are checked by `validate`.
+Nothing heavy is imported here: `--help` and every configuration error must answer at once.
+"""
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+
+from fraud_ae.errors import UserError
+
+
+@dataclass
+class SplitConfig:
+    fractions: list[float] = field(default_factory=lambda: [0.6, 0.2, 0.2])
+    label_delay_days: float = 7.0
+    train_start: str | None = None
+    train_end: str | None = None
+    validation_start: str | None = None
+    validation_end: str | None = None
+    test_start: str | None = None
+    test_end: str | None = None
+
+
+@dataclass
+class DataConfig:
+    _target_: str = MISSING
+    name: str = MISSING
+    train_on: Literal["normal", "all"] = "normal"
+    split: SplitConfig = field(default_factory=SplitConfig)
+
+
+@dataclass
+class SyntheticData(DataConfig):
+    n_transactions: int = 100_000
+    n_customers: int | None = None
+    n_terminals: int | None = None
+    days: int = 180
+    fraud_ratio: float = 0.025
+    start: str = "2024-01-01"
+    seed: int = 7
+
+
+@dataclass
+class Columns:
+    """Canonical name -> column of the file; null where the file has none."""
+
+    transaction_id: str | None = "transaction_id"
+    customer_id: str | None = "customer_id"
+    timestamp: str | None = "timestamp"
+    amount: str | None = "amount"
+    is_fraud: str | None = "is_fraud"
+    quantity: str | None = None
+    customer_age: str | None = None
+    account_age_days: str | None = None
+    payment_method: str | None = None
+    product_category: str | None = None
+    device: str | None = None
+    customer_location: str | None = None
+    shipping_address: str | None = None
+    billing_address: str | None = None
+    ip_address: str | None = None
+    terminal_id: str | None = None
+
+
+@dataclass
+class FileData(DataConfig):
+    path: str | None = None
+    columns: Columns = field(default_factory=Columns)
+    extra_columns: list[str] = field(default_factory=list)
+    time_unit: Literal["s", "ms", "us"] | None = None
+    time_origin: str = "1970-01-01"
+    time_format: str | None = None
+    bad_values: Literal["error", "missing"] = "error"
+
+
+@dataclass
+class EncoderConfig:
+    scaling: Literal["standard", "robust", "quantile"] = "standard"
+    max_categories: int = 20
+    clip: float | None = 10.0
+
+
+@dataclass
+class AutoencoderConfig:
+    _target_: str = MISSING
+    hidden_sizes: list[int] = field(default_factory=lambda: [64, 32])
+    latent_dim: int = 16
+    activation: Literal["relu", "leaky_relu", "tanh", "silu"] = "relu"
+    norm: Literal["none", "batch", "layer"] = "none"
+    dropout: float = 0.0
+    input_noise: float = 0.0
+
+
+@dataclass
+class VariationalConfig(AutoencoderConfig):
+    kl_weight: float = 0.01
+
+
+@dataclass
+class TrainerConfig:
+    max_epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 0.001
+    weight_decay: float = 0.0
+    early_stopping_patience: int = 5
+    reduce_lr_patience: int = 3
+    min_delta: float = 0.001
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+
+
+@dataclass
+class ThresholdConfig:
+    percentile: float = 95.0
+
+
+@dataclass
+class MetricsConfig:
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class ProductionConfig:
+    fit_on: Literal["train", "train+validation", "all"] = "train+validation"
+    folds: int = 3
+
+
+@dataclass
+class StageConfig:
+    name: Literal["single", "features", "broad", "refined", "final", "production"] = MISSING
+    sweep: bool = False
+    reads: str | None = None
+    requires_candidate: bool = False
+    keep: int = 0
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class WandbConfig:
+    mode: Literal["offline", "online", "disabled"] = "offline"
+    entity: str | None = None
+    project: str = "fraud-detection-autoencoder"
+    init_timeout_seconds: float = 20.0
+
+
+@dataclass
+class TrainConfig:
+    """One run: `conf/train.yaml`. Groups whose options a user may add are typed by the option."""
+
+    experiment: str = MISSING
+    seed: int = 42
+    objective: str = "final_auc"
+    retrain: bool = False
+    data: Any = MISSING
+    features: Any = MISSING
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    model: Any = MISSING
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    scorer: Any = MISSING
+    threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    production: ProductionConfig = field(default_factory=ProductionConfig)
+    stage: StageConfig = field(default_factory=StageConfig)
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+
+
+@dataclass
+class GateConfig:
+    baseline_auc: float = 0.70
+    force: bool = False
+
+
+@dataclass
+class PipelineConfig(TrainConfig):
+    """All stages: `conf/pipeline.yaml`."""
+
+    stages: list[str] = field(
+        default_factory=lambda: ["features", "broad", "refined", "final", "production"]
+    )
+    gate: GateConfig = field(default_factory=GateConfig)
+    summary: bool = False
+    experiments: str | None = None
+
+
+@functools.cache
+def register() -> None:
+    """Make the schemas known to Hydra under the names that `conf/` uses."""
+    OmegaConf.register_resolver("trials", _trials, replace=True)
+    store = ConfigStore.instance().store
+    store(name="train_schema", node=_open_metrics(TrainConfig))
+    store(name="pipeline_schema", node=_open_metrics(PipelineConfig))
+    store(group="schema/data", name="synthetic", node=SyntheticData)
+    store(group="schema/data", name="file", node=FileData)
+    store(group="schema/model", name="autoencoder", node=AutoencoderConfig)
+    store(group="schema/model", name="variational", node=VariationalConfig)
+
+
+def _trials(sampler: str, otherwise: int) -> int:
+    """So many trials that a grid, which ends by itself, always runs whole."""
+    return 1_000_000 if sampler.endswith("GridSampler") else otherwise
+
+
+def _open_metrics(schema: type) -> Any:
+    """`metrics.extra.NAME=module.function` names a new key, so that one node stays open."""
+    node = OmegaConf.structured(schema)
+    OmegaConf.set_struct(node.metrics.extra, False)
+    return node
+
+
+_POSITIVE = (
+    "trainer.max_epochs",
+    "trainer.batch_size",
+    "trainer.learning_rate",
+    "trainer.early_stopping_patience",
+    "model.latent_dim",
+    "encoder.max_categories",
+    "production.folds",
+)
+_NOT_NEGATIVE = (
+    "trainer.weight_decay",
+    "trainer.reduce_lr_patience",
+    "trainer.min_delta",
+    "model.input_noise",
+    "model.kl_weight",
+    "data.split.label_delay_days",
+    "wandb.init_timeout_seconds",
+)
+
+
+def validate(config: dict) -> None:
+    """Check the ranges that types cannot express.
+
+    config: the resolved configuration as a plain dict.
+    Raises UserError naming every key that is out of range, its value and what would be right.
+    """
+    rules = [(key, lambda v: v > 0, "greater than 0") for key in _POSITIVE]
+    rules += [(key, lambda v: v >= 0, "0 or more") for key in _NOT_NEGATIVE]
+    rules += [
+        ("threshold.percentile", lambda v: 0 < v < 100, "between 0 and 100"),
+        ("model.dropout", lambda v: 0 <= v < 1, "0 or more and less than 1"),
+        ("model.hidden_sizes", lambda v: all(n > 0 for n in v), "a list of positive sizes"),
+        ("encoder.clip", lambda v: v is None or v > 0, "greater than 0, or null"),
+        ("experiment", lambda v: v.strip(". ") and "/" not in v, "a plain folder name"),
+        ("production.folds", lambda v: v >= 2, "2 or more"),
+    ]
+    problems = []
+    for key, holds, wanted in rules:
+        value = _lookup(config, key)
+        if value is not _ABSENT and not holds(value):
+            problems.append(f"{key}={value}: must be {wanted}")
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+_ABSENT = object()
+
+
+def _lookup(config: dict, key: str) -> Any:
+    node: Any = config
+    for part in key.split("."):
+        if not isinstance(node, dict) or part not in node:
+            return _ABSENT
+        node = node[part]
+    return node

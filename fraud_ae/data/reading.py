@@ -1,0 +1,85 @@
+"""Reading tables of transactions from files."""
+
+import warnings
+import zlib
+from pathlib import Path
+
+import pandas as pd
+
+from fraud_ae.data import schema
+from fraud_ae.data.source_format import SourceFormat, listed
+from fraud_ae.errors import DataError
+
+_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+_NOT_A_TABLE = (
+    ValueError,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    zlib.error,
+    pd.errors.ParserWarning,
+)
+
+
+def read_table(path, source_format: SourceFormat | None = None) -> pd.DataFrame:
+    """Table of a CSV (also gzipped) or Parquet file, with the file's own column names.
+
+    Columns that the format maps to ids and categories are read as text, so that leading zeros
+    stay. Raises DataError if there is no such file or it cannot be read.
+    """
+    if path is None or not str(path).strip():
+        raise DataError("no file of transactions given: data.path=FILE is needed")
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such file; data.path must name a CSV or Parquet file")
+    if path.is_dir():
+        raise DataError(f"{path}: this is a directory; data.path must name a single file")
+    if not path.name.lower().endswith(_SUFFIXES):
+        raise DataError(f"{path}: unknown kind of file; its name must end in {listed(_SUFFIXES)}")
+    is_parquet = path.suffix.lower() == ".parquet"
+    try:
+        return _read_parquet(path) if is_parquet else _read_csv(path, source_format)
+    except _NOT_A_TABLE as error:
+        right = "a Parquet file" if is_parquet else "a CSV file in UTF-8 with a header line"
+        raise DataError(f"{path}: cannot be read as {right}\n{schema.short(error, 200)}") from None
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    # Integers with missing values stay exact as objects; floats would merge long ids.
+    frame = pd.read_parquet(path, to_pandas_kwargs={"integer_object_nulls": True})
+    return frame.reset_index() if any(frame.index.names) else frame
+
+
+def _read_csv(path: Path, source_format: SourceFormat | None) -> pd.DataFrame:
+    options = {"compression": "gzip" if path.suffix.lower() == ".gz" else None}
+    separator, names = _header(path, options)
+    text = dict.fromkeys(_text_columns(source_format), "str")
+    with warnings.catch_warnings():
+        # Rows with more fields than the header has names would lose the last ones.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        # In one piece: a column read in pieces may get a different type in each.
+        options |= {"index_col": False, "low_memory": False}
+        frame = pd.read_csv(path, sep=separator, dtype=text, **options)
+    # pandas renames the second of two equal names; the mapping has to see that they are equal.
+    frame.columns = [name or column for name, column in zip(names, frame.columns, strict=True)]
+    return frame
+
+
+def _header(path: Path, options: dict) -> tuple[str, list[str]]:
+    """Separator and the names in the header line."""
+    options = options | {"header": None, "nrows": 1, "dtype": "str", "keep_default_na": False}
+    separator = ","
+    names = pd.read_csv(path, sep=separator, **options).iloc[0].tolist()
+    if len(names) == 1 and any(other in names[0] for other in ";\t|"):
+        separator = max(";\t|", key=names[0].count)
+        names = pd.read_csv(path, sep=separator, **options).iloc[0].tolist()
+    if any("\0" in name for name in names):
+        raise ValueError("the file is not text")
+    return separator, names
+
+
+def _text_columns(source_format: SourceFormat | None) -> set[str]:
+    columns = source_format.columns if source_format else {}
+    has_time_format = bool(source_format and source_format.time_format)
+    canonical = (*schema.TEXT, "timestamp") if has_time_format else schema.TEXT
+    return {*canonical, *(columns[name] for name in canonical if columns.get(name))}

@@ -1,0 +1,213 @@
+"""Chronological split into train, validation and test, with the delay until labels are known."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+
+import numpy as np
+import pandas as pd
+
+from fraud_ae.errors import DataError
+
+PARTS = ("train", "validation", "test")
+BOUNDARIES = tuple(f"{part}_{side}" for part in PARTS for side in ("start", "end"))
+
+_INSTANT = pd.Timedelta(1, unit="us")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Boundaries in time, UTC; every part is a half-open interval [start, end)."""
+
+    train_start: pd.Timestamp
+    train_end: pd.Timestamp
+    validation_start: pd.Timestamp
+    validation_end: pd.Timestamp
+    test_start: pd.Timestamp
+    test_end: pd.Timestamp
+
+    def train(self, df: pd.DataFrame) -> np.ndarray:
+        """Mask of the training rows of `df`: bool, shape (n,)."""
+        return _within(df["timestamp"], self.train_start, self.train_end)
+
+    def validation(self, df: pd.DataFrame) -> np.ndarray:
+        """Mask of the validation rows of `df`: bool, shape (n,)."""
+        return _within(df["timestamp"], self.validation_start, self.validation_end)
+
+    def test(self, df: pd.DataFrame) -> np.ndarray:
+        """Mask of the test rows of `df`: bool, shape (n,)."""
+        return _within(df["timestamp"], self.test_start, self.test_end)
+
+    def before_test(self, df: pd.DataFrame) -> np.ndarray:
+        """Mask of all rows of `df` before the end of validation: bool, shape (n,)."""
+        return (df["timestamp"] < self.validation_end).to_numpy(bool)
+
+    def describe(self, df: pd.DataFrame) -> dict[str, dict]:
+        """Rows, frauds (None without labels) and boundaries (ISO text, UTC) of each part."""
+        return {part: self._describe_part(df, part) for part in PARTS}
+
+    def _describe_part(self, df: pd.DataFrame, part: str) -> dict:
+        mask = getattr(self, part)(df)
+        frauds = int(df["is_fraud"].to_numpy()[mask].sum()) if "is_fraud" in df else None
+        return {
+            "rows": int(mask.sum()),
+            "frauds": frauds,
+            "start": getattr(self, f"{part}_start").isoformat(),
+            "end": getattr(self, f"{part}_end").isoformat(),
+        }
+
+
+def split_by_time(
+    timestamps,
+    fractions: Sequence[float] = (0.6, 0.2, 0.2),
+    label_delay_days: float = 7.0,
+    dates=None,
+) -> Split:
+    """Split times, shape (n,), UTC, in any order, by shares of the rows or by dates.
+
+    `dates`: mapping or dataclass with any of the six boundaries as ISO text; an end given as a
+    day excludes that day. Raises DataError for impossible settings and for empty parts.
+    """
+    times = _sorted_times(timestamps)
+    given = _given_dates(dates)
+    shares = _checked_fractions(fractions)
+    delay = _delay(label_delay_days)
+    start = given.get("train_start", times[0])
+    end = given.get("test_end", times[-1] + _INSTANT)
+    if "train_end" not in given:
+        given |= _ends_by_fractions(times[(times >= start) & (times < end)], shares)
+    train_end, validation_end = given["train_end"], given["validation_end"]
+    split = Split(
+        train_start=start,
+        train_end=train_end,
+        validation_start=given.get("validation_start", train_end + delay),
+        validation_end=validation_end,
+        test_start=given.get("test_start", validation_end + delay),
+        test_end=end,
+    )
+    _check_delay(split, delay)
+    _check_parts(split, times, delay)
+    return split
+
+
+def _within(times: pd.Series, start: pd.Timestamp, end: pd.Timestamp) -> np.ndarray:
+    return ((times >= start) & (times < end)).to_numpy(bool)
+
+
+def _sorted_times(timestamps) -> pd.DatetimeIndex:
+    times = pd.DatetimeIndex(pd.to_datetime(timestamps, utc=True)).as_unit("us")
+    if len(times) == 0:
+        raise DataError("split: there are no transactions to split")
+    if times.hasnans:
+        raise DataError("split: some transactions have no timestamp")
+    return times.sort_values()
+
+
+def _checked_fractions(fractions: Sequence[float]) -> list[float]:
+    try:
+        shares = [float(share) for share in fractions]
+    except (TypeError, ValueError):
+        shares = []
+    is_valid = len(shares) == 3 and min(shares) > 0 and math.isclose(sum(shares), 1, abs_tol=1e-6)
+    if not is_valid:
+        raise DataError(
+            "data.split.fractions must be 3 positive numbers (train, validation, test) that sum "
+            f"to 1, such as [0.6,0.2,0.2]; got {fractions}"
+        )
+    return shares
+
+
+def _delay(label_delay_days: float) -> pd.Timedelta:
+    try:
+        days = float(label_delay_days)
+        if not 0 <= days <= 36_500:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise DataError(
+            "data.split.label_delay_days must be a number of days from 0 to 36500; "
+            f"got {label_delay_days!r}"
+        ) from None
+    return pd.Timedelta(round(days * 86_400_000_000), unit="us")
+
+
+def _given_dates(dates) -> dict[str, pd.Timestamp]:
+    if dates is None:
+        return {}
+    settings = asdict(dates) if is_dataclass(dates) else dict(dates)
+    unknown = [name for name in settings if name not in BOUNDARIES]
+    if unknown:
+        raise DataError(
+            f"data.split: unknown date{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}; "
+            f"known are {', '.join(BOUNDARIES)}"
+        )
+    given = {name: _moment(name, text) for name, text in settings.items() if text is not None}
+    if ("train_end" in given) != ("validation_end" in given):
+        lacking = "validation_end" if "train_end" in given else "train_end"
+        raise DataError(
+            "data.split: train_end and validation_end must be given together; "
+            f"set data.split.{lacking}=DATE too"
+        )
+    return given
+
+
+def _moment(name: str, text) -> pd.Timestamp:
+    try:
+        moment = pd.Timestamp(str(text))
+    except ValueError:
+        moment = pd.NaT
+    if moment is pd.NaT:
+        raise DataError(f"data.split.{name}: {text!r} is not a date such as 2018-07-25")
+    utc = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+    return utc.as_unit("us")
+
+
+def _ends_by_fractions(times: pd.DatetimeIndex, shares: list[float]) -> dict[str, pd.Timestamp]:
+    if len(times) == 0:
+        raise DataError(
+            "split: no transactions lie between data.split.train_start and data.split.test_end"
+        )
+    # An end is the time of the first row beyond the share: rows of equal time stay together.
+    train_rows = round(shares[0] * len(times))
+    known_rows = round((shares[0] + shares[1]) * len(times))
+    last = len(times) - 1
+    return {
+        "train_end": times[min(train_rows, last)],
+        "validation_end": times[min(known_rows, last)],
+    }
+
+
+def _check_delay(split: Split, delay: pd.Timedelta) -> None:
+    days = delay / pd.Timedelta(days=1)
+    problems = []
+    for earlier, later in (("train", "validation"), ("validation", "test")):
+        end = getattr(split, f"{earlier}_end")
+        start = getattr(split, f"{later}_start")
+        if start < end + delay:
+            problems.append(
+                f"data.split.{later}_start={start:%Y-%m-%d %H:%M:%S} is too early: with a label "
+                f"delay of {days:g} days the labels of the {earlier} rows from "
+                f"{start - delay:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} are not known "
+                f"yet; the earliest start is {end + delay:%Y-%m-%d %H:%M:%S} "
+                "(or lower data.split.label_delay_days)"
+            )
+    if problems:
+        raise DataError("\n".join(problems))
+
+
+def _check_parts(split: Split, times: pd.DatetimeIndex, delay: pd.Timedelta) -> None:
+    empty = []
+    for part in PARTS:
+        start, end = getattr(split, f"{part}_start"), getattr(split, f"{part}_end")
+        if times.searchsorted(start) >= times.searchsorted(end):
+            empty.append(f"{part} ({start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S})")
+    if empty:
+        first, last = times[0], times[-1]
+        raise DataError(
+            f"split: no transactions in {', '.join(empty)}. The data go from "
+            f"{first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} "
+            f"({(last - first) / pd.Timedelta(days=1):.1f} days), the label delay is "
+            f"{delay / pd.Timedelta(days=1):g} days.\n"
+            "Shorten the delay (data.split.label_delay_days=0), change the shares "
+            "(data.split.fractions=[0.6,0.2,0.2]) or set dates (data.split.train_end=DATE "
+            "and data.split.validation_end=DATE)."
+        )

@@ -1,0 +1,139 @@
+"""Transactions of any source as one canonical table: mapping, typing, checking, sorting."""
+
+import hashlib
+import json
+import logging
+
+import pandas as pd
+
+from fraud_ae.data import schema
+from fraud_ae.data.columns import CANONICAL, OPTIONAL, REQUIRED
+from fraud_ae.data.source_format import SourceFormat, did_you_mean, listed
+
+_LOGGER = logging.getLogger("fraud_ae")
+_MAY_BE_NULL = ("transaction_id", "customer_id")
+
+
+def to_transactions(
+    raw: pd.DataFrame, source_format: SourceFormat, labelled: bool = True
+) -> pd.DataFrame:
+    """Canonical transactions as `map_columns` gives them, in stable order of time."""
+    mapped = map_columns(raw, source_format, labelled)
+    return mapped.sort_values("timestamp", kind="stable", ignore_index=True)
+
+
+def map_columns(
+    raw: pd.DataFrame, source_format: SourceFormat, labelled: bool = True
+) -> pd.DataFrame:
+    """Canonical transactions, shape (n, d), in the order of `raw`, which is not changed.
+
+    Ids and categories are `str`, times datetime64[us, UTC], numbers and extras float64, is_fraud
+    int8 (with `labelled=False` absent unless every row has it). Raises DataError with all
+    problems at once.
+    """
+    sources, problems = _resolve(raw, source_format, labelled)
+    if len(raw) == 0:
+        problems.append("the table has no rows")
+    shown = {name: raw[source].reset_index(drop=True) for name, source in sources.items()}
+    frame = _typed(shown, source_format, len(raw))
+    if not labelled and "is_fraud" in frame and shown["is_fraud"].isna().any():
+        if shown["is_fraud"].notna().any():
+            _LOGGER.warning("is_fraud: some rows have no label; the labels are left out")
+        frame = frame.drop(columns="is_fraud")
+    frame = schema.check(frame, shown, source_format.bad_values, problems)
+    if "is_fraud" in frame:
+        frame = frame.astype({"is_fraud": "int8"})
+    return frame
+
+
+def _typed(shown: dict[str, pd.Series], source_format: SourceFormat, rows: int) -> pd.DataFrame:
+    typed = {}
+    for name in (*CANONICAL, *source_format.extra_columns):
+        if name == "timestamp" and name in shown:
+            typed[name] = _typed_times(shown[name], source_format)
+        elif name in shown:
+            typed[name] = schema.typed(name, shown[name])
+        elif name == "transaction_id" and source_format.columns.get(name, name) is None:
+            typed[name] = pd.Series(range(rows)).astype("str")
+    return pd.DataFrame(typed, index=pd.RangeIndex(rows))
+
+
+def _typed_times(values: pd.Series, source_format: SourceFormat) -> pd.Series:
+    if values.name != source_format.columns.get("timestamp", "timestamp"):
+        # Found under its canonical name: these are times already, whatever the source has.
+        return schema.as_time(values)
+    unit, origin = source_format.time_unit, source_format.time_origin
+    return schema.as_time(values, unit, origin, source_format.time_format)
+
+
+def unused_columns(raw: pd.DataFrame, source_format: SourceFormat) -> list[str]:
+    """Names of the numeric columns of `raw` that the format does not use."""
+    sources, _ = _resolve(raw, source_format, labelled=False)
+    used = set(sources.values())
+    return [str(name) for name, values in raw.items() if name not in used and _is_numeric(values)]
+
+
+def _is_numeric(values: pd.Series) -> bool:
+    if values.dtype == object:
+        return pd.api.types.infer_dtype(values) in ("integer", "decimal")
+    return pd.api.types.is_numeric_dtype(values)
+
+
+def fingerprint(transactions: pd.DataFrame) -> str:
+    """Hash of column names and values in their order: 16 hex digits, the same everywhere."""
+    digest = hashlib.sha256()
+    for name in transactions.columns:
+        values = pd.util.hash_pandas_object(transactions[name], index=False)
+        digest.update(json.dumps(str(name)).encode())
+        digest.update(values.to_numpy("<u8").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _resolve(
+    raw: pd.DataFrame, source_format: SourceFormat, labelled: bool
+) -> tuple[dict[str, str], list[str]]:
+    """Column of `raw` for every canonical name and extra that it has, and what is wrong."""
+    wanted = {name: source_format.columns.get(name, name) for name in REQUIRED}
+    wanted |= {name: source_format.columns.get(name) for name in OPTIONAL}
+    wanted |= {name: name for name in source_format.extra_columns}
+    present, mapped = set(raw.columns), set(wanted.values())
+    found: dict[str, str] = {}
+    problems = []
+    for name, source in wanted.items():
+        may_lack = name == "is_fraud" and not labelled
+        if source in present:
+            found[name] = source
+        elif source is not None and name in present and name not in mapped:
+            found[name] = name  # the frame is canonical already
+        elif source is None and name in REQUIRED and name not in _MAY_BE_NULL and not may_lack:
+            problems.append(
+                f"{name}: cannot be null, every source needs it; "
+                f"set data.columns.{name}=NAME_IN_THE_FILE"
+            )
+        elif source is not None and not may_lack and not (source == name and name in OPTIONAL):
+            problems.append(_not_found(name, source, raw))
+    is_canonical = any(wanted[name] != source for name, source in found.items())
+    if wanted["transaction_id"] is None and is_canonical and "transaction_id" in present:
+        found["transaction_id"] = "transaction_id"
+    if problems:
+        problems[-1] += f"\n  The file has these columns: {listed(raw.columns)}"
+    repeated = set(raw.columns[raw.columns.duplicated()])
+    problems += [
+        f"{name}: the file has more than one column {source!r}"
+        for name, source in found.items()
+        if source in repeated
+    ]
+    return {name: source for name, source in found.items() if source not in repeated}, problems
+
+
+def _not_found(name: str, source: str, raw: pd.DataFrame) -> str:
+    meant = did_you_mean((source, name.replace("_", " ")), raw.columns)
+    if name not in CANONICAL:
+        return f"no column {source!r} in the file{meant}; see data.extra_columns"
+    null = ", or =null where there is none" if name in (*_MAY_BE_NULL, *OPTIONAL) else ""
+    return (
+        f"{name}: no column {source!r} in the file{meant}; "
+        f"set data.columns.{name}=NAME_IN_THE_FILE{null}"
+    )
+
+

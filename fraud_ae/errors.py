@@ -1,0 +1,30 @@
+"""Errors that a user can mend: shown as one message, without a traceback."""
+
+import functools
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something in the data, the configuration or the command that the user can put right."""
+
+
+class DataError(UserError):
+    """The transactions cannot be used as they are; the message names every problem found."""
+
+
+class StrategyRefused(UserError):
+    """A feature strategy cannot be built, or adds nothing to the baseline, on these columns."""
+
+
+def exit_on_user_error(function: Callable) -> Callable:
+    """Make a command end with one message, and no traceback, on a UserError."""
+
+    @functools.wraps(function)
+    def guarded(*arguments: object) -> object:
+        try:
+            return function(*arguments)
+        except UserError as error:
+            sys.exit(f"error: {error}")
+
+    return guarded

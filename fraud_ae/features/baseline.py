@@ -1,0 +1,86 @@
+"""The transaction as it stands: what every other strategy is compared with."""
+
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from fraud_ae.data.columns import CANONICAL, NUMERIC
+from fraud_ae.errors import UserError
+from fraud_ae.features.known_rates import count_by_day, known_share
+from fraud_ae.features.strategy import FeatureStrategy
+
+CATEGORIES = ("payment_method", "product_category", "device")
+
+
+class Baseline(FeatureStrategy):
+    """Amount, categories, rarity of the location, and all numeric columns of the data.
+
+    The other built-in strategies extend it: they override `fit_family` and `family_features`, so
+    that what they add can be told from what the baseline already has.
+    """
+
+    family_columns: tuple[str, ...] = ()
+    columns = ("amount", *NUMERIC, *CATEGORIES, "timestamp", "customer_location")
+
+    def fit(self, df: pd.DataFrame) -> Self:
+        """Learn how often each location occurred by which day (None without locations)."""
+        self.location_counts_ = self.transaction_counts_ = None
+        if "customer_location" in df:
+            self.location_counts_ = count_by_day(df["timestamp"], df["customer_location"])
+            self.transaction_counts_ = count_by_day(df["timestamp"])
+        self.fit_family(df)
+        return self
+
+    def generate_features(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Features of shape (n, n_features) with df's index. Raises UserError if not fitted."""
+        shared = pd.DataFrame(self._shared_features(df), index=df.index)
+        family = pd.DataFrame(self.family_features(df), index=df.index)
+        return pd.concat([shared, family], axis=1)
+
+    def fit_family(self, df: pd.DataFrame) -> None:
+        """Learn what the features beyond the baseline need."""
+
+    def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray | pd.Series]:
+        """The features beyond the baseline: name -> values of shape (n,)."""
+        return {}
+
+    def _shared_features(self, df: pd.DataFrame) -> dict[str, np.ndarray | pd.Series]:
+        if not hasattr(self, "location_counts_"):
+            raise UserError(
+                f"{type(self).__name__} is not fitted; call fit(transactions) before "
+                "generate_features"
+            )
+        amount = df["amount"].astype("float64")
+        features = {"amount": amount, "log_amount": signed_log(amount)}
+        features |= {name: df[name].astype("float64") for name in NUMERIC if name in df}
+        features |= {name: df[name].astype("str") for name in CATEGORIES if name in df}
+        if self.location_counts_ is not None and "customer_location" in df:
+            share = known_share(
+                self.location_counts_,
+                self.transaction_counts_,
+                df["timestamp"],
+                df["customer_location"],
+            )
+            features["location_rarity"] = -np.log(share)
+        features |= {name: df[name].astype("float64") for name in extra_numeric_columns(df)}
+        return features
+
+
+def signed_log(amount: pd.Series) -> pd.Series:
+    """log(1 + amount); a refund mirrors the payment of the same size."""
+    return np.sign(amount) * np.log1p(amount.abs())
+
+
+def extra_numeric_columns(df: pd.DataFrame) -> list[str]:
+    """The numeric columns that are not canonical, in the order of the frame."""
+    return [
+        name
+        for name in df.columns
+        if name not in CANONICAL and pd.api.types.is_numeric_dtype(df[name].dtype)
+    ]
+
+
+def with_baseline_columns(family_columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of the baseline and of a family, each once."""
+    return tuple(dict.fromkeys((*Baseline.columns, *family_columns)))

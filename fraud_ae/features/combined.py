@@ -1,0 +1,69 @@
+"""Several strategies at once."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from fraud_ae.errors import UserError
+from fraud_ae.features.baseline import Baseline
+from fraud_ae.features.strategy import compute_features, fit_strategy
+
+
+class Combined(Baseline):
+    """The baseline and the features of all `parts` (name -> strategy), each feature once.
+
+    What the built-in parts share is learned and computed once.
+    """
+
+    def __init__(self, parts: Mapping[str, object]) -> None:
+        self.parts = parts
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the baseline or any of the parts can use."""
+        declared = (getattr(part, "columns", ()) for part in self.parts.values())
+        return tuple(dict.fromkeys((*Baseline.columns, *(c for part in declared for c in part))))
+
+    @property
+    def family_columns(self) -> tuple[str, ...]:
+        """The columns that any of the parts can use beyond the baseline."""
+        declared = (
+            getattr(part, "family_columns", getattr(part, "columns", ()))
+            for part in self.parts.values()
+        )
+        return tuple(dict.fromkeys(column for part in declared for column in part))
+
+    def fit_family(self, df: pd.DataFrame) -> None:
+        """Fit every part."""
+        for part in self.parts.values():
+            if _extends_baseline(part):
+                part.fit_family(df)
+            else:
+                fit_strategy(part, df)
+
+    def generate_features(self, df: pd.DataFrame) -> pd.DataFrame:
+        """The features of all parts. Raises UserError if two parts disagree on one."""
+        features = super().generate_features(df)
+        for name, part in self.parts.items():
+            if _extends_baseline(part):
+                own = pd.DataFrame(part.family_features(df), index=df.index)
+            else:
+                own = compute_features(part, df)
+            repeated = own.columns.intersection(features.columns)
+            for feature in repeated:
+                if not own[feature].equals(features[feature]):
+                    raise UserError(
+                        f"Combined: {feature} of the part {name!r} ({type(part).__name__}) differs "
+                        "from the column or feature of that name before it; rename one of them"
+                    )
+            features = pd.concat([features, own.drop(columns=repeated)], axis=1)
+        return features
+
+
+def _extends_baseline(part: object) -> bool:
+    """Whether the part is the baseline and a family, and nothing that an override changes."""
+    return (
+        isinstance(part, Baseline)
+        and type(part).fit is Baseline.fit
+        and type(part).generate_features is Baseline.generate_features
+    )

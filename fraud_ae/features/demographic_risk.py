@@ -1,0 +1,87 @@
+"""Who pays, from where, and how often such transactions turned out to be fraud."""
+
+import numpy as np
+import pandas as pd
+
+from fraud_ae.features.baseline import Baseline, with_baseline_columns
+from fraud_ae.features.known_rates import count_by_day, known_rate
+
+AGE_EDGES = (0, 25, 35, 45, 55, 65, np.inf)
+AGE_BANDS = ("<25", "25-34", "35-44", "45-54", "55-64", "65+")
+NEW_ACCOUNT_DAYS = 30
+RISK_COLUMNS = ("customer_location", "payment_method", "product_category")
+
+
+class DemographicRisk(Baseline):
+    """The baseline, and age band, account age, address mismatch, and learned fraud rates.
+
+    `label_delay_days`: how long after a transaction its label is known; a rate counts nothing
+    younger. `smoothing`: the number of transactions that the overall rate weighs in each rate.
+    The delay follows the Fraud Detection Handbook (Le Borgne et al., 2022), chapter 3.5.
+    """
+
+    family_columns = (
+        "customer_age",
+        "account_age_days",
+        "shipping_address",
+        "billing_address",
+        *RISK_COLUMNS,
+    )
+    columns = with_baseline_columns(family_columns)
+
+    def __init__(self, label_delay_days: float = 7.0, smoothing: float = 20.0) -> None:
+        self.label_delay_days = label_delay_days
+        self.smoothing = smoothing
+
+    def fit_family(self, df: pd.DataFrame) -> None:
+        """Learn the frauds of each value by day; nothing if df has no `is_fraud`."""
+        self.risk_counts_, self.overall_counts_ = {}, None
+        if "is_fraud" not in df:
+            return
+        self.overall_counts_ = count_by_day(df["timestamp"], is_fraud=df["is_fraud"])
+        self.risk_counts_ = {
+            name: count_by_day(df["timestamp"], values, df["is_fraud"])
+            for name, values in _risk_values(df).items()
+        }
+
+    def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray | pd.Series]:
+        """age_band, log_account_age, new_account, address_mismatch, risk_of_..."""
+        features = {}
+        if "customer_age" in df:
+            features["age_band"] = age_band(df["customer_age"])
+        if "account_age_days" in df:
+            days = df["account_age_days"].astype("float64")
+            features["log_account_age"] = np.log1p(days.clip(lower=0))
+            features["new_account"] = (
+                (days < NEW_ACCOUNT_DAYS).astype("float64").where(days.notna())
+            )
+        if "shipping_address" in df and "billing_address" in df:
+            features["address_mismatch"] = _mismatch(df["shipping_address"], df["billing_address"])
+        for name, values in _risk_values(df).items():
+            if name in self.risk_counts_:
+                features[f"risk_of_{name}"] = known_rate(
+                    self.risk_counts_[name],
+                    self.overall_counts_,
+                    df["timestamp"],
+                    values,
+                    self.label_delay_days,
+                    self.smoothing,
+                )
+        return features
+
+
+def age_band(age: pd.Series) -> pd.Series:
+    """The age in years as one of AGE_BANDS (str); NaN for an unknown or a negative age."""
+    return pd.cut(age, AGE_EDGES, right=False, labels=AGE_BANDS).astype("str")
+
+
+def _risk_values(df: pd.DataFrame) -> dict[str, pd.Series]:
+    values = {name: df[name] for name in RISK_COLUMNS if name in df}
+    if "customer_age" in df:
+        values["age_band"] = age_band(df["customer_age"])
+    return values
+
+
+def _mismatch(shipping: pd.Series, billing: pd.Series) -> pd.Series:
+    known = shipping.notna() & billing.notna()
+    return (shipping != billing).astype("float64").where(known)

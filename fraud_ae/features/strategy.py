@@ -1,0 +1,164 @@
+"""The contract of a feature strategy, and what holds it to it."""
+
+import copy
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from fraud_ae.errors import StrategyRefused, UserError
+from fraud_ae.features.saving import strategy_from_dict, strategy_to_dict
+
+__all__ = [
+    "FeatureStrategy",
+    "check_strategy",
+    "compute_features",
+    "fit_strategy",
+    "missing_columns",
+    "strategy_from_dict",
+    "strategy_to_dict",
+]
+
+TRIAL_ROWS = 300
+
+
+class FeatureStrategy:
+    """Turns transactions into named features; base class of the built-in strategies.
+
+    A strategy of one's own need not inherit: `generate_features(df)` is all that it must have,
+    `fit(df)` and `columns` (the canonical columns that it can use) are optional. It must be
+    point-in-time: the features of a row depend on that row and earlier ones alone.
+
+    `__init__` only stores its arguments, under their own names; `fit` learns attributes whose
+    names end in `_`. Both are what is saved with a model.
+    """
+
+    columns: tuple[str, ...] = ()
+
+    def fit(self, df: pd.DataFrame) -> Self:
+        """Learn from the training rows; nothing by default."""
+        return self
+
+    def generate_features(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Features of shape (n, n_features) with df's index: numbers, or str for categories."""
+        raise NotImplementedError(f"{type(self).__name__} has no generate_features")
+
+
+def fit_strategy(strategy: Any, df: pd.DataFrame) -> Any:
+    """Fit the strategy if it can be fitted, on a frame of its own; returns the strategy."""
+    if hasattr(strategy, "fit"):
+        strategy.fit(df.copy(deep=False))
+    return strategy
+
+
+def compute_features(strategy: Any, df: pd.DataFrame) -> pd.DataFrame:
+    """The strategy's features of df, shape (n, n_features): float64, bool or str columns.
+
+    NaN is the one mark of an unknown value: infinities become NaN, too. df is left as it is.
+    Raises UserError, naming the strategy and the feature, if what the strategy returns is not a
+    frame with df's index, unique str names, and columns of numbers, bools or strings.
+    """
+    name = type(strategy).__name__
+    if not hasattr(strategy, "generate_features"):
+        raise UserError(f"{name} is no feature strategy: it has no generate_features(df)")
+    features = strategy.generate_features(df.copy(deep=False))
+    _check_frame(name, features, df)
+    return pd.DataFrame(
+        {feature: _plain_column(name, feature, features[feature]) for feature in features},
+        index=df.index,
+    )
+
+
+def missing_columns(strategy: Any, df: pd.DataFrame) -> list[str]:
+    """The columns that the strategy declares and df lacks."""
+    return [column for column in getattr(strategy, "columns", ()) if column not in df.columns]
+
+
+def check_strategy(strategy: Any, df: pd.DataFrame) -> None:
+    """Try a copy of the strategy on the first rows of df.
+
+    Raises StrategyRefused if it builds nothing that the baseline does not already build, or
+    reads a column that df lacks, and UserError if it breaks the contract of `compute_features`.
+    """
+    from fraud_ae.features.baseline import Baseline
+
+    name, rows = type(strategy).__name__, df.head(TRIAL_ROWS)
+    try:
+        features = _fit_and_compute(copy.deepcopy(strategy), rows)
+    except (KeyError, AttributeError) as error:
+        column = _absent_column(error, df)
+        if column is None:
+            raise
+        raise StrategyRefused(
+            f"{name} reads the column {column}, which the data do not have; they have "
+            f"{', '.join(map(str, df.columns))}"
+        ) from error
+    if type(strategy) is Baseline:
+        return
+    baseline = _fit_and_compute(Baseline(), rows)
+    if all(
+        feature in baseline and values.equals(baseline[feature])
+        for feature, values in features.items()
+    ):
+        raise StrategyRefused(_adds_nothing(strategy, df))
+
+
+def _fit_and_compute(strategy: Any, df: pd.DataFrame) -> pd.DataFrame:
+    return compute_features(fit_strategy(strategy, df), df)
+
+
+def _adds_nothing(strategy: Any, df: pd.DataFrame) -> str:
+    message = f"{type(strategy).__name__} adds nothing to the baseline on these columns"
+    own = getattr(strategy, "family_columns", getattr(strategy, "columns", ()))
+    missing = [column for column in own if column not in df.columns]
+    if not missing:
+        return f"{message}; leave it out, or let it build a feature of its own"
+    return f"{message}; it would use {', '.join(missing)}, which the data do not have"
+
+
+def _absent_column(error: KeyError | AttributeError, df: pd.DataFrame) -> str | None:
+    if isinstance(error, AttributeError):
+        return error.name if isinstance(error.obj, pd.DataFrame) else None
+    asked = error.args[0] if error.args else None
+    return asked if isinstance(asked, str) and asked not in df.columns else None
+
+
+def _check_frame(name: str, features: Any, df: pd.DataFrame) -> None:
+    if not isinstance(features, pd.DataFrame):
+        found = f"{type(features).__module__}.{type(features).__name__}"
+        raise UserError(f"{name} returns a {found}; generate_features must return a pandas frame")
+    if len(features) != len(df):
+        raise UserError(
+            f"{name} returns {len(features)} rows for {len(df)} transactions; it must return one "
+            "row for each, in the same order"
+        )
+    if not features.index.equals(df.index):
+        raise UserError(f"{name} returns another index than that of the transactions; keep it")
+    unnamed = [column for column in features.columns if not isinstance(column, str)]
+    if unnamed:
+        raise UserError(f"{name} returns a feature called {unnamed[0]!r}; names must be str")
+    twice = features.columns[features.columns.duplicated()]
+    if len(twice):
+        raise UserError(
+            f"{name} returns the feature {twice[0]} more than once; each name must be unique "
+            "(rename the column of the data if it has that name)"
+        )
+    if "is_fraud" in features:
+        raise UserError(f"{name} returns is_fraud as a feature: that is the label; leave it out")
+
+
+def _plain_column(name: str, feature: str, values: pd.Series) -> pd.Series:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    if pd.api.types.is_bool_dtype(values.dtype) and not values.isna().any():
+        return values.astype("bool")
+    kind = pd.api.types.infer_dtype(values, skipna=True)
+    if kind in ("floating", "integer", "boolean", "mixed-integer-float", "decimal", "empty"):
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        return pd.Series(np.where(np.isfinite(numbers), numbers, np.nan), index=values.index)
+    if kind == "string":
+        return values.astype("str")
+    raise UserError(
+        f"{name}: the feature {feature} holds {kind} values ({values.dtype}), such as "
+        f"{values.dropna().iloc[0]!r}; a feature must hold numbers, bools or strings"
+    )

@@ -1,0 +1,298 @@
+"""The production model: the one look at the test rows, and the fit that is deployed."""
+
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from fraud_ae import __version__
+from fraud_ae.data.sources import Dataset
+from fraud_ae.data.split import Split
+from fraud_ae.detector import FraudDetector
+from fraud_ae.evaluation.threshold import alerts, percentile_threshold
+from fraud_ae.experiment import Recipe, evaluate, fit_detector, prepare
+from fraud_ae.run_store import Run, write_whole
+from fraud_ae.tracking import TrackedRun, Tracker, track
+
+_PACKAGES = ("torch", "pytorch-lightning", "scikit-learn", "pandas", "polars", "numpy")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the deployed model comes about.
+
+    winner: the finished run that validation chose. run: the folder of the deployed fit.
+    fit_on: `train` deploys the winner itself, `train+validation` and `all` fit anew on more rows.
+    folds: parts of the newest fitted period, each scored by a fit without it, for the threshold.
+    """
+
+    winner: Run
+    run: Run
+    recipe: Recipe
+    fit_on: str
+    folds: int
+
+
+def production_identity(winner: Run, fit_on: str, folds: int) -> dict:
+    """What decides a deployed fit: the winner's identity, and the rows it is fitted on."""
+    return {**winner.identity, "production": {"fit_on": fit_on, "folds": folds}}
+
+
+def make_production_model(
+    plan: Plan,
+    dataset: Dataset,
+    split: Split,
+    folder: Path,
+    *,
+    percentile: float,
+    extra: dict[str, str],
+    target: TrackedRun,
+    config: dict,
+    report: Callable[[str], None],
+) -> dict:
+    """Fit and publish the model for production, unless that very fit is there already.
+
+    The test rows are scored once, when the run is made; another percentile or metric is answered
+    from the kept scores. folder: of the experiment, where `models/final_model/` and
+    `model_info.yaml` are written. report: called with a line before each long step.
+    Returns the content of model_info.yaml.
+    """
+    if plan.run.finished:
+        created = plan.run.metrics()["fitted_at"]
+        return _publish(plan, dataset, split, folder, percentile, extra, config, created)
+    started = time.perf_counter()
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    plan.run.start()
+    with track(target, plan.run.folder, config) as tracker:
+        _fit_and_score(plan, dataset, split, tracker, report)
+        info = _publish(plan, dataset, split, folder, percentile, extra, config, created)
+        tracker.log_evaluation(*_test_alerts(plan, percentile), flat_metrics(info["figures"]))
+        model = folder / "models" / "final_model"
+        tracker.log_model(model, folder / "model_info.yaml", f"{config['experiment']}-detector")
+    plan.run.finish({"fitted_at": created, "train_seconds": time.perf_counter() - started})
+    return info
+
+
+def _fit_and_score(
+    plan: Plan, dataset: Dataset, split: Split, tracker: Tracker, report: Callable[[str], None]
+) -> None:
+    transactions = dataset.transactions
+    winner = FraudDetector.load(plan.winner.model_folder)
+    history = plan.winner.history().iloc[: plan.winner.metrics()["best_epoch"]]
+    plan.run.write_history(history.to_dict("records"))
+    if plan.fit_on == "train":
+        deployed, held_out = winner, plan.winner.scores()
+    else:
+        rates = history["learning_rate"].tolist()
+        refit = _Refit(plan, dataset, rates)
+        fit_rows, newest = _rows(plan.fit_on, split, transactions)
+        report(f"fit on {plan.fit_on}: {fit_rows.sum():,} transactions, {len(rates)} epochs")
+        deployed = refit(fit_rows, tracker=tracker)
+        held_out = _out_of_fold(refit, fit_rows, newest, plan.folds, transactions, report)
+    deployed.save(plan.run.model_folder)
+    plan.run.write_scores(held_out)
+    report("score the test rows")
+    _score_test(plan, winner, deployed, split, transactions)
+
+
+class _Refit:
+    """The winner's recipe on other rows: as many epochs, with the same learning rates."""
+
+    def __init__(self, plan: Plan, dataset: Dataset, learning_rates: list[float]) -> None:
+        trainer = replace(plan.recipe.trainer, max_epochs=len(learning_rates))
+        self.recipe = replace(plan.recipe, trainer=trainer)
+        self.dataset = dataset
+        self.learning_rates = learning_rates
+
+    def __call__(self, fit_rows: np.ndarray, tracker=None) -> FraudDetector:
+        # What comes after the fitted rows, such as the test rows, is not even looked at.
+        last = np.flatnonzero(fit_rows)[-1] + 1
+        transactions = self.dataset.transactions.iloc[:last]
+        prepared = prepare(self.recipe, transactions, fit_rows[:last])
+        fit = fit_detector(
+            self.recipe,
+            self.dataset,
+            prepared,
+            validation_rows=None,
+            learning_rates=self.learning_rates,
+            tracker=tracker,
+        )
+        return fit.detector
+
+
+def _rows(fit_on: str, split: Split, transactions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to fit on, and the newest period among them, both (n,) bool."""
+    if fit_on == "all":
+        return np.ones(len(transactions), dtype=bool), split.test(transactions)
+    # The labels of the gap after the training rows have become known too by then.
+    fit_rows = split.before_test(transactions)
+    fit_rows = fit_rows & (transactions["timestamp"] >= split.train_start).to_numpy()
+    return fit_rows, split.validation(transactions)
+
+
+def _out_of_fold(
+    refit: _Refit,
+    fit_rows: np.ndarray,
+    newest: np.ndarray,
+    folds: int,
+    transactions: pd.DataFrame,
+    report: Callable[[str], None],
+) -> pd.DataFrame:
+    """Scores of the newest fitted rows, each by a fit that did not see its part of the period."""
+    parts = [part for part in np.array_split(np.flatnonzero(newest), folds) if len(part)]
+    scores = np.full(len(transactions), np.nan, dtype=np.float32)
+    for number, part in enumerate(parts, start=1):
+        report(f"threshold: fit {number} of {len(parts)} without {len(part):,} transactions")
+        others = fit_rows.copy()
+        others[part] = False
+        scores[part] = refit(others).score_transactions(transactions.iloc[: part[-1] + 1])[part]
+    rows = transactions[newest]
+    return pd.DataFrame(
+        {
+            "transaction_id": rows["transaction_id"].to_numpy(),
+            "is_fraud": rows["is_fraud"].to_numpy(),
+            "score": scores[newest],
+        }
+    )
+
+
+def _score_test(
+    plan: Plan,
+    winner: FraudDetector,
+    deployed: FraudDetector,
+    split: Split,
+    transactions: pd.DataFrame,
+) -> None:
+    test = split.test(transactions)
+    rows = transactions[test]
+    scores = {"winner": winner.score_transactions(transactions)[test]}
+    if plan.fit_on != "all":
+        scores["deployed"] = deployed.score_transactions(transactions)[test]
+    frame = pd.DataFrame(
+        {
+            "transaction_id": rows["transaction_id"].to_numpy(),
+            "is_fraud": rows["is_fraud"].to_numpy(),
+            **scores,
+        }
+    )
+    frame.to_parquet(plan.run.folder / "test_scores.parquet", index=False)
+
+
+def _figures(plan: Plan, percentile: float, extra: dict[str, str]) -> dict:
+    """All figures, each under the fit that it belongs to, read from kept scores."""
+    kept = plan.winner.scores()
+    threshold = percentile_threshold(kept["score"].to_numpy(), percentile)
+    held_out = plan.run.scores()
+    deployed_threshold = percentile_threshold(held_out["score"].to_numpy(), percentile)
+    test = pd.read_parquet(plan.run.folder / "test_scores.parquet")
+    labels = test["is_fraud"].to_numpy()
+    facts = plan.winner.metrics()
+    deployed = {
+        "fitted_on": plan.fit_on,
+        "threshold": deployed_threshold,
+        "threshold_from": _threshold_source(plan),
+        "alert_rate_asked": 1 - percentile / 100,
+    }
+    if "deployed" in test:
+        deployed["test"] = _test_figures(labels, test["deployed"], deployed_threshold, extra)
+    return {
+        "winner": {
+            "fitted_on": "train",
+            "run_id": plan.winner.id,
+            **{k: facts[k] for k in ("best_epoch", "feature_count", "fraud_ratio")},
+            "validation": evaluate(
+                kept["is_fraud"].to_numpy(), kept["score"].to_numpy(), threshold, extra
+            ),
+            "test": _test_figures(labels, test["winner"], threshold, extra),
+        },
+        "deployed": deployed,
+    }
+
+
+def _threshold_source(plan: Plan) -> str:
+    if plan.fit_on == "train":
+        return "validation rows, which the model was not fitted on"
+    period = "test" if plan.fit_on == "all" else "validation"
+    return f"{period} rows, in {plan.folds} parts, each scored by a fit without it"
+
+
+def _test_figures(labels: np.ndarray, scores: pd.Series, threshold: float, extra: dict) -> dict:
+    found = evaluate(labels, scores.to_numpy(), threshold, extra)
+    return {"test_auc" if name == "final_auc" else name: value for name, value in found.items()}
+
+
+def _publish(
+    plan: Plan,
+    dataset: Dataset,
+    split: Split,
+    folder: Path,
+    percentile: float,
+    extra: dict[str, str],
+    config: dict,
+    created: str,
+) -> dict:
+    found = _figures(plan, percentile, extra)
+    detector = FraudDetector.load(plan.run.model_folder)
+    detector = replace(detector, threshold=found["deployed"]["threshold"])
+    model = folder / "models" / "final_model"
+    draft = model.with_name(".final_model.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    detector.save(draft)
+    transactions = dataset.transactions
+    info = {
+        "name": config["experiment"],
+        "created": created,
+        "run_id": plan.run.id,
+        "figures": found,
+        "data": {
+            "fingerprint": dataset.fingerprint,
+            "rows": len(transactions),
+            "from": transactions["timestamp"].iloc[0].isoformat(),
+            "to": transactions["timestamp"].iloc[-1].isoformat(),
+            "split": split.describe(transactions),
+        },
+        "feature_names": detector.feature_names,
+        "configuration": config,
+        "versions": {
+            "fraud_ae": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+    }
+    shutil.rmtree(model, ignore_errors=True)
+    draft.rename(model)
+    write_whole(folder / "model_info.yaml", yaml.safe_dump(info, sort_keys=False))
+    return info
+
+
+def flat_metrics(figures: dict) -> dict:
+    """The main figures of `model_info.yaml` under flat names, for the screen and for W&B."""
+    winner, deployed = figures["winner"], figures["deployed"]
+    test = dict(winner["test"])
+    flat = {
+        "final_auc": winner["validation"]["final_auc"],
+        "test_auc": test.pop("test_auc"),
+        "test_average_precision": test.pop("average_precision"),
+        **test,
+        "threshold": deployed["threshold"],
+        "best_epoch": winner["best_epoch"],
+        "feature_count": winner["feature_count"],
+        "fraud_ratio": winner["fraud_ratio"],
+    }
+    if "test" in deployed:
+        flat["alert_rate"] = deployed["test"]["alert_rate"]
+    return flat
+
+
+def _test_alerts(plan: Plan, percentile: float) -> tuple[np.ndarray, np.ndarray]:
+    threshold = percentile_threshold(plan.winner.scores()["score"].to_numpy(), percentile)
+    test = pd.read_parquet(plan.run.folder / "test_scores.parquet")
+    return test["is_fraud"].to_numpy(), alerts(test["winner"].to_numpy(), threshold)

@@ -1,0 +1,143 @@
+"""The run store: a folder for each trained configuration, found by a hash of what decides it."""
+
+import csv
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from filelock import FileLock
+
+from fraud_ae import __version__
+
+# Raised when a change of the code makes earlier runs worthless.
+_FORMAT = 1
+
+
+def run_identity(config: dict, fingerprint: str) -> dict:
+    """Everything that decides a run's weights and scores, and nothing else.
+
+    config: the resolved configuration. fingerprint: of the transactions. Where the data lies, the
+    threshold, metrics and all names are left out, so that a run is shared between them.
+    """
+    trainer = {k: v for k, v in config["trainer"].items() if k != "accelerator"}
+    recipe = {
+        "features": config["features"],
+        "encoder": config["encoder"],
+        "model": config["model"],
+        "trainer": trainer,
+        "scorer": config["scorer"],
+        "seed": config["seed"],
+    }
+    return {
+        "format": _FORMAT,
+        "version": __version__,
+        "data": {
+            "fingerprint": fingerprint,
+            "train_on": config["data"]["train_on"],
+            "split": config["data"]["split"],
+        },
+        **recipe,
+        "code": _own_code(recipe),
+    }
+
+
+def run_id(identity: dict) -> str:
+    """16 hexadecimal characters, the same for the same identity on every machine."""
+    text = json.dumps(identity, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Run:
+    """One folder of the store. It is finished when `metrics.json`, written last, is there."""
+
+    def __init__(self, folder: Path, identity: dict) -> None:
+        self.id = run_id(identity)
+        self.folder = folder / self.id
+        self.identity = identity
+
+    @property
+    def model_folder(self) -> Path:
+        """Where the run's detector is saved."""
+        return self.folder / "model"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run was trained to its end."""
+        return (self.folder / "metrics.json").exists()
+
+    def lock(self) -> FileLock:
+        """Held while a run is looked up and trained, so that two processes never train it both.
+
+        The operating system releases it with the process, even one that was killed.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.folder.parent / f".{self.id}.lock")
+
+    def start(self) -> None:
+        """Begin anew: whatever an interrupted training left here is removed."""
+        if self.folder.exists():
+            # First the mark of a finished run, so that a kill in between leaves an unfinished one.
+            (self.folder / "metrics.json").unlink(missing_ok=True)
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True)
+        write_whole(self.folder / "config.yaml", yaml.safe_dump(self.identity, sort_keys=False))
+
+    def write_history(self, history: list[dict]) -> None:
+        """Write the training curve, a row for each epoch."""
+        with (self.folder / "history.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(history[0]))
+            writer.writeheader()
+            writer.writerows(history)
+
+    def history(self) -> pd.DataFrame:
+        """The training curve: epoch, train_loss, val_loss, learning_rate, seconds."""
+        return pd.read_csv(self.folder / "history.csv", float_precision="round_trip")
+
+    def write_scores(self, scores: pd.DataFrame) -> None:
+        """Keep the validation scores, so that thresholds and metrics need no training."""
+        scores.to_parquet(self.folder / "validation_scores.parquet", index=False)
+
+    def scores(self) -> pd.DataFrame:
+        """Validation scores: transaction_id, is_fraud (0 or 1), score (higher is anomalous)."""
+        return pd.read_parquet(self.folder / "validation_scores.parquet")
+
+    def finish(self, metrics: dict) -> None:
+        """Write `metrics.json`, whole or not at all."""
+        write_json(self.folder / "metrics.json", metrics)
+
+    def metrics(self) -> dict:
+        """The figures that `finish` wrote."""
+        return json.loads((self.folder / "metrics.json").read_text())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader, or a kill, finds it whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    os.replace(draft, path)
+
+
+def write_json(path: Path, data: dict) -> None:
+    """Write plain data as JSON, whole or not at all."""
+    write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def _own_code(node: object) -> dict[str, str]:
+    """Hashes of the files of a user's own classes: editing one makes new runs."""
+    if isinstance(node, list):
+        return {k: v for item in node for k, v in _own_code(item).items()}
+    if not isinstance(node, dict):
+        return {}
+    hashes = {k: v for item in node.values() for k, v in _own_code(item).items()}
+    module = str(node.get("_target_", "fraud_ae.")).rpartition(".")[0]
+    if not module.startswith("fraud_ae"):
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.origin and Path(spec.origin).is_file():
+            hashes[module] = hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]
+    return hashes

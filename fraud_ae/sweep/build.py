@@ -1,0 +1,138 @@
+"""Objects from a resolved configuration; each is built once for all jobs of a process."""
+
+import functools
+import json
+import logging
+from pathlib import Path
+
+from hydra.utils import instantiate
+
+from fraud_ae.data.sources import Dataset
+from fraud_ae.data.split import BOUNDARIES, Split, split_by_time
+from fraud_ae.errors import UserError
+from fraud_ae.features.encoder import Encoder
+from fraud_ae.features.strategy import check_strategy, missing_columns
+from fraud_ae.tracking import TrackedRun
+
+log = logging.getLogger("fraud_ae")
+
+# Settings of `data` that say how its transactions are used, not where they come from.
+_USE = ("name", "train_on", "split")
+
+
+def build(node: dict) -> object:
+    """The object that a node's `_target_` names, and no other: nested ones must be named too."""
+    try:
+        return instantiate(node, _execution_whitelist_=sorted(_targets(node)), _convert_="all")
+    except Exception as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise UserError(f"{node.get('_target_')}: {cause}") from error
+
+
+def dataset_of(config: dict) -> Dataset:
+    """The transactions of a configuration."""
+    source = {k: v for k, v in config["data"].items() if k not in _USE}
+    path = source.get("path")
+    stat = Path(path).stat() if path and Path(path).is_file() else None
+    changed = (stat.st_mtime_ns, stat.st_size) if stat else None
+    return _load(json.dumps(source, sort_keys=True), changed)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(source: str, changed: tuple | None) -> Dataset:
+    return build(json.loads(source))
+
+
+def split_of(config: dict, dataset: Dataset) -> Split:
+    """The parts of the transactions of a configuration."""
+    settings = config["data"]["split"]
+    return split_by_time(
+        dataset.transactions["timestamp"],
+        fractions=settings["fractions"],
+        label_delay_days=settings["label_delay_days"],
+        dates={name: settings[name] for name in BOUNDARIES},
+    )
+
+
+def strategy_of(config: dict, dataset: Dataset) -> object:
+    """The strategy of a configuration, which the transactions have columns for.
+
+    Raises StrategyRefused where they have not; warns of single columns that are missing.
+    """
+    strategy = build(config["features"])
+    check_strategy(strategy, dataset.transactions)
+    missing = missing_columns(strategy, dataset.transactions)
+    if missing:
+        _warn_once(
+            f"{type(strategy).__name__}: the data have no {', '.join(missing)}; "
+            "features that need them are left out"
+        )
+    return strategy
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    log.warning(message)
+
+
+def recipe_of(config: dict, strategy: object):
+    """Everything but the data that decides a detector."""
+    from fraud_ae.experiment import Recipe
+    from fraud_ae.models.training import TrainerSettings
+
+    network = dict(config["model"])
+    return Recipe(
+        strategy=strategy,
+        encoder=Encoder(**config["encoder"]),
+        network={"class": network.pop("_target_"), **network},
+        scorer=build(config["scorer"]),
+        trainer=TrainerSettings(**config["trainer"]),
+        train_on=config["data"]["train_on"],
+        seed=config["seed"],
+    )
+
+
+class PreparedInputs:
+    """Encoded transactions of the last features asked for: a sweep's jobs mostly share them."""
+
+    def __init__(self) -> None:
+        self._key: tuple | None = None
+        self._prepared = None
+
+    def of(self, recipe, dataset: Dataset, split: Split, config: dict):
+        """The transactions before the test period, encoded by what the training rows taught."""
+        from fraud_ae.experiment import prepare
+
+        parts = [config["features"], config["encoder"], config["data"]["train_on"]]
+        key = (dataset.fingerprint, split, json.dumps(parts, sort_keys=True))
+        if key != self._key:
+            self._prepared = None  # two of them need not be in memory at once
+            visible = dataset.transactions[split.before_test(dataset.transactions)]
+            self._prepared = prepare(recipe, visible, split.train(visible))
+            self._key = key
+        return self._prepared
+
+
+def tracked_run(config: dict) -> TrackedRun:
+    """How a training of a configuration is logged to W&B."""
+    wandb, stage = config["wandb"], config["stage"]
+    return TrackedRun(
+        mode=wandb["mode"],
+        project=wandb["project"],
+        entity=wandb["entity"],
+        group=config["experiment"],
+        job_type=stage["name"],
+        tags=tuple(stage["tags"]),
+        init_timeout_seconds=wandb["init_timeout_seconds"],
+    )
+
+
+def _targets(node: object) -> set[str]:
+    if isinstance(node, list):
+        return set().union(*map(_targets, node))
+    if not isinstance(node, dict):
+        return set()
+    own = {node["_target_"]} if "_target_" in node else set()
+    return own.union(*map(_targets, node.values()))

@@ -1,0 +1,109 @@
+"""What a stage does when its multirun starts and ends: show it, rank it, write its candidates."""
+
+import json
+import sys
+from pathlib import Path
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from fraud_ae.run_store import write_whole
+from fraud_ae.sweep.candidate import candidate_folder, write_candidates
+from fraud_ae.sweep.command_line import OUTPUTS
+from fraud_ae.sweep.leaderboard import (
+    leaderboard_path,
+    ranked,
+    read_results,
+    winners,
+    write_leaderboard,
+)
+from fraud_ae.sweep.progress import SweepView
+
+# What the best of a stage is called, complete and resolved.
+BEST = {"features": "best_features.yaml", "final": "final_config.yaml"}
+
+
+class StageCallback(Callback):
+    """Hydra calls it around each multirun; single runs are left alone."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
+        """Open the view of the sweep."""
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.view = SweepView(
+            config.stage.name,
+            number_of_jobs(config),
+            Path(config.hydra.sweep.dir),
+            config.objective,
+        )
+        self.view.start()
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
+        """Close the view; of a sweep that ran to its end, keep the ranking and the winners."""
+        self.view.close()
+        # Hydra calls this too while an error or an interrupt passes through.
+        if sys.exc_info()[0] is not None:
+            return
+        finish_stage(
+            OUTPUTS / config.experiment,
+            config.stage.name,
+            config.stage.keep,
+            Path(config.hydra.sweep.dir),
+        )
+
+
+def finish_stage(folder: Path, stage: str, keep: int, sweep_folder: Path) -> None:
+    """Write the leaderboard of a sweep, its candidates, and the configuration of its best.
+
+    folder: of the experiment. keep: how many candidates the next stage gets.
+    """
+    results = read_results(sweep_folder)
+    write_leaderboard(folder, stage, results)
+    best = winners(results, keep)
+    if keep:
+        write_candidates(folder, stage, best)
+    if best and stage in BEST:
+        job = next(p for p in sweep_folder.glob("*/result.json") if _is(p, best[0]))
+        write_whole(folder / BEST[stage], (job.parent / "config.yaml").read_text())
+    _report(folder, stage, results, len(best))
+
+
+def number_of_jobs(config: DictConfig) -> int:
+    """How many jobs the sweeper of a multirun is going to start."""
+    sweeper = config.hydra.sweeper
+    parameters = [f"{k}={v}" for k, v in (sweeper.get("params") or {}).items()]
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    overrides = parser.parse_overrides(
+        [*parameters, *OmegaConf.to_container(config.hydra.overrides.task)]
+    )
+    combinations = 1
+    is_sweep = {o.get_key_element(): o for o in overrides}
+    for override in is_sweep.values():
+        if override.is_sweep_override() and override.is_discrete_sweep():
+            combinations *= len(list(override.sweep_iterator()))
+    return min(combinations, sweeper.n_trials) if "n_trials" in sweeper else combinations
+
+
+def _is(path: Path, winner: dict) -> bool:
+    result = json.loads(path.read_text())
+    return all(result[key] == winner[key] for key in ("run_id", "choices", "parameters"))
+
+
+def _report(folder: Path, stage: str, results: list[dict], kept: int) -> None:
+    finished = [r for r in results if r["status"] == "finished"]
+    trainings = len({r["run_id"] for r in finished if not r["reused"]})
+    print(
+        f"{stage}: {len(ranked(results))} combinations, {trainings} trained now, "
+        f"{len({r['run_id'] for r in finished}) - trainings} finished before"
+    )
+    for result in results:
+        if result["status"] != "finished":
+            print(f"  {result['choices']['features']} {result['status']}: {result['reason']}")
+    if not any(r["objective"] is not None for r in finished):
+        print("  no combination has a figure to compare, so there is no candidate")
+    elif kept:
+        print(f"  {kept} candidates in {candidate_folder(folder)}")
+    print(f"  leaderboard: {leaderboard_path(folder, stage)}")

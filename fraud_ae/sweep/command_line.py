@@ -1,0 +1,96 @@
+"""What has to be settled on the command line before Hydra composes a configuration."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from fraud_ae.errors import UserError
+from fraud_ae.sweep.candidate import candidate_folder
+
+OUTPUTS = Path("outputs")
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def complete(arguments: list[str]) -> list[str]:
+    """Add to the arguments of `train.py` what follows from them.
+
+    A sweep over `features` is the stage of that name. A stage reads the candidates of the stage
+    before it unless others are given. The experiment's candidates become a config group, which
+    Hydra can only be told before it knows the experiment.
+
+    Raises UserError if a stage needs candidates that are not there, or is a sweep without -m.
+    """
+    arguments = list(arguments)
+    if _inspects(arguments):
+        return arguments
+    sweeps = bool({"-m", "--multirun"} & set(arguments))
+    if sweeps and _given(arguments, "stage") is None and _is_sweep(_given(arguments, "features")):
+        arguments.append("stage=features")
+    stage = _given(arguments, "stage") or "single"
+    folder = OUTPUTS / experiment_name(arguments)
+    settings = _stage_settings(stage)
+    if settings.get("sweep") and not sweeps:
+        raise UserError(f"stage={stage} is a sweep: python train.py -m stage={stage} ...")
+    candidate, reads = _given(arguments, "candidate"), settings.get("reads")
+    if candidate is None and reads:
+        if _matching(folder, reads):
+            arguments.append(f"candidate={reads}")
+        elif settings.get("requires_candidate"):
+            raise UserError(_nothing_to_read(stage, reads, folder))
+    elif candidate not in (None, "null") and not _matching(folder, candidate):
+        raise UserError(_nothing_to_read(stage, candidate, folder))
+    if candidate_folder(folder).is_dir():
+        arguments.append(f"hydra.searchpath=[file://{(folder / 'conf').resolve()}]")
+    return arguments
+
+
+def experiment_name(arguments: list[str]) -> str:
+    """The experiment that a command is about; by default it is named after its data."""
+    name = _given(arguments, "experiment")
+    if name is not None:
+        return name
+    source = CONF / "data" / f"{_given(arguments, 'data') or 'synthetic'}.yaml"
+    named = _given(arguments, "data.name")
+    if named is None and source.is_file():
+        named = yaml.safe_load(source.read_text()).get("name")
+    return named or source.stem
+
+
+def _inspects(arguments: list[str]) -> bool:
+    flags = {"-h", "--help", "--hydra-help", "--version", "-sc", "--shell-completion"}
+    return bool(flags & set(arguments))
+
+
+def _given(arguments: list[str], key: str) -> str | None:
+    values = [a.split("=", 1)[1] for a in arguments if a.lstrip("+").startswith(f"{key}=")]
+    return values[-1].strip("'\"") if values else None
+
+
+def _is_sweep(value: str | None) -> bool:
+    return value is not None and ("," in value or "(" in value)
+
+
+def _stage_settings(stage: str) -> dict:
+    path = CONF / "stage" / f"{stage}.yaml"
+    # An unknown stage is left to Hydra, which names the known ones.
+    content = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    return content.get("stage", content)
+
+
+def _matching(folder: Path, choice: str) -> list[Path]:
+    """Candidate files that `broad_01`, `broad_01,broad_02` or `glob(broad_*)` stand for."""
+    pattern = re.fullmatch(r"glob\((.*)\)", choice)
+    names = [pattern.group(1)] if pattern else choice.split(",")
+    return [path for name in names for path in candidate_folder(folder).glob(f"{name}.yaml")]
+
+
+def _nothing_to_read(stage: str, choice: str, folder: Path) -> str:
+    there = sorted(path.stem for path in candidate_folder(folder).glob("*.yaml"))
+    before = re.sub(r"glob\(|_.*", "", choice)
+    return (
+        f"candidate={choice}: no such candidate in {candidate_folder(folder)} "
+        f"(there are: {', '.join(there) or 'none'}). Run the stage that makes them first: "
+        f"python train.py -m stage={before}"
+        + ("" if folder.name == "synthetic" else f" experiment={folder.name} ...")
+    )

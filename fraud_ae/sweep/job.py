@@ -1,0 +1,223 @@
+"""One Hydra job: from a composed configuration to a run, its figures and the value to maximise."""
+
+import difflib
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from fraud_ae.config import validate
+from fraud_ae.data.sources import Dataset
+from fraud_ae.data.split import Split
+from fraud_ae.errors import StrategyRefused, UserError
+from fraud_ae.run_store import Run, run_identity, write_json, write_whole
+from fraud_ae.sweep.build import (
+    PreparedInputs,
+    dataset_of,
+    recipe_of,
+    split_of,
+    strategy_of,
+    tracked_run,
+)
+from fraud_ae.sweep.candidate import swept_values, winning_overrides
+from fraud_ae.sweep.command_line import OUTPUTS
+from fraud_ae.sweep.leaderboard import RESULT
+
+# The figures that are shown, in this order; the user's own follow.
+SHOWN = (
+    "final_auc",
+    "test_auc",
+    "average_precision",
+    "precision",
+    "recall",
+    "threshold",
+    "alert_rate",
+    "best_epoch",
+    "feature_count",
+    "fraud_ratio",
+)
+_OBJECTIVES = ("final_auc", "average_precision", "precision", "recall", "f1")
+
+_inputs = PreparedInputs()
+# Trained by this process: `retrain=true` does not train them a second time.
+_trained: set[str] = set()
+
+
+def run_job(cfg: DictConfig) -> float:
+    """Train or reuse the run of a configuration; in a sweep, leave a result for the leaderboard.
+
+    Returns the objective, NaN where it is not defined. Raises UserError for what the user can
+    mend. In a sweep a refused strategy or a diverged training is recorded and passed over.
+    """
+    config = OmegaConf.to_container(cfg, resolve=True)
+    validate(config)
+    _check_objective(config)
+    if config["stage"]["name"] == "production":
+        return _production_job(config)
+    if HydraConfig.get().mode == RunMode.RUN:
+        return _single_job(config)
+    return _sweep_job(cfg, config)
+
+
+def _single_job(config: dict) -> float:
+    dataset = dataset_of(config)
+    _describe(config, dataset, split_of(config, dataset))
+    epochs = config["trainer"]["max_epochs"]
+    run, reused, metrics = _train_or_reuse(config, lambda row: print(_epoch_line(row, epochs)))
+    print(f"run {run.id}: {'finished before, not trained again' if reused else 'trained'}")
+    print(f"written to {run.folder}")
+    print(metrics_line(metrics, config["metrics"]["extra"]))
+    return _objective(config, metrics)
+
+
+def _sweep_job(cfg: DictConfig, config: dict) -> float:
+    hydra = HydraConfig.get()
+    choices = OmegaConf.to_container(hydra.runtime.choices)
+    task_overrides = OmegaConf.to_container(hydra.overrides.task)
+    result = {
+        "status": "finished",
+        "reason": None,
+        "run_id": None,
+        "reused": False,
+        "choices": {group: choices.get(group) for group in ("candidate", "features", "model")},
+        "parameters": swept_values(cfg, task_overrides),
+        "extra": list(config["metrics"]["extra"]),
+        "objective": None,
+        "metrics": {},
+        "overrides": winning_overrides(cfg, choices, task_overrides, _folder(config)),
+    }
+    from fraud_ae.models.training import TrainingDiverged
+
+    try:
+        run, reused, metrics = _train_or_reuse(config)
+        objective = _objective(config, metrics)
+        result |= {"run_id": run.id, "reused": reused, "metrics": metrics}
+        result["objective"] = objective if math.isfinite(objective) else None
+    except StrategyRefused as error:
+        result |= {"status": "refused", "reason": str(error)}
+    except TrainingDiverged as error:
+        result |= {"status": "failed", "reason": str(error)}
+    job_folder = Path(hydra.runtime.output_dir)
+    write_whole(job_folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    write_json(job_folder / RESULT, result)
+    return math.nan if result["objective"] is None else result["objective"]
+
+
+def _production_job(config: dict) -> float:
+    from fraud_ae.production import Plan, flat_metrics, make_production_model, production_identity
+
+    dataset = dataset_of(config)
+    split = split_of(config, dataset)
+    winner, _, _ = _train_or_reuse(config)
+    fit_on, folds = config["production"]["fit_on"], config["production"]["folds"]
+    run = Run(_folder(config) / "runs", production_identity(winner, fit_on, folds))
+    recipe = recipe_of(config, strategy_of(config, dataset))
+    with run.lock():
+        reused = run.finished and not config["retrain"]
+        if not reused:
+            run.start()
+        info = make_production_model(
+            Plan(winner, run, recipe, fit_on, folds),
+            dataset,
+            split,
+            _folder(config),
+            percentile=config["threshold"]["percentile"],
+            extra=config["metrics"]["extra"],
+            target=tracked_run(config),
+            config=config,
+            report=print,
+        )
+    print(f"run {run.id}: {'finished before, not fitted again' if reused else 'fitted'}")
+    print(f"written to {_folder(config) / 'models' / 'final_model'}")
+    metrics = flat_metrics(info["figures"])
+    print(metrics_line(metrics, config["metrics"]["extra"]))
+    return _objective(config, metrics)
+
+
+def _train_or_reuse(
+    config: dict, report: Callable[[dict], None] | None = None
+) -> tuple[Run, bool, dict]:
+    """The finished run of a configuration, whether it was there already, and its figures."""
+    from fraud_ae.experiment import evaluate_run, train_run
+
+    dataset = dataset_of(config)
+    run = Run(_folder(config) / "runs", run_identity(config, dataset.fingerprint))
+    percentile, extra = config["threshold"]["percentile"], config["metrics"]["extra"]
+    with run.lock():
+        reused = run.finished and (run.id in _trained or not config["retrain"])
+        if not reused:
+            recipe = recipe_of(config, strategy_of(config, dataset))
+            split = split_of(config, dataset)
+            train_run(
+                run,
+                recipe,
+                dataset,
+                split,
+                _inputs.of(recipe, dataset, split, config),
+                percentile=percentile,
+                extra=extra,
+                target=tracked_run(config),
+                config=config,
+                report=report,
+            )
+            _trained.add(run.id)
+        return run, reused, evaluate_run(run, percentile, extra)
+
+
+def _folder(config: dict) -> Path:
+    return OUTPUTS / config["experiment"]
+
+
+def _check_objective(config: dict) -> None:
+    known = [*_OBJECTIVES, *config["metrics"]["extra"]]
+    objective = config["objective"]
+    if objective not in known:
+        near = difflib.get_close_matches(objective, known, n=1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise UserError(
+            f"objective={objective}: unknown metric{meant}; known are {', '.join(known)}. "
+            f"A metric of your own: metrics.extra.{objective}=package.module.function"
+        )
+
+
+def _objective(config: dict, metrics: dict) -> float:
+    value = metrics[config["objective"]]
+    return math.nan if value is None else value
+
+
+def _describe(config: dict, dataset: Dataset, split: Split) -> None:
+    transactions = dataset.transactions
+    first, last = transactions["timestamp"].iloc[0], transactions["timestamp"].iloc[-1]
+    print(
+        f"{config['data']['name']}: {len(transactions):,} transactions, "
+        f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
+    )
+    for part in ("train", "validation"):
+        rows = transactions[getattr(split, part)(transactions)]
+        start, end = rows["timestamp"].iloc[0], rows["timestamp"].iloc[-1]
+        print(
+            f"  {part:<10} {len(rows):>9,} rows, {rows['is_fraud'].mean():.2%} fraud, "
+            f"{start:%Y-%m-%d} to {end:%Y-%m-%d}"
+        )
+
+
+def _epoch_line(row: dict, epochs: int) -> str:
+    return (
+        f"  epoch {row['epoch']:>2}/{epochs}  train {row['train_loss']:.4f}  "
+        f"validation {row['val_loss']:.4f}  {row['seconds']:.1f} s"
+    )
+
+
+def metrics_line(metrics: dict, extra: dict) -> str:
+    """The figures of a run in one line: name=value, separated by blanks."""
+    names = [name for name in (*SHOWN, *extra) if name in metrics]
+    return " ".join(f"{name}={_shown(metrics[name])}" for name in names)
+
+
+def _shown(value: float | int | None) -> str:
+    if value is None:
+        return "undefined"
+    return str(value) if isinstance(value, int) else f"{value:.4f}"

@@ -1,0 +1,96 @@
+"""Leaderboards: the results of a sweep, best first."""
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from fraud_ae.run_store import write_whole
+
+RESULT = "result.json"
+_FIGURES = (
+    "final_auc",
+    "average_precision",
+    "precision",
+    "recall",
+    "f1",
+    "threshold",
+    "alert_rate",
+    "best_epoch",
+    "epochs",
+    "feature_count",
+    "fraud_ratio",
+    "train_seconds",
+)
+
+
+def read_results(sweep_folder: Path) -> list[dict]:
+    """What the jobs of a sweep left, in the order in which they were started."""
+    paths = sorted(sweep_folder.glob(f"*/{RESULT}"), key=lambda path: int(path.parent.name))
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def ranked(results: list[dict]) -> list[dict]:
+    """Distinct combinations, best first: by the objective, then by F1.
+
+    The second counts between combinations that differ in the threshold alone. Refused and failed
+    jobs come last.
+    """
+    distinct = {json.dumps([r["choices"], r["parameters"]]): r for r in results}
+    return sorted(distinct.values(), key=_merit)
+
+
+def winners(results: list[dict], keep: int) -> list[dict]:
+    """The best `keep` combinations that are different trainings and have a figure."""
+    best: dict[str, dict] = {}
+    for result in ranked(results):
+        if result["status"] == "finished" and result["objective"] is not None:
+            best.setdefault(result["run_id"], result)
+    return list(best.values())[:keep]
+
+
+def leaderboard(results: list[dict]) -> pd.DataFrame:
+    """A row for each combination, best first: rank, what was chosen, what it reached."""
+    rows = []
+    for rank, result in enumerate(ranked(results), start=1):
+        figures = {name: result["metrics"].get(name) for name in _FIGURES}
+        others = {k: v for k, v in result["metrics"].items() if k in result["extra"]}
+        rows.append(
+            {
+                "rank": rank,
+                "run_id": result["run_id"],
+                "status": result["status"],
+                "reused": result["reused"],
+                **{k: v for k, v in result["choices"].items() if v is not None},
+                **result["parameters"],
+                **figures,
+                **others,
+                "reason": result["reason"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def leaderboard_path(experiment_folder: Path, stage: str) -> Path:
+    """Where the leaderboard of a stage lies."""
+    return experiment_folder / "leaderboards" / f"{stage}.csv"
+
+
+def write_leaderboard(experiment_folder: Path, stage: str, results: list[dict]) -> None:
+    """Write the leaderboard of a stage as CSV."""
+    text = leaderboard(results).to_csv(index=False)
+    write_whole(leaderboard_path(experiment_folder, stage), text)
+
+
+def read_leaderboard(experiment_folder: Path, stage: str) -> pd.DataFrame | None:
+    """The leaderboard of a stage, or None where that stage has not been run."""
+    path = leaderboard_path(experiment_folder, stage)
+    return pd.read_csv(path, float_precision="round_trip") if path.is_file() else None
+
+
+def _merit(result: dict) -> tuple[float, float]:
+    objective = result["objective"]
+    if result["status"] != "finished" or objective is None:
+        return (math.inf, 0.0)
+    return (-objective, -result["metrics"]["f1"])

@@ -1,0 +1,83 @@
+"""The stages of a pipeline, each the same command that a user would type."""
+
+import difflib
+import re
+import sys
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
+from omegaconf import OmegaConf
+
+from fraud_ae.config import validate
+from fraud_ae.errors import StrategyRefused, UserError
+from fraud_ae.sweep.build import dataset_of, strategy_of
+from fraud_ae.sweep.command_line import OUTPUTS
+from fraud_ae.sweep.gate import decide, explain
+
+STAGES = ("features", "broad", "refined", "final", "production")
+# Keys of `conf/pipeline.yaml` that `train.py` does not know.
+_OWN_KEYS = ("stages", "gate", "summary", "experiments", "stage")
+
+
+def run_stages(settings: dict, overrides: list[str]) -> None:
+    """Run the stages of a pipeline; the gate stands behind the feature sweep.
+
+    settings: the resolved pipeline configuration. overrides: those of its command line; the ones
+    that are not the pipeline's own go on to every stage.
+    Raises UserError for an unknown stage or where a stage cannot be run.
+    """
+    _check(settings)
+    passed_on = [o for o in overrides if re.split(r"[.=]", o.lstrip("+~"))[0] not in _OWN_KEYS]
+    for stage in (s for s in STAGES if s in settings["stages"]):
+        sweep = [] if stage == "production" else ["-m"]
+        compared = _strategies_to_compare(overrides) if stage == "features" else []
+        _run([*sweep, f"stage={stage}", *compared, *passed_on])
+        if stage == "features":
+            gate = settings["gate"]
+            decision = decide(
+                OUTPUTS / settings["experiment"], gate["baseline_auc"], gate["force"]
+            )
+            print(explain(decision))
+            if not decision["tune"]:
+                return
+
+
+def _check(settings: dict) -> None:
+    validate(settings)
+    for stage in settings["stages"]:
+        if stage not in STAGES:
+            near = difflib.get_close_matches(stage, STAGES, n=1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise UserError(f"stages: unknown stage {stage}{meant}; known are {', '.join(STAGES)}")
+
+
+def _strategies_to_compare(overrides: list[str]) -> list[str]:
+    """The sweep over all strategies that the data have columns for; none if one was chosen."""
+    if any(o.startswith("features=") for o in overrides):
+        return []
+    usable = []
+    for name in GlobalHydra.instance().config_loader().get_group_options("features"):
+        cfg = compose(config_name="pipeline", overrides=[*overrides, f"features={name}"])
+        config = OmegaConf.to_container(cfg, resolve=True)
+        try:
+            strategy_of(config, dataset_of(config))
+            usable.append(name)
+        except StrategyRefused as error:
+            print(f"left out of the feature sweep: {name}\n  {error}")
+    return [f"features={','.join(usable)}"]
+
+
+def _run(arguments: list[str]) -> None:
+    """Run `python train.py ARGUMENTS` in this process, which has torch and the data loaded."""
+    import train
+
+    print(f"\n$ python train.py {' '.join(arguments)}", flush=True)
+    GlobalHydra.instance().clear()
+    outer, argv = HydraConfig.instance().cfg, sys.argv
+    try:
+        train.main(arguments)
+    finally:
+        sys.argv = argv
+        HydraConfig.instance().cfg = outer

@@ -1,0 +1,30 @@
+"""All stages one after another, with the gate: `python pipeline.py --help`."""
+
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from fraud_ae import config
+from fraud_ae.errors import exit_on_user_error
+
+config.register()
+CONF = str(Path(__file__).resolve().parent / "conf")
+
+
+@hydra.main(config_path=CONF, config_name="pipeline", execution_whitelist=["fraud_ae.*"])
+@exit_on_user_error
+def pipeline(cfg: DictConfig) -> None:
+    """Run the stages that are asked for, or print the summary."""
+    from fraud_ae.sweep.stages import run_stages
+    from fraud_ae.sweep.summary import print_summary
+
+    settings = OmegaConf.to_container(cfg, resolve=True)
+    if not cfg.summary:
+        run_stages(settings, list(HydraConfig.get().overrides.task))
+    print_summary(settings["experiments"] or cfg.experiment)
+
+
+if __name__ == "__main__":
+    pipeline()

@@ -1,0 +1,342 @@
+import gzip
+import json
+import logging
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fraud_ae.data.transactions import (
+    SourceFormat,
+    fingerprint,
+    read_table,
+    read_transactions,
+    to_transactions,
+    unused_columns,
+)
+from fraud_ae.errors import DataError
+
+COLUMNS = {
+    "transaction_id": "Id",
+    "customer_id": "Client",
+    "timestamp": "When",
+    "amount": "Amt",
+    "is_fraud": "Class",
+    "quantity": "Items",
+    "device": "device",
+}
+FORMAT = SourceFormat(COLUMNS)
+HEADER = "Id,Client,When,Amt,Class,Items\n"
+ROWS = (
+    "007,01,2024-01-02 10:00:00,12.50,0,1\n"
+    "008,02,2024-01-01 09:00:00,3,1,\n"
+    "009,01,2024-01-01 09:00:00,4,0,2\n"
+)
+
+
+def raw_frame(**columns) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "Id": ["a", "b", "c"],
+            "Client": ["x", "y", "x"],
+            "When": pd.to_datetime(["2024-01-03", "2024-01-01", "2024-01-02"]),
+            "Amt": [1.0, 2.0, 3.0],
+            "Class": [0, 1, 0],
+            "Items": [1, 2, 3],
+        }
+    )
+    return frame.assign(**columns)
+
+
+def written(path: Path, content: str | bytes) -> Path:
+    data = content.encode() if isinstance(content, str) else content
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "T.CSV"])
+def test_csv_becomes_canonical(tmp_path, name):
+    frame = read_transactions(written(tmp_path / name, HEADER + ROWS), FORMAT)
+
+    assert frame.columns.tolist() == [
+        "transaction_id",
+        "customer_id",
+        "timestamp",
+        "amount",
+        "is_fraud",
+        "quantity",
+    ]
+    assert frame.dtypes.astype(str).tolist() == [
+        "str",
+        "str",
+        "datetime64[us, UTC]",
+        "float64",
+        "int8",
+        "float64",
+    ]
+    assert frame["transaction_id"].tolist() == ["008", "009", "007"]  # ties keep file order
+    assert frame.index.tolist() == [0, 1, 2]
+    assert np.isnan(frame["quantity"].iloc[0])
+
+
+def test_csv_and_parquet_give_the_same_transactions(tmp_path):
+    raw = raw_frame(device=["phone", None, "phone"])
+    raw.to_csv(tmp_path / "t.csv", index=False)
+    raw.to_parquet(tmp_path / "t.parquet")
+    raw.set_index("When").to_parquet(tmp_path / "indexed.parquet")
+
+    names = ("t.csv", "t.parquet", "indexed.parquet")
+    frames = [read_transactions(tmp_path / name, FORMAT) for name in names]
+
+    pd.testing.assert_frame_equal(frames[0], frames[1])
+    pd.testing.assert_frame_equal(frames[0], frames[2])
+    assert len({fingerprint(frame) for frame in frames}) == 1
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_other_separators_are_recognised(tmp_path, separator):
+    path = written(tmp_path / "t.csv", (HEADER + ROWS).replace(",", separator))
+    assert read_transactions(path, FORMAT)["amount"].tolist() == [3.0, 4.0, 12.5]
+
+
+def test_byte_order_mark_and_quoted_newlines(tmp_path):
+    row = '007,"a\nb",2024-01-02,1,0,1\n'
+    path = written(tmp_path / "t.csv", b"\xef\xbb\xbf" + (HEADER + row).encode())
+    frame = read_transactions(path, FORMAT)
+    assert frame["transaction_id"].tolist() == ["007"]
+    assert frame["customer_id"].tolist() == ["a\nb"]
+
+
+def test_ids_become_text(tmp_path):
+    source = SourceFormat(COLUMNS | {"terminal_id": "Shop"})
+    frame = to_transactions(
+        raw_frame(Id=[1, 2, 3], Client=[12.0, 13.5, 1e20], Shop=[7.0, np.nan, 8.0]), source
+    )
+    assert frame["transaction_id"].tolist() == ["2", "3", "1"]
+    assert frame["customer_id"].tolist() == ["13.5", "100000000000000000000", "12"]
+    assert frame["terminal_id"].isna().tolist() == [True, False, False]
+    assert frame["terminal_id"].tolist()[1:] == ["8", "7"]
+
+    long_ids = pd.array([2**60 + 1, None, 2**60 + 3], dtype="Int64")
+    raw_frame(Shop=long_ids).to_parquet(tmp_path / "t.parquet")
+    frame = read_transactions(tmp_path / "t.parquet", source)
+    assert frame["terminal_id"].tolist()[1:] == ["1152921504606846979", "1152921504606846977"]
+
+    path = written(tmp_path / "t.csv", HEADER + "123456789012345678901,5,2024-01-01,1,0,1\n")
+    assert read_transactions(path, FORMAT)["transaction_id"].tolist() == ["123456789012345678901"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[0, 1, 0], [False, True, False], ["0", "1", "0"], ["FALSE", "true", "False"], [0.0, 1.0, 0.0]],
+)
+def test_labels(labels):
+    frame = to_transactions(raw_frame(Class=labels), FORMAT)
+    assert frame["is_fraud"].tolist() == [1, 0, 0]
+    assert frame["is_fraud"].dtype == np.int8
+
+
+def test_times_of_mixed_offsets_around_a_clock_change():
+    when = ["2024-10-27T02:30:00+02:00", "2024-10-27T02:30:00+01:00", "2024-10-27T02:30:00"]
+    frame = to_transactions(raw_frame(When=when), FORMAT)
+    assert frame["timestamp"].dt.hour.tolist() == [0, 1, 2]
+
+
+def test_aware_times_are_converted():
+    when = pd.Series(pd.date_range("2024-07-01", periods=3, tz="Europe/Paris", unit="ns"))
+    frame = to_transactions(raw_frame(When=when), FORMAT)
+    assert frame["timestamp"].iloc[0] == pd.Timestamp("2024-06-30 22:00", tz="UTC")
+    assert str(frame["timestamp"].dtype) == "datetime64[us, UTC]"
+
+
+@pytest.mark.parametrize(
+    ("unit", "counts"),
+    [("s", [0.5, 86400.0, 1]), ("ms", [500, 86_400_000, 1000]), ("us", [500_000, 864e8, 1e6])],
+)
+def test_counted_times(unit, counts):
+    source = SourceFormat(COLUMNS, time_unit=unit, time_origin="2013-09-01")
+    times = to_transactions(raw_frame(When=counts), source)["timestamp"]
+    assert [time.isoformat() for time in times] == [
+        "2013-09-01T00:00:00.500000+00:00",
+        "2013-09-01T00:00:01+00:00",
+        "2013-09-02T00:00:00+00:00",
+    ]
+
+
+def test_time_format_keeps_leading_zeros(tmp_path):
+    path = written(tmp_path / "t.csv", HEADER + "1,1,01022024,1,0,1\n2,1,31012024,1,0,1\n")
+    frame = read_transactions(path, SourceFormat(COLUMNS, time_format="%d%m%Y"))
+    assert frame["timestamp"].dt.strftime("%Y-%m-%d").tolist() == ["2024-01-31", "2024-02-01"]
+
+
+def test_source_without_customers_and_ids():
+    source = SourceFormat(COLUMNS | {"transaction_id": None, "customer_id": None}, ("V1",))
+    frame = to_transactions(raw_frame(V1=[1, None, 3]), source)
+    assert "customer_id" not in frame
+    assert frame["transaction_id"].tolist() == ["1", "2", "0"]  # numbered before sorting
+    assert frame.columns[-1] == "V1"
+    assert frame["V1"].dtype == np.float64
+
+
+def test_canonical_frames_map_to_themselves():
+    source = SourceFormat(
+        COLUMNS | {"transaction_id": None}, time_unit="s", time_origin="2013-09-01"
+    )
+    frame = to_transactions(raw_frame(When=[9.0, 5.0, 7.0]), source)
+    pd.testing.assert_frame_equal(to_transactions(frame, source), frame)
+
+
+def test_scoring_needs_no_labels(caplog):
+    unlabelled = raw_frame().drop(columns="Class")
+    assert "is_fraud" not in to_transactions(unlabelled, FORMAT, labelled=False)
+    assert "is_fraud" in to_transactions(raw_frame(), FORMAT, labelled=False)
+    assert "is_fraud" not in to_transactions(raw_frame(Class=None), FORMAT, labelled=False)
+    assert not caplog.records
+    assert "is_fraud" not in to_transactions(raw_frame(Class=[0, None, 1]), FORMAT, labelled=False)
+    assert "some rows have no label" in caplog.text
+
+
+def test_input_is_not_changed():
+    raw = raw_frame(Items=[-1, 2, 3])
+    raw.index = [5, 5, 7]
+    before = raw.copy(deep=True)
+    to_transactions(raw, SourceFormat(COLUMNS, bad_values="missing"))
+    pd.testing.assert_frame_equal(raw, before)
+
+
+def test_unused_columns_are_the_numeric_ones_nobody_mapped(tmp_path):
+    raw_frame(hour=[1, 2, 3], note="x", count=pd.array([1, None, 2], dtype="Int64")).to_parquet(
+        tmp_path / "t.parquet"
+    )
+    assert unused_columns(read_table(tmp_path / "t.parquet"), FORMAT) == ["hour", "count"]
+
+
+def test_missing_column_is_told_with_the_nearest_name():
+    with pytest.raises(DataError) as error:
+        to_transactions(raw_frame().rename(columns={"Amt": "Amnt", "Items": "N"}), FORMAT)
+    message = str(error.value)
+    assert "amount: no column 'Amt' in the file (did you mean 'Amnt'?)" in message
+    assert "data.columns.amount=NAME_IN_THE_FILE" in message
+    assert "quantity: no column 'Items'" in message
+    assert "Id, Client, When, Amnt, Class, N" in message
+
+
+def test_required_columns_cannot_be_null():
+    null = dict.fromkeys(("timestamp", "amount", "is_fraud"))
+    with pytest.raises(DataError) as error:
+        to_transactions(raw_frame(), SourceFormat(COLUMNS | null))
+    for name in null:
+        assert f"{name}: cannot be null" in str(error.value)
+
+
+def test_repeated_header_names(tmp_path):
+    path = written(tmp_path / "t.csv", "Id,Client,When,Amt,Amt,Class,Items\n1,1,2024-01-01,1,2,0,1")
+    with pytest.raises(DataError, match="amount: the file has more than one column 'Amt'"):
+        read_transactions(path, FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("t.csv", "", "No columns"),
+        ("t.csv", HEADER, "no rows"),
+        ("t.csv", bytes(range(128, 256)) * 9, "cannot be read as a CSV file in UTF-8"),
+        ("t.csv", b"\0" * 100, "not text"),
+        ("t.csv", HEADER + 'a,"b,2024-01-01,1,0,1\n', "EOF inside string"),
+        ("t.csv", HEADER + "1,1,2024-01-01,1,0,1,9,9\n", "cannot be read as a CSV"),
+        ("t.csv", HEADER + ROWS + "1,1,2024-01-01,1,0,1,9,9\n", "line 5"),
+        ("t.parquet", "Id,Client", "cannot be read as a Parquet file"),
+        ("t.xlsx", "", "must end in .csv, .csv.gz, .parquet"),
+    ],
+)
+def test_unreadable_files(tmp_path, name, content, expected):
+    path = written(tmp_path / name, content)
+    with pytest.raises(DataError) as error:
+        read_transactions(path, FORMAT)
+    assert expected in str(error.value)
+    assert str(path) in str(error.value)
+    assert len(str(error.value).splitlines()) <= 2
+
+
+def test_broken_gzip(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress((HEADER + ROWS * 500).encode())[:-20])
+    with pytest.raises(DataError, match="cannot be read as a CSV"):
+        read_table(path)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(DataError, match="data.path=FILE"):
+        read_table(None)
+    with pytest.raises(DataError, match="no such file"):
+        read_table(tmp_path / "none.csv")
+    with pytest.raises(DataError, match="directory"):
+        read_table(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"columns": {"amout": "x"}}, "data.columns.amout: unknown name .did you mean 'amount'"),
+        ({"columns": COLUMNS, "bad_values": "drop"}, "data.bad_values must be"),
+        ({"columns": COLUMNS, "time_unit": "h"}, "data.time_unit must be"),
+        ({"columns": COLUMNS, "time_unit": "s", "time_format": "%Y"}, "exclude each other"),
+        ({"columns": COLUMNS, "time_origin": "soon"}, "data.time_origin"),
+        ({"columns": COLUMNS, "extra_columns": ["Class"]}, "'Class' is used already"),
+        ({"columns": COLUMNS | {"quantity": "Class"}}, "'Class' is the label"),
+    ],
+)
+def test_impossible_formats(settings, expected):
+    with pytest.raises(DataError, match=expected):
+        SourceFormat(**settings)
+
+
+def test_format_survives_json():
+    source = SourceFormat(COLUMNS, ("V1",), "s", "2013-09-01", None, "missing")
+    assert SourceFormat(**json.loads(json.dumps(asdict(source)))) == source
+
+
+def test_fingerprint_sees_names_values_and_order():
+    frame = to_transactions(raw_frame(device=["phone", None, "nan"]), FORMAT)
+    assert fingerprint(frame) == fingerprint(frame.copy())
+    assert len(fingerprint(frame)) == 16
+    changed = [
+        frame.iloc[::-1],
+        frame.iloc[:, ::-1],
+        frame.rename(columns={"quantity": "customer_age"}),
+        frame.assign(amount=frame["amount"] + 1e-12),
+        frame.assign(device=["phone", None, None]),
+        frame.assign(timestamp=frame["timestamp"] + pd.Timedelta(1, unit="us")),
+    ]
+    assert len({fingerprint(frame) for frame in [frame, *changed]}) == 7
+
+
+def test_fingerprint_is_the_same_in_another_process(tmp_path):
+    frame = to_transactions(raw_frame(device=["phone", None, "é"]), FORMAT)
+    frame.to_parquet(tmp_path / "t.parquet")
+    program = (
+        "import sys, pandas as pd\n"
+        "from fraud_ae.data.transactions import fingerprint\n"
+        "print(fingerprint(pd.read_parquet(sys.argv[1])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "t.parquet")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == fingerprint(frame)
+
+
+def test_impossible_values_become_missing_with_one_warning(caplog):
+    caplog.set_level(logging.WARNING, "fraud_ae")
+    source = SourceFormat(COLUMNS, bad_values="missing")
+    frame = to_transactions(raw_frame(Items=[-1, "many", 3]), source)
+    assert frame["quantity"].isna().tolist() == [True, False, True]
+    assert len(caplog.records) == 1
+    assert "quantity: 2 bad values: row 0 (transaction a) is -1" in caplog.text

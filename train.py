@@ -1,0 +1,34 @@
+"""Train one configuration, or sweep over many: `python train.py --help`."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from fraud_ae import config
+from fraud_ae.errors import exit_on_user_error
+from fraud_ae.sweep.command_line import complete
+
+config.register()
+CONF = str(Path(__file__).resolve().parent / "conf")
+
+
+@hydra.main(config_path=CONF, config_name="train", execution_whitelist=["fraud_ae.*"])
+@exit_on_user_error
+def train(cfg: DictConfig) -> float:
+    """One Hydra job; returns the value that a sweep maximises."""
+    from fraud_ae.sweep.job import run_job
+
+    return run_job(cfg)
+
+
+@exit_on_user_error
+def main(arguments: list[str]) -> None:
+    """Run a command as if it had been typed: arguments are those after `python train.py`."""
+    sys.argv = ["train.py", *complete(arguments)]
+    train()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

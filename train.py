@@ -23,12 +23,17 @@ def train(cfg: DictConfig) -> float:
     return run_job(cfg)
 
 
-@exit_on_user_error
-def main(arguments: list[str]) -> None:
-    """Run a command as if it had been typed: arguments are those after `python train.py`."""
-    sys.argv = ["train.py", *complete(arguments)]
+def run(arguments: list[str]) -> None:
+    """Run a completed command as if it had been typed after `python train.py`."""
+    sys.argv = ["train.py", *arguments]
     train()
 
 
+@exit_on_user_error
+def main() -> None:
+    """Complete the command line, and run it."""
+    run(complete(sys.argv[1:]))
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -34,6 +34,7 @@ class FraudDetector:
 
     source_format: how raw columns become canonical ones. network: on the CPU, in evaluation mode.
     network_settings: class path and arguments, from which the network is built when it is loaded.
+    threshold: scores above it are alerts; None where it has not been chosen yet.
     """
 
     source_format: SourceFormat
@@ -42,7 +43,7 @@ class FraudDetector:
     network: nn.Module
     network_settings: dict
     scorer: object
-    threshold: float
+    threshold: float | None = None
 
     def predict_anomaly_scores(self, df: pd.DataFrame) -> np.ndarray:
         """Anomaly scores of raw transactions.
@@ -62,8 +63,10 @@ class FraudDetector:
     def predict(self, df: pd.DataFrame) -> np.ndarray:
         """Which raw transactions to alert on: (n,) int8, 1 where the score exceeds the threshold.
 
-        Takes and raises what `predict_anomaly_scores` does.
+        Takes and raises what `predict_anomaly_scores` does, and UserError without a threshold.
         """
+        if self.threshold is None:
+            raise UserError("this detector has no threshold, so it can score but not alert")
         return alerts(self.predict_anomaly_scores(df), self.threshold).astype(np.int8)
 
     def score_transactions(self, transactions: pd.DataFrame) -> np.ndarray:

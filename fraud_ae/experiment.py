@@ -119,7 +119,6 @@ def fit_detector(
         network=trained.network,
         network_settings=settings,
         scorer=scorer,
-        threshold=float("inf"),
     )
     return Fit(detector, trained.best_epoch, trained.history)
 

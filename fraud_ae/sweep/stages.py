@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 import sys
 
 from hydra import compose
@@ -13,7 +14,7 @@ from omegaconf import OmegaConf
 from fraud_ae.config import validate
 from fraud_ae.errors import StrategyRefused, UserError
 from fraud_ae.sweep.build import dataset_of, strategy_of
-from fraud_ae.sweep.command_line import OUTPUTS
+from fraud_ae.sweep.command_line import OUTPUTS, complete
 from fraud_ae.sweep.gate import decide, explain
 
 STAGES = ("features", "broad", "refined", "final", "production")
@@ -73,11 +74,13 @@ def _run(arguments: list[str]) -> None:
     """Run `python train.py ARGUMENTS` in this process, which has torch and the data loaded."""
     import train
 
-    print(f"\n$ python train.py {' '.join(arguments)}", flush=True)
+    arguments = complete(arguments)
+    shown = [a for a in arguments if not a.startswith("hydra.searchpath")]
+    print(f"\n$ python train.py {shlex.join(shown)}", flush=True)
     GlobalHydra.instance().clear()
     outer, argv = HydraConfig.instance().cfg, sys.argv
     try:
-        train.main(arguments)
+        train.run(arguments)
     finally:
         sys.argv = argv
         HydraConfig.instance().cfg = outer

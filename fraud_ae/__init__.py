@@ -1,12 +1,8 @@
 """Fraud detection experiments with autoencoders: from a table of transactions to a detector."""
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("fraud_ae")
-except PackageNotFoundError:  # a checkout that was not installed
-    __version__ = "0.0.0"
+__version__ = "0.1.0"
 
 __all__ = ["FraudDetector", "__version__"]
 

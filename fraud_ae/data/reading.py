@@ -1,5 +1,6 @@
 """Reading tables of transactions from files."""
 
+import logging
 import warnings
 import zlib
 from pathlib import Path
@@ -8,7 +9,10 @@ import pandas as pd
 
 from fraud_ae.data import schema
 from fraud_ae.data.source_format import SourceFormat, listed
+from fraud_ae.data.transactions import to_transactions, unused_columns
 from fraud_ae.errors import DataError
+
+log = logging.getLogger("fraud_ae")
 
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _NOT_A_TABLE = (
@@ -19,6 +23,26 @@ _NOT_A_TABLE = (
     zlib.error,
     pd.errors.ParserWarning,
 )
+
+
+def read_transactions(path: str | Path | None, source_format: SourceFormat) -> pd.DataFrame:
+    """Canonical transactions of a file, in order of time, as `to_transactions` gives them.
+
+    Raises DataError, naming the file and everything that is wrong with it.
+    """
+    raw = read_table(path, source_format)
+    try:
+        transactions = to_transactions(raw, source_format)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    unused = unused_columns(raw, source_format)
+    if unused:
+        log.warning(
+            "numeric columns of the file that are not used: %s. Those that are known when a "
+            "payment is made can be named in 'data.extra_columns=[...]'",
+            ", ".join(unused),
+        )
+    return transactions
 
 
 def read_table(path, source_format: SourceFormat | None = None) -> pd.DataFrame:

@@ -1,19 +1,15 @@
 """Data sources: what `conf/data/` names, each giving canonical transactions."""
 
-import logging
 from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 
 from fraud_ae.data.columns import CANONICAL
-from fraud_ae.data.reading import read_table
+from fraud_ae.data.reading import read_transactions
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.synthetic import generate_transactions
-from fraud_ae.data.transactions import fingerprint, to_transactions, unused_columns
-from fraud_ae.errors import DataError
-
-log = logging.getLogger("fraud_ae")
+from fraud_ae.data.transactions import fingerprint, to_transactions
 
 
 @dataclass(frozen=True)
@@ -41,16 +37,4 @@ def from_file(path: str | None, **settings) -> Dataset:
     settings: the fields of SourceFormat. Raises DataError naming everything that is wrong.
     """
     source_format = SourceFormat(**settings)
-    raw = read_table(path, source_format)
-    try:
-        transactions = to_transactions(raw, source_format)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    unused = unused_columns(raw, source_format)
-    if unused:
-        log.warning(
-            "numeric columns of the file that are not used: %s. Those that are known when a "
-            "payment is made can be named in 'data.extra_columns=[...]'",
-            ", ".join(unused),
-        )
-    return Dataset(transactions, source_format)
+    return Dataset(read_transactions(path, source_format), source_format)

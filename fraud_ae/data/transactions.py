@@ -135,5 +135,3 @@ def _not_found(name: str, source: str, raw: pd.DataFrame) -> str:
         f"{name}: no column {source!r} in the file{meant}; "
         f"set data.columns.{name}=NAME_IN_THE_FILE{null}"
     )
-
-

@@ -1,5 +1,7 @@
 """Autoencoder networks: plain PyTorch, without training logic."""
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,11 +15,9 @@ ACTIVATIONS = {
 NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
-def _hidden_layers(
-    sizes: list[int], activation: str, norm: str, dropout: float
-) -> list[nn.Module]:
+def _hidden_layers(sizes: list[int], activation: str, norm: str, dropout: float) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for n_in, n_out in itertools.pairwise(sizes):
         layers.append(nn.Linear(n_in, n_out))
         if norm != "none":
             layers.append(NORMS[norm](n_out))

@@ -8,7 +8,6 @@ import sys
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
 from fraud_ae.config import validate
@@ -37,9 +36,7 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
         _run([*sweep, f"stage={stage}", *compared, *passed_on])
         if stage == "features":
             gate = settings["gate"]
-            decision = decide(
-                OUTPUTS / settings["experiment"], gate["baseline_auc"], gate["force"]
-            )
+            decision = decide(OUTPUTS / settings["experiment"], gate["baseline_auc"], gate["force"])
             print(explain(decision))
             if not decision["tune"]:
                 return

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from fraud_ae.data.columns import REQUIRED
-from fraud_ae.data.transactions import SourceFormat, read_transactions, to_transactions
+from fraud_ae.data.reading import read_transactions
+from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.transactions import to_transactions
 from fraud_ae.errors import DataError
 
 OPTIONAL_NUMBERS = ("quantity", "customer_age", "account_age_days")

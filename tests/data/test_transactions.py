@@ -10,14 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_ae.data.transactions import (
-    SourceFormat,
-    fingerprint,
-    read_table,
-    read_transactions,
-    to_transactions,
-    unused_columns,
-)
+from fraud_ae.data.reading import read_table, read_transactions
+from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.transactions import fingerprint, to_transactions, unused_columns
 from fraud_ae.errors import DataError
 
 COLUMNS = {

@@ -183,6 +183,8 @@ class PipelineConfig(TrainConfig):
         default_factory=lambda: ["features", "broad", "refined", "final", "production"]
     )
     gate: GateConfig = field(default_factory=GateConfig)
+    # Further overrides for one stage alone, such as a grid of one's own for broad.
+    overrides: dict[str, list[str]] = field(default_factory=dict)
     summary: bool = False
     experiments: str | None = None
 
@@ -192,8 +194,8 @@ def register() -> None:
     """Make the schemas known to Hydra under the names that `conf/` uses."""
     OmegaConf.register_resolver("trials", _trials, replace=True)
     store = ConfigStore.instance().store
-    store(name="train_schema", node=_open_metrics(TrainConfig))
-    store(name="pipeline_schema", node=_open_metrics(PipelineConfig))
+    store(name="train_schema", node=_with_open_nodes(TrainConfig))
+    store(name="pipeline_schema", node=_with_open_nodes(PipelineConfig))
     store(group="schema/data", name="synthetic", node=SyntheticData)
     store(group="schema/data", name="file", node=FileData)
     store(group="schema/model", name="autoencoder", node=AutoencoderConfig)
@@ -205,10 +207,12 @@ def _trials(sampler: str, otherwise: int) -> int:
     return 1_000_000 if sampler.endswith("GridSampler") else otherwise
 
 
-def _open_metrics(schema: type) -> Any:
-    """`metrics.extra.NAME=module.function` names a new key, so that one node stays open."""
+def _with_open_nodes(schema: type) -> Any:
+    """`metrics.extra.NAME=...` and `overrides.STAGE=...` name new keys; all others are known."""
     node = OmegaConf.structured(schema)
     OmegaConf.set_struct(node.metrics.extra, False)
+    if "overrides" in node:
+        OmegaConf.set_struct(node.overrides, False)
     return node
 
 

@@ -1,6 +1,7 @@
 """What a stage does when its multirun starts and ends: show it, rank it, write its candidates."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class StageCallback(Callback):
             number_of_jobs(config),
             Path(config.hydra.sweep.dir),
             config.objective,
+            list(swept_parameters(config)),
         )
         self.view.start()
 
@@ -71,20 +73,28 @@ def finish_stage(folder: Path, stage: str, keep: int, sweep_folder: Path) -> Non
     _report(folder, stage, results, len(best))
 
 
-def number_of_jobs(config: DictConfig) -> int:
-    """How many jobs the sweeper of a multirun is going to start."""
-    sweeper = config.hydra.sweeper
-    parameters = [f"{k}={v}" for k, v in (sweeper.get("params") or {}).items()]
+def swept_parameters(config: DictConfig) -> dict[str, int]:
+    """What a multirun varies, and how many values each has: key -> number of values."""
+    parameters = [f"{k}={v}" for k, v in (config.hydra.sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     overrides = parser.parse_overrides(
         [*parameters, *OmegaConf.to_container(config.hydra.overrides.task)]
     )
-    combinations = 1
-    is_sweep = {o.get_key_element(): o for o in overrides}
-    for override in is_sweep.values():
-        if override.is_sweep_override() and override.is_discrete_sweep():
-            combinations *= len(list(override.sweep_iterator()))
-    return min(combinations, sweeper.n_trials) if "n_trials" in sweeper else combinations
+    last = {override.get_key_element(): override for override in overrides}
+    return {
+        key: len(list(override.sweep_iterator())) if override.is_discrete_sweep() else 0
+        for key, override in last.items()
+        if override.is_sweep_override()
+    }
+
+
+def number_of_jobs(config: DictConfig) -> int:
+    """How many jobs the sweeper of a multirun is going to start."""
+    counts = swept_parameters(config).values()
+    trials = config.hydra.sweeper.get("n_trials")
+    # An interval has no number of values: then only the number of trials says.
+    combinations = math.prod(counts) if all(counts) else trials
+    return combinations if trials is None else min(combinations, trials)
 
 
 def _is(path: Path, winner: dict) -> bool:

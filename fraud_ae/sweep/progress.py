@@ -14,21 +14,24 @@ from fraud_ae.sweep.leaderboard import RESULT, ranked, read_results
 _POLL_SECONDS = 0.5
 
 
-class SweepView(threading.Thread):
+class SweepView:
     """Shows the results that jobs leave in a sweep's folder, from whichever process they come.
 
     On a terminal one live view; elsewhere a line for each job.
     """
 
-    def __init__(self, stage: str, total: int, folder: Path, objective: str) -> None:
-        super().__init__(daemon=True)
+    def __init__(
+        self, stage: str, total: int, folder: Path, objective: str, swept: list[str]
+    ) -> None:
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self.swept = swept
         self.stage = stage
         self.total = total
         self.folder = folder
         self.objective = objective
         self.console = Console(highlight=False)
         self.results: list[dict] = []
-        self._start_time = time.monotonic()
+        self._started = time.monotonic()
         self._ended = threading.Event()
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
@@ -40,8 +43,16 @@ class SweepView(threading.Thread):
         )
         self._task = self._progress.add_task(stage, total=total, left="")
 
-    def run(self) -> None:
-        """Follow the sweep until `close`."""
+    def start(self) -> None:
+        """Begin to follow the sweep."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Show what came last, and end."""
+        self._ended.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
         if not self.console.is_terminal:
             while not self._ended.wait(_POLL_SECONDS):
                 self._print_new()
@@ -52,17 +63,15 @@ class SweepView(threading.Thread):
                 live.update(self._render())
             live.update(self._render())
 
-    def close(self) -> None:
-        """Show what came last, and end."""
-        self._ended.set()
-        self.join()
-
     def _print_new(self) -> None:
         shown = len(self.results)
         self._read()
         for number, result in enumerate(self.results[shown:], start=shown + 1):
+            best = ranked(self.results[:number])[0]["objective"]
+            reached = "" if best is None else f"  best {best:.4f}"
             self.console.print(
-                f"{self.stage} {number}/{self.total}  {self._describe(result)}", soft_wrap=True
+                f"{self.stage} {number}/{self.total}{reached}  {self._describe(result)}",
+                soft_wrap=True,
             )
 
     def _read(self) -> None:
@@ -84,20 +93,21 @@ class SweepView(threading.Thread):
     def _time_left(self, done: int) -> str:
         if not done or done >= self.total:
             return ""
-        seconds = (time.monotonic() - self._start_time) / done * (self.total - done)
+        seconds = (time.monotonic() - self._started) / done * (self.total - done)
         left = f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
         return f"about {left} left"
 
     def _describe(self, result: dict) -> str:
+        name = self._name(result)
         if result["status"] != "finished":
-            return f"{_name(result)}  {result['status']}: {result['reason']}"
+            return f"{name}  {result['status']}: {result['reason']}"
         objective = result["objective"]
         value = "undefined" if objective is None else f"{objective:.4f}"
-        reused = "  (reused)" if result["reused"] else ""
-        return f"{self.objective} {value}  {_name(result)}{reused}"
+        reused = "  (trained before)" if result["reused"] else ""
+        return f"{self.objective} {value}  {name}{reused}"
 
-
-def _name(result: dict) -> str:
-    candidate = result["choices"].get("candidate")
-    parameters = " ".join(f"{k.split('.')[-1]}={v}" for k, v in result["parameters"].items())
-    return " ".join(filter(None, [candidate, result["choices"]["features"], parameters]))
+    def _name(self, result: dict) -> str:
+        groups = [result["choices"][g] for g in ("candidate", "features") if g in self.swept]
+        values = result["parameters"].items()
+        varied = [f"{key.split('.')[-1]}={value}" for key, value in values if key in self.swept]
+        return " ".join([*groups, *varied])

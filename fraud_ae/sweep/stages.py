@@ -18,7 +18,7 @@ from fraud_ae.sweep.gate import decide, explain
 
 STAGES = ("features", "broad", "refined", "final", "production")
 # Keys of `conf/pipeline.yaml` that `train.py` does not know.
-_OWN_KEYS = ("stages", "gate", "summary", "experiments", "stage")
+_OWN_KEYS = ("stages", "gate", "overrides", "summary", "experiments", "stage")
 
 
 def run_stages(settings: dict, overrides: list[str]) -> None:
@@ -33,7 +33,8 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
     for stage in (s for s in STAGES if s in settings["stages"]):
         sweep = [] if stage == "production" else ["-m"]
         compared = _strategies_to_compare(overrides) if stage == "features" else []
-        _run([*sweep, f"stage={stage}", *compared, *passed_on])
+        own = settings["overrides"].get(stage, [])
+        _run([*sweep, f"stage={stage}", *compared, *passed_on, *own])
         if stage == "features":
             gate = settings["gate"]
             decision = decide(OUTPUTS / settings["experiment"], gate["baseline_auc"], gate["force"])
@@ -44,11 +45,13 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
 
 def _check(settings: dict) -> None:
     validate(settings)
-    for stage in settings["stages"]:
-        if stage not in STAGES:
-            near = difflib.get_close_matches(stage, STAGES, n=1)
-            meant = f" (did you mean {near[0]}?)" if near else ""
-            raise UserError(f"stages: unknown stage {stage}{meant}; known are {', '.join(STAGES)}")
+    for key in ("stages", "overrides"):
+        for stage in settings[key]:
+            if stage not in STAGES:
+                near = difflib.get_close_matches(stage, STAGES, n=1)
+                meant = f" (did you mean {near[0]}?)" if near else ""
+                known = ", ".join(STAGES)
+                raise UserError(f"{key}: unknown stage {stage}{meant}; known are {known}")
 
 
 def _strategies_to_compare(overrides: list[str]) -> list[str]:

@@ -17,13 +17,15 @@ CONF = str(Path(__file__).resolve().parent / "conf")
 @exit_on_user_error
 def pipeline(cfg: DictConfig) -> None:
     """Run the stages that are asked for, or print the summary."""
-    from fraud_ae.sweep.stages import run_stages
+    settings = OmegaConf.to_container(cfg, resolve=True)
+    config.validate(settings)
+    if not cfg.summary:
+        from fraud_ae.sweep.stages import run_stages
+
+        run_stages(settings, list(HydraConfig.get().overrides.task))
     from fraud_ae.sweep.summary import print_summary
 
-    settings = OmegaConf.to_container(cfg, resolve=True)
-    if not cfg.summary:
-        run_stages(settings, list(HydraConfig.get().overrides.task))
-    print_summary(settings["experiments"] or cfg.experiment)
+    print_summary(cfg.experiments or cfg.experiment)
 
 
 if __name__ == "__main__":

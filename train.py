@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fraud_ae import config
 from fraud_ae.errors import exit_on_user_error
@@ -18,6 +18,8 @@ CONF = str(Path(__file__).resolve().parent / "conf")
 @exit_on_user_error
 def train(cfg: DictConfig) -> float:
     """One Hydra job; returns the value that a sweep maximises."""
+    config.validate(OmegaConf.to_container(cfg, resolve=True))
+    # torch and all that is heavy comes only after the configuration is known to be right.
     from fraud_ae.sweep.job import run_job
 
     return run_job(cfg)

@@ -196,10 +196,11 @@ def register() -> None:
     store = ConfigStore.instance().store
     store(name="train_schema", node=_with_open_nodes(TrainConfig))
     store(name="pipeline_schema", node=_with_open_nodes(PipelineConfig))
-    store(group="schema/data", name="synthetic", node=SyntheticData)
-    store(group="schema/data", name="file", node=FileData)
-    store(group="schema/model", name="autoencoder", node=AutoencoderConfig)
-    store(group="schema/model", name="variational", node=VariationalConfig)
+    # Groups below hydra/ are not offered to users as choices.
+    store(group="hydra/schema/data", name="synthetic", node=SyntheticData)
+    store(group="hydra/schema/data", name="file", node=FileData)
+    store(group="hydra/schema/model", name="autoencoder", node=AutoencoderConfig)
+    store(group="hydra/schema/model", name="variational", node=VariationalConfig)
 
 
 def _trials(sampler: str, otherwise: int) -> int:

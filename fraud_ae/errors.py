@@ -18,7 +18,7 @@ class StrategyRefused(UserError):
 
 
 def exit_on_user_error(function: Callable) -> Callable:
-    """Make a command end with one message, and no traceback, on a UserError."""
+    """Make a command end with one message, and no traceback, on a UserError or an interrupt."""
 
     @functools.wraps(function)
     def guarded(*arguments: object) -> object:
@@ -26,5 +26,7 @@ def exit_on_user_error(function: Callable) -> Callable:
             return function(*arguments)
         except UserError as error:
             sys.exit(f"error: {error}")
+        except KeyboardInterrupt:
+            sys.exit("interrupted: the same command goes on where this one stopped")
 
     return guarded

@@ -19,6 +19,7 @@ from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector
 from fraud_ae.evaluation.threshold import alerts, percentile_threshold
 from fraud_ae.experiment import Recipe, evaluate, fit_detector, prepare
+from fraud_ae.model_info import flat_metrics
 from fraud_ae.run_store import Run, write_whole
 from fraud_ae.tracking import TrackedRun, Tracker, track
 
@@ -271,25 +272,6 @@ def _publish(
     draft.rename(model)
     write_whole(folder / "model_info.yaml", yaml.safe_dump(info, sort_keys=False))
     return info
-
-
-def flat_metrics(figures: dict) -> dict:
-    """The main figures of `model_info.yaml` under flat names, for the screen and for W&B."""
-    winner, deployed = figures["winner"], figures["deployed"]
-    test = dict(winner["test"])
-    flat = {
-        "final_auc": winner["validation"]["final_auc"],
-        "test_auc": test.pop("test_auc"),
-        "test_average_precision": test.pop("average_precision"),
-        **test,
-        "threshold": deployed["threshold"],
-        "best_epoch": winner["best_epoch"],
-        "feature_count": winner["feature_count"],
-        "fraud_ratio": winner["fraud_ratio"],
-    }
-    if "test" in deployed:
-        flat["alert_rate"] = deployed["test"]["alert_rate"]
-    return flat
 
 
 def _test_alerts(plan: Plan, percentile: float) -> tuple[np.ndarray, np.ndarray]:

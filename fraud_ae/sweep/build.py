@@ -1,8 +1,10 @@
 """Objects from a resolved configuration; each is built once for all jobs of a process."""
 
 import functools
+import inspect
 import json
 import logging
+import pkgutil
 from pathlib import Path
 
 from hydra.utils import instantiate
@@ -82,16 +84,27 @@ def recipe_of(config: dict, strategy: object):
     from fraud_ae.experiment import Recipe
     from fraud_ae.models.training import TrainerSettings
 
-    network = dict(config["model"])
     return Recipe(
         strategy=strategy,
         encoder=Encoder(**config["encoder"]),
-        network={"class": network.pop("_target_"), **network},
+        network=_network_settings(config["model"]),
         scorer=build(config["scorer"]),
         trainer=TrainerSettings(**config["trainer"]),
         train_on=config["data"]["train_on"],
         seed=config["seed"],
     )
+
+
+def _network_settings(model: dict) -> dict:
+    """Class path and arguments of a network, which is built when its inputs are known."""
+    arguments = dict(model)
+    path = arguments.pop("_target_")
+    try:
+        network_class = pkgutil.resolve_name(path)
+        inspect.signature(network_class).bind(n_inputs=1, **arguments)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise UserError(f"model._target_={path}: {error}") from error
+    return {"class": path, **arguments}
 
 
 class PreparedInputs:

@@ -9,10 +9,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from fraud_ae.config import validate
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.errors import StrategyRefused, UserError
+from fraud_ae.evaluation.metrics import load_metric
+from fraud_ae.model_info import flat_metrics
 from fraud_ae.run_store import Run, run_identity, write_json, write_whole
 from fraud_ae.sweep.build import (
     PreparedInputs,
@@ -43,7 +44,7 @@ _OBJECTIVES = ("final_auc", "average_precision", "precision", "recall", "f1")
 
 _inputs = PreparedInputs()
 # Trained by this process: `retrain=true` does not train them a second time.
-_trained: set[str] = set()
+trained: set[str] = set()
 
 
 def run_job(cfg: DictConfig) -> float:
@@ -53,8 +54,7 @@ def run_job(cfg: DictConfig) -> float:
     mend. In a sweep a refused strategy or a diverged training is recorded and passed over.
     """
     config = OmegaConf.to_container(cfg, resolve=True)
-    validate(config)
-    _check_objective(config)
+    _check_metrics(config)
     if config["stage"]["name"] == "production":
         return _production_job(config)
     if HydraConfig.get().mode == RunMode.RUN:
@@ -107,7 +107,7 @@ def _sweep_job(cfg: DictConfig, config: dict) -> float:
 
 
 def _production_job(config: dict) -> float:
-    from fraud_ae.production import Plan, flat_metrics, make_production_model, production_identity
+    from fraud_ae.production import Plan, make_production_model, production_identity
 
     dataset = dataset_of(config)
     split = split_of(config, dataset)
@@ -116,9 +116,10 @@ def _production_job(config: dict) -> float:
     run = Run(_folder(config) / "runs", production_identity(winner, fit_on, folds))
     recipe = recipe_of(config, strategy_of(config, dataset))
     with run.lock():
-        reused = run.finished and not config["retrain"]
+        reused = run.finished and (run.id in trained or not config["retrain"])
         if not reused:
             run.start()
+            trained.add(run.id)
         info = make_production_model(
             Plan(winner, run, recipe, fit_on, folds),
             dataset,
@@ -147,7 +148,7 @@ def _train_or_reuse(
     run = Run(_folder(config) / "runs", run_identity(config, dataset.fingerprint))
     percentile, extra = config["threshold"]["percentile"], config["metrics"]["extra"]
     with run.lock():
-        reused = run.finished and (run.id in _trained or not config["retrain"])
+        reused = run.finished and (run.id in trained or not config["retrain"])
         if not reused:
             recipe = recipe_of(config, strategy_of(config, dataset))
             split = split_of(config, dataset)
@@ -163,7 +164,7 @@ def _train_or_reuse(
                 config=config,
                 report=report,
             )
-            _trained.add(run.id)
+            trained.add(run.id)
         return run, reused, evaluate_run(run, percentile, extra)
 
 
@@ -171,7 +172,10 @@ def _folder(config: dict) -> Path:
     return OUTPUTS / config["experiment"]
 
 
-def _check_objective(config: dict) -> None:
+def _check_metrics(config: dict) -> None:
+    """What is wrong with a metric is said before hours of training, not after."""
+    for name, path in config["metrics"]["extra"].items():
+        load_metric(name, path)
     known = [*_OBJECTIVES, *config["metrics"]["extra"]]
     objective = config["objective"]
     if objective not in known:

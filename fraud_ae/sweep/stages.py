@@ -10,11 +10,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from fraud_ae.config import validate
 from fraud_ae.errors import StrategyRefused, UserError
 from fraud_ae.sweep.build import dataset_of, strategy_of
 from fraud_ae.sweep.command_line import OUTPUTS, complete
 from fraud_ae.sweep.gate import decide, explain
+from fraud_ae.sweep.job import trained
 
 STAGES = ("features", "broad", "refined", "final", "production")
 # Keys of `conf/pipeline.yaml` that `train.py` does not know.
@@ -28,7 +28,7 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
     that are not the pipeline's own go on to every stage.
     Raises UserError for an unknown stage or where a stage cannot be run.
     """
-    _check(settings)
+    _check_stages(settings)
     passed_on = [o for o in overrides if re.split(r"[.=]", o.lstrip("+~"))[0] not in _OWN_KEYS]
     for stage in (s for s in STAGES if s in settings["stages"]):
         sweep = [] if stage == "production" else ["-m"]
@@ -40,11 +40,15 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
             decision = decide(OUTPUTS / settings["experiment"], gate["baseline_auc"], gate["force"])
             print(explain(decision))
             if not decision["tune"]:
-                return
+                break
+    print(
+        f"\n{len(trained)} runs trained now"
+        if trained
+        else "\nnothing trained: all finished before"
+    )
 
 
-def _check(settings: dict) -> None:
-    validate(settings)
+def _check_stages(settings: dict) -> None:
     for key in ("stages", "overrides"):
         for stage in settings[key]:
             if stage not in STAGES:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fraud_ae.errors import UserError
-from fraud_ae.production import flat_metrics
+from fraud_ae.model_info import flat_metrics
 from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.gate import DECISION, explain
 from fraud_ae.sweep.leaderboard import read_leaderboard

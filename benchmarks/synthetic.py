@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
-from sklearn.compose import make_column_selector, make_column_transformer
 
 from fraud_ae.data.sources import synthetic
 from fraud_ae.data.split import split_by_time

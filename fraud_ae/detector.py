@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from fraud_ae.atomic_files import write_json
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import map_columns
 from fraud_ae.errors import UserError
@@ -22,7 +23,6 @@ from fraud_ae.features.strategy import (
     strategy_from_dict,
     strategy_to_dict,
 )
-from fraud_ae.run_store import write_json
 
 FORMAT = 1
 _SCORED_AT_ONCE = 65_536

@@ -14,13 +14,14 @@ import pandas as pd
 import yaml
 
 from fraud_ae import __version__
+from fraud_ae.atomic_files import write_whole
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector
 from fraud_ae.evaluation.threshold import alerts, percentile_threshold
 from fraud_ae.experiment import Recipe, evaluate, fit_detector, prepare
 from fraud_ae.model_info import flat_metrics
-from fraud_ae.run_store import Run, write_whole
+from fraud_ae.run_store import Run
 from fraud_ae.tracking import TrackedRun, Tracker, track
 
 _PACKAGES = ("torch", "pytorch-lightning", "scikit-learn", "pandas", "polars", "numpy")

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import yaml
 from filelock import FileLock
 
 from fraud_ae import __version__
+from fraud_ae.atomic_files import write_json, write_whole
 
 # Raised when a change of the code makes earlier runs worthless.
 _FORMAT = 1
@@ -96,7 +96,7 @@ class Run:
 
     def history(self) -> pd.DataFrame:
         """The training curve: epoch, train_loss, val_loss, learning_rate, seconds."""
-        return pd.read_csv(self.folder / "history.csv", float_precision="round_trip")
+        return pd.read_csv(self.folder / "history.csv")
 
     def write_scores(self, scores: pd.DataFrame) -> None:
         """Keep the validation scores, so that thresholds and metrics need no training."""
@@ -113,19 +113,6 @@ class Run:
     def metrics(self) -> dict:
         """The figures that `finish` wrote."""
         return json.loads((self.folder / "metrics.json").read_text())
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a kill, finds it whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text)
-    os.replace(draft, path)
-
-
-def write_json(path: Path, data: dict) -> None:
-    """Write plain data as JSON, whole or not at all."""
-    write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def _own_code(node: object) -> dict[str, str]:

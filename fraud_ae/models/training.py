@@ -133,7 +133,8 @@ def train_network(
     build: makes the network from the number of inputs; called after the seed is set.
     train_inputs, validation_inputs: (n, n_inputs) float32. Without validation rows there is no
     early stopping, and the last epoch's weights are kept.
-    learning_rates: one for each epoch, in place of the reduction on a plateau.
+    learning_rates: one for each epoch, in place of the reduction on a plateau; without validation
+    rows there is no plateau to see, and the rate stays as it is unless they are given.
     report: called with the history row of each epoch.
     Raises TrainingDiverged if the loss is not finite.
     """
@@ -141,6 +142,8 @@ def train_network(
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     network = build(train_inputs.shape[1])
+    if validation_inputs is None and learning_rates is None:
+        learning_rates = [settings.learning_rate] * settings.max_epochs
     module = LightningAutoencoder(
         network,
         learning_rate=settings.learning_rate,

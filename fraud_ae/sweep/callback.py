@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from fraud_ae.run_store import write_whole
+from fraud_ae.atomic_files import write_whole
 from fraud_ae.sweep.candidate import candidate_folder, write_candidates
 from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.leaderboard import (

@@ -7,7 +7,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from fraud_ae.run_store import write_whole
+from fraud_ae.atomic_files import write_whole
 
 # The groups and sections that decide a run; names, stages and tracking are never part of one.
 GROUPS = ("data", "features", "model", "trainer", "scorer")

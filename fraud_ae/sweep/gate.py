@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from fraud_ae.atomic_files import write_json
 from fraud_ae.errors import UserError
-from fraud_ae.run_store import write_json
 from fraud_ae.sweep.leaderboard import read_leaderboard
 
 DECISION = "decision.json"

@@ -9,12 +9,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from fraud_ae.atomic_files import write_json, write_whole
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.errors import StrategyRefused, UserError
 from fraud_ae.evaluation.metrics import load_metric
 from fraud_ae.model_info import flat_metrics
-from fraud_ae.run_store import Run, run_identity, write_json, write_whole
+from fraud_ae.run_store import Run, run_identity
 from fraud_ae.sweep.build import (
     PreparedInputs,
     dataset_of,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fraud_ae.run_store import write_whole
+from fraud_ae.atomic_files import write_whole
 
 RESULT = "result.json"
 _FIGURES = (
@@ -86,7 +86,7 @@ def write_leaderboard(experiment_folder: Path, stage: str, results: list[dict]) 
 def read_leaderboard(experiment_folder: Path, stage: str) -> pd.DataFrame | None:
     """The leaderboard of a stage, or None where that stage has not been run."""
     path = leaderboard_path(experiment_folder, stage)
-    return pd.read_csv(path, float_precision="round_trip") if path.is_file() else None
+    return pd.read_csv(path, dtype={"run_id": "str"}) if path.is_file() else None
 
 
 def _merit(result: dict) -> tuple[float, float]:

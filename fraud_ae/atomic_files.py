@@ -1,0 +1,18 @@
+"""Files that a reader, or a kill, finds whole or not at all."""
+
+import json
+import os
+from pathlib import Path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader, or a kill, finds it whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    os.replace(draft, path)
+
+
+def write_json(path: Path, data: dict) -> None:
+    """Write plain data as JSON, whole or not at all."""
+    write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")

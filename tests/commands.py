@@ -1,0 +1,30 @@
+"""The project's commands as real processes, in a folder of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+def start(script: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.Popen:
+    """Start `python SCRIPT ARGUMENTS`; what it prints, errors included, comes in one stream."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / script), *arguments],
+        cwd=cwd,
+        env={**os.environ, "WANDB_API_KEY": "", "COLUMNS": "80", **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(script: str, *arguments: str, cwd: Path, fails: bool = False, **environment: str) -> str:
+    """Run a command to its end and return what it printed; it must succeed, or fail, as said."""
+    process = start(script, *arguments, cwd=cwd, **environment)
+    printed, _ = process.communicate(timeout=400)
+    assert (process.returncode != 0) == fails, printed
+    return printed

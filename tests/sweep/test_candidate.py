@@ -1,0 +1,79 @@
+import yaml
+from omegaconf import OmegaConf
+
+from fraud_ae.sweep.candidate import candidates_of, winning_overrides, write_candidates
+
+CHOICES = {
+    "data": "custom",
+    "features": "temporal",
+    "model": "denoising",
+    "trainer": "default",
+    "scorer": "reconstruction",
+    "stage": "broad",
+    "wandb": "default",
+    "candidate": None,
+}
+CFG = OmegaConf.create(
+    {
+        "experiment": "x",
+        "seed": 3,
+        "data": {"path": "a.csv", "columns": {"amount": "Amt"}},
+        "model": {"latent_dim": 8},
+        "trainer": {"max_epochs": 10, "learning_rate": 0.01},
+        "threshold": {"percentile": 90.0},
+        "wandb": {"mode": "online"},
+    }
+)
+TASK = [
+    "stage=broad",
+    "experiment=x",
+    "wandb.mode=online",
+    "data=custom",
+    "data.columns.amount=Amt",
+    "model.latent_dim=8",
+    "threshold.percentile=90",
+    "seed=3",
+]
+
+
+def test_a_candidate_holds_what_decides_the_run_and_no_names(tmp_path):
+    overrides = winning_overrides(CFG, CHOICES, TASK, tmp_path)
+    assert overrides == {
+        "defaults": [
+            {"override /data": "custom"},
+            {"override /features": "temporal"},
+            {"override /model": "denoising"},
+            {"override /trainer": "default"},
+            {"override /scorer": "reconstruction"},
+        ],
+        "data": {"columns": {"amount": "Amt"}},
+        "model": {"latent_dim": 8},
+        "threshold": {"percentile": 90.0},
+        "seed": 3,
+        "trainer": {"max_epochs": 10},
+    }
+
+
+def test_a_candidate_of_a_candidate_keeps_what_the_first_one_said(tmp_path):
+    first = winning_overrides(CFG, CHOICES, TASK, tmp_path)
+    write_candidates(tmp_path, "broad", [winner(first)])
+    later = OmegaConf.merge(CFG, {"trainer": {"max_epochs": 15}})
+    again = winning_overrides(
+        later, {**CHOICES, "candidate": "broad_01"}, ["stage=refined", "seed=3"], tmp_path
+    )
+    assert again == {**first, "trainer": {"max_epochs": 15}}
+
+
+def winner(overrides: dict) -> dict:
+    return {"run_id": "a", "metrics": {"final_auc": 0.8}, "overrides": overrides}
+
+
+def test_candidates_are_numbered_best_first_and_replace_the_earlier_ones(tmp_path):
+    write_candidates(tmp_path, "broad", [winner({"seed": n}) for n in range(3)])
+    write_candidates(tmp_path, "refined", [winner({"seed": 9})])
+    write_candidates(tmp_path, "broad", [winner({"seed": n}) for n in (7, 8)])
+    paths = candidates_of(tmp_path, "broad")
+    assert [p.name for p in paths] == ["broad_01.yaml", "broad_02.yaml"]
+    assert [yaml.safe_load(p.read_text())["seed"] for p in paths] == [7, 8]
+    assert paths[0].read_text().startswith("# @package _global_\n")
+    assert len(candidates_of(tmp_path, "refined")) == 1

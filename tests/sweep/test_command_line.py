@@ -1,0 +1,93 @@
+import pytest
+
+from fraud_ae.errors import UserError
+from fraud_ae.sweep.command_line import complete, experiment_name
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def leave_candidates(experiment: str, *names: str) -> None:
+    from pathlib import Path
+
+    folder = Path("outputs") / experiment / "conf" / "candidate"
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / f"{name}.yaml").write_text("# @package _global_\n")
+
+
+def without_search_path(arguments: list[str]) -> list[str]:
+    return [a for a in arguments if not a.startswith("hydra.searchpath=")]
+
+
+@pytest.mark.parametrize("sweep", ["features=glob(*)", "features=baseline,temporal"])
+def test_a_sweep_over_features_is_the_features_stage(sweep):
+    assert complete(["-m", sweep]) == ["-m", sweep, "stage=features"]
+
+
+def test_a_stage_that_was_named_stays():
+    assert complete(["-m", "features=glob(*)", "stage=single"])[-1] == "stage=single"
+
+
+def test_one_strategy_is_no_sweep():
+    assert complete(["features=temporal"]) == ["features=temporal"]
+
+
+@pytest.mark.parametrize("stage", ["features", "broad", "refined", "final"])
+def test_a_sweep_without_multirun_says_what_to_type(stage):
+    with pytest.raises(UserError, match=f"python train.py -m stage={stage}"):
+        complete([f"stage={stage}"])
+
+
+def test_a_stage_reads_the_candidates_of_the_stage_before_it():
+    leave_candidates("mine", "broad_01", "broad_02")
+    completed = complete(["-m", "stage=refined", "experiment=mine"])
+    assert "candidate=glob(broad_*)" in completed
+    assert completed[-1].startswith("hydra.searchpath=[file://")
+    assert completed[-1].endswith("outputs/mine/conf]")
+
+
+def test_candidates_that_were_given_stay():
+    leave_candidates("mine", "broad_01", "broad_02")
+    completed = complete(["-m", "stage=refined", "experiment=mine", "candidate=broad_02"])
+    assert [a for a in completed if a.startswith("candidate=")] == ["candidate=broad_02"]
+
+
+def test_broad_goes_without_a_feature_sweep():
+    assert complete(["-m", "stage=broad"]) == ["-m", "stage=broad"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["-m", "stage=refined"], ["stage=production"], ["candidate=broad_07"]],
+)
+def test_missing_candidates_are_named_with_what_to_run(arguments):
+    leave_candidates("synthetic", "broad_01")
+    (expected,) = [a for a in complete(["-m", "stage=refined"]) if a.startswith("candidate=")]
+    assert expected == "candidate=glob(broad_*)"
+    with pytest.raises(UserError, match=r"no such candidate in .*Run the stage that makes them"):
+        complete([*arguments, "experiment=other"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ([], "synthetic"),
+        (["data=handbook"], "handbook"),
+        (["data=handbook", "experiment=x1"], "x1"),
+        (["data=custom", "data.name=mine"], "mine"),
+        (["experiment='quoted'"], "quoted"),
+    ],
+)
+def test_an_experiment_is_named_after_its_data_unless_it_is_named(arguments, name):
+    assert experiment_name(arguments) == name
+
+
+def test_help_is_left_alone():
+    assert complete(["--help", "stage=refined"]) == ["--help", "stage=refined"]
+
+
+def test_the_search_path_is_told_only_where_there_is_one():
+    assert without_search_path(complete(["experiment=none"])) == complete(["experiment=none"])

@@ -1,0 +1,244 @@
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fraud_ae.data.columns import CANONICAL
+from fraud_ae.data.sources import from_file
+from fraud_ae.detector import FraudDetector
+from fraud_ae.errors import DataError, UserError
+from fraud_ae.run_store import Run
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE_NAMES = {name: f"The {name.replace('_', ' ')}" for name in CANONICAL}
+
+
+@pytest.fixture(scope="module")
+def detector(finished_run) -> FraudDetector:
+    return FraudDetector.load(finished_run.model_folder)
+
+
+@pytest.fixture(scope="module")
+def transactions(dataset) -> pd.DataFrame:
+    return dataset.transactions
+
+
+@pytest.fixture(scope="module")
+def scores(detector, transactions) -> np.ndarray:
+    return detector.predict_anomaly_scores(transactions)
+
+
+@pytest.fixture
+def frame(transactions) -> pd.DataFrame:
+    return transactions.copy()
+
+
+def assert_same(found, expected) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def assert_as_kept(run: Run, transaction_ids: pd.Series, scores: np.ndarray) -> None:
+    kept = run.scores().set_index("transaction_id")["score"]
+    found = pd.Series(scores, index=transaction_ids.astype("str"))
+    assert len(kept) > 100
+    assert_same(found[kept.index], kept)
+
+
+def test_a_fresh_process_scores_raw_transactions_as_training_did(
+    finished_run, transactions, tmp_path
+):
+    code = """
+import sys
+import numpy as np
+import pandas as pd
+from fraud_ae import FraudDetector
+
+detector = FraudDetector.load(sys.argv[1])
+np.save(sys.argv[3], detector.predict_anomaly_scores(pd.read_parquet(sys.argv[2])))
+"""
+    raw, found = tmp_path / "raw.parquet", tmp_path / "scores.npy"
+    transactions.drop(columns="is_fraud").to_parquet(raw)
+    command = [sys.executable, "-c", code, finished_run.model_folder, raw, found]
+    subprocess.run(list(map(str, command)), cwd=ROOT, check=True)
+    assert_as_kept(finished_run, transactions["transaction_id"], np.load(found))
+
+
+def test_scores_are_one_float32_for_each_row(scores, transactions):
+    assert scores.shape == (len(transactions),)
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+
+
+def test_rows_in_any_order_get_their_own_scores(detector, transactions, scores):
+    shuffled = transactions.sample(frac=1, random_state=0)
+    found = detector.predict_anomaly_scores(shuffled)
+    assert_same(found, scores[shuffled.index])
+
+
+def test_the_index_of_the_frame_does_not_matter(detector, frame, scores):
+    assert_same(detector.predict_anomaly_scores(frame.set_axis(frame.index[::-1] * 3)), scores)
+
+
+@pytest.mark.parametrize("labels", ["absent", "turned round", "partly missing"])
+def test_labels_do_not_matter(detector, frame, scores, labels):
+    if labels == "absent":
+        frame = frame.drop(columns="is_fraud")
+    elif labels == "turned round":
+        frame["is_fraud"] = 1 - frame["is_fraud"]
+    else:
+        frame["is_fraud"] = frame["is_fraud"].astype("float64").mask(frame.index % 2 == 0)
+    assert_same(detector.predict_anomaly_scores(frame), scores)
+
+
+def test_later_rows_do_not_change_the_scores_of_earlier_ones(detector, transactions, scores):
+    found = detector.predict_anomaly_scores(transactions.head(700))
+    assert_same(found, scores[:700])
+
+
+def test_a_single_transaction_can_be_scored(detector, transactions, scores):
+    assert_same(detector.predict_anomaly_scores(transactions.head(1)), scores[:1])
+
+
+def test_the_frame_is_left_as_it_is(detector, frame, transactions):
+    frame = frame.sample(frac=1, random_state=0)
+    before = frame.copy()
+    detector.predict(frame)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_an_alert_is_a_score_above_the_threshold(detector, transactions, scores):
+    found = detector.predict(transactions)
+    assert found.dtype == np.int8
+    assert set(found) == {0, 1}
+    np.testing.assert_array_equal(found, scores > detector.threshold)
+    assert replace(detector, threshold=float(scores.max())).predict(transactions).sum() == 0
+
+
+def test_without_a_threshold_there_are_scores_but_no_alerts(detector, transactions, scores):
+    undecided = replace(detector, threshold=None)
+    assert_same(undecided.predict_anomaly_scores(transactions), scores)
+    with pytest.raises(UserError, match="threshold"):
+        undecided.predict(transactions)
+
+
+@pytest.mark.parametrize("column", ["amount", "timestamp", "customer_id"])
+def test_a_missing_column_is_named(detector, frame, column):
+    with pytest.raises(DataError, match=column):
+        detector.predict_anomaly_scores(frame.drop(columns=column))
+
+
+def test_a_missing_optional_column_that_was_trained_with_is_named(detector, frame):
+    with pytest.raises(UserError, match="device"):
+        detector.predict_anomaly_scores(frame.drop(columns="device"))
+
+
+def test_a_frame_without_rows_is_refused(detector, frame):
+    with pytest.raises(DataError, match="no rows"):
+        detector.predict_anomaly_scores(frame.head(0))
+
+
+@pytest.mark.parametrize("value", ["never seen before", None])
+def test_unseen_and_missing_values_can_be_scored(detector, frame, scores, value):
+    for name in ("payment_method", "device", "product_category", "customer_location"):
+        frame[name] = value
+    for name in ("shipping_address", "billing_address", "ip_address", "terminal_id"):
+        frame[name] = value
+    frame["customer_age"] = np.nan
+    frame["quantity"] = np.nan
+    found = detector.predict_anomaly_scores(frame)
+    assert np.isfinite(found).all()
+    assert not np.allclose(found, scores)
+
+
+def test_large_inputs_are_scored_as_small_ones_are(detector):
+    n_inputs = len(detector.encoder.input_names())
+    inputs = np.random.default_rng(0).normal(size=(70_000, n_inputs)).astype(np.float32)
+    found = detector.score_inputs(inputs)
+    assert found.shape == (70_000,)
+    ends = np.r_[0:50, 65_500:65_600, 69_950:70_000]
+    np.testing.assert_allclose(found[ends], detector.score_inputs(inputs[ends]), rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def renamed(transactions, compose, train, tmp_path_factory) -> tuple[Run, pd.DataFrame]:
+    """A run trained on a CSV file with columns of its own, and the raw rows of the file."""
+    folder = tmp_path_factory.mktemp("renamed")
+    transactions.rename(columns=SOURCE_NAMES).to_csv(folder / "raw.csv", index=False)
+    dataset = from_file(str(folder / "raw.csv"), columns=SOURCE_NAMES)
+    run = train(compose("trainer.max_epochs=1"), folder / "runs", dataset)
+    return run, pd.read_csv(folder / "raw.csv")
+
+
+def test_the_columns_of_the_source_and_the_canonical_ones_give_the_same_scores(
+    renamed, transactions
+):
+    run, raw = renamed
+    detector = FraudDetector.load(run.model_folder)
+    by_source = detector.predict_anomaly_scores(raw)
+    assert_as_kept(run, raw[SOURCE_NAMES["transaction_id"]], by_source)
+    assert_same(detector.predict_anomaly_scores(transactions), by_source)
+    unlabelled = raw.drop(columns=SOURCE_NAMES["is_fraud"])
+    assert_same(detector.predict_anomaly_scores(unlabelled), by_source)
+
+
+def test_a_missing_column_of_the_source_is_named_as_the_source_names_it(renamed):
+    run, raw = renamed
+    with pytest.raises(DataError, match="The device"):
+        FraudDetector.load(run.model_folder).predict(raw.drop(columns="The device"))
+
+
+@pytest.mark.parametrize("model", ["variational", "denoising"])
+def test_every_kind_of_network_is_loaded_as_it_was_saved(
+    compose, train, transactions, tmp_path, model
+):
+    settings = ("model.norm=batch", "model.hidden_sizes=[]", "scorer.normalise=false")
+    config = compose(f"model={model}", "trainer.max_epochs=1", "encoder.scaling=robust", *settings)
+    run = train(config, tmp_path)
+    found = FraudDetector.load(run.model_folder).predict_anomaly_scores(transactions)
+    assert_as_kept(run, transactions["transaction_id"], found)
+
+
+def test_saving_again_gives_the_same_files(detector, finished_run, tmp_path):
+    detector.save(tmp_path / "deeper" / "model")
+    for path in finished_run.model_folder.iterdir():
+        assert (tmp_path / "deeper" / "model" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_saved_detector_is_json_and_safetensors_alone(finished_run):
+    files = list(finished_run.model_folder.rglob("*"))
+    assert {path.suffix for path in files} == {".json", ".safetensors"}
+    for path in files:
+        if path.suffix == ".json":
+            json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("names", [["detector"], ["strategy", "encoder"], ["weights"]])
+def test_an_incomplete_folder_is_refused_by_name(finished_run, tmp_path, names):
+    folder = shutil.copytree(finished_run.model_folder, tmp_path / "model")
+    for name in names:
+        next(folder.glob(f"{name}.*")).unlink()
+    with pytest.raises(UserError) as raised:
+        FraudDetector.load(folder)
+    assert str(folder) in str(raised.value)
+    assert all(name in str(raised.value) for name in names)
+
+
+def test_a_folder_that_is_not_there_is_refused_by_name(tmp_path):
+    with pytest.raises(UserError, match="nothing_here"):
+        FraudDetector.load(tmp_path / "nothing_here")
+
+
+def test_a_newer_format_is_refused_by_name(finished_run, tmp_path):
+    folder = shutil.copytree(finished_run.model_folder, tmp_path / "model")
+    settings = json.loads((folder / "detector.json").read_text())
+    newer = settings["format"] + 1
+    (folder / "detector.json").write_text(json.dumps({**settings, "format": newer}))
+    with pytest.raises(UserError, match=f"format {newer}") as raised:
+        FraudDetector.load(folder)
+    assert str(folder) in str(raised.value)

@@ -9,7 +9,7 @@ run: $(INSTALLED)
 	$(BIN)/python pipeline.py
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

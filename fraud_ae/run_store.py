@@ -75,8 +75,9 @@ class Run:
 
         The operating system releases it with the process, even one that was killed.
         """
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.folder.parent / f".{self.id}.lock")
+        locks = self.folder.parent.with_name(".locks")
+        locks.mkdir(parents=True, exist_ok=True)
+        return FileLock(locks / f"{self.id}.lock")
 
     def start(self) -> None:
         """Begin anew: whatever an interrupted training left here is removed."""

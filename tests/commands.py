@@ -25,6 +25,11 @@ def start(script: str, *arguments: str, cwd: Path, **environment: str) -> subpro
 def run(script: str, *arguments: str, cwd: Path, fails: bool = False, **environment: str) -> str:
     """Run a command to its end and return what it printed; it must succeed, or fail, as said."""
     process = start(script, *arguments, cwd=cwd, **environment)
-    printed, _ = process.communicate(timeout=400)
+    printed, _ = process.communicate(timeout=500)
     assert (process.returncode != 0) == fails, printed
     return printed
+
+
+def run_in(checkout: Path, script: str, *arguments: str) -> str:
+    """Run the command of another checkout, in its folder."""
+    return run(str(checkout / script), *arguments, cwd=checkout, PYTHONPATH=str(checkout))

@@ -1,10 +1,10 @@
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -204,7 +204,10 @@ def on_a_terminal(command: list[str], folder: Path, environment: dict[str, str])
     return shown.decode()
 
 
-@pytest.mark.parametrize("key", ["0123456789" * 4, None], ids=["dead port", "no key"])
+KEY = "0123456789" * 4
+
+
+@pytest.mark.parametrize("key", [KEY, None], ids=["dead port", "no key"])
 def test_online_without_a_server_or_a_key_goes_on_offline(finished_run, tmp_path, key):
     overrides = [o for o in SMALL if not o.startswith("wandb")]
     online = ["wandb.mode=online", "wandb.init_timeout_seconds=2"]
@@ -212,9 +215,7 @@ def test_online_without_a_server_or_a_key_goes_on_offline(finished_run, tmp_path
     environment = settings_of(tmp_path / "home") | {"WANDB_BASE_URL": "http://127.0.0.1:9"}
     if key:
         environment["WANDB_API_KEY"] = key
-    started = time.monotonic()
     shown = on_a_terminal(command, tmp_path, environment)
-    assert time.monotonic() - started < 45
     assert shown.count("W&B cannot be reached") == 1, shown
     assert "Traceback" not in shown
     runs = tmp_path / "outputs" / "small" / "runs"
@@ -222,3 +223,35 @@ def test_online_without_a_server_or_a_key_goes_on_offline(finished_run, tmp_path
     found = json.loads((runs / finished_run.id / "metrics.json").read_text())
     expected = finished_run.metrics()
     assert {**found, "train_seconds": 0} == pytest.approx({**expected, "train_seconds": 0})
+
+
+@pytest.mark.parametrize("server", ["refuses", "never answers"])
+def test_a_server_that_cannot_be_reached_is_waited_for_no_longer_than_asked(tmp_path, server):
+    code = """
+import sys
+import time
+from pathlib import Path
+import wandb
+from fraud_ae.tracking import TrackedRun, track
+
+target = TrackedRun("online", "p", None, "g", "j", (), init_timeout_seconds=2.0)
+started = time.monotonic()
+with track(target, Path(sys.argv[1]), {}):
+    print(time.monotonic() - started)
+"""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1] if server == "never answers" else 9
+        url = f"http://127.0.0.1:{port}"
+        environment = settings_of(tmp_path) | {"WANDB_BASE_URL": url, "WANDB_API_KEY": KEY}
+        shown = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "run")],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    assert len(wandb_files(tmp_path / "run")) >= 1
+    assert shown.stderr.count("W&B cannot be reached") == 1
+    assert float(shown.stdout.splitlines()[-1]) < 2 + 4

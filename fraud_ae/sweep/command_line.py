@@ -30,15 +30,19 @@ def complete(arguments: list[str]) -> list[str]:
     stage = _given(arguments, "stage") or "single"
     folder = OUTPUTS / experiment_name(arguments)
     settings = _stage_settings(stage)
-    if settings.get("sweep") and not sweeps:
+    runs = not {"-c", "--cfg", "-i", "--info"} & set(arguments)
+    if settings.get("sweep") and not sweeps and runs:
         raise UserError(f"stage={stage} is a sweep: python train.py -m stage={stage} ...")
     candidate, reads = _given(arguments, "candidate"), settings.get("reads")
     if candidate is None and reads:
         if _matching(folder, reads):
             arguments.append(f"candidate={reads}")
-        elif settings.get("requires_candidate"):
+        elif settings.get("requires_candidate") and runs:
             raise UserError(_nothing_to_read(stage, reads, folder))
-    elif candidate not in (None, "null") and not _matching(folder, candidate):
+    elif candidate == "null":
+        # Without candidates there is no such group that Hydra could leave empty.
+        arguments = [a for a in arguments if a != "candidate=null"]
+    elif candidate is not None and not _matching(folder, candidate):
         raise UserError(_nothing_to_read(stage, candidate, folder))
     if candidate_folder(folder).is_dir():
         arguments.append(f"hydra.searchpath=[file://{(folder / 'conf').resolve()}]")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fraud_ae.data.sources import synthetic
-from tests.commands import ROOT, SHARED_DATA, run
+from tests.commands import SHARED_DATA, run
 
 SMALL = ("data.n_transactions=2000", "trainer.max_epochs=2", "wandb.mode=disabled")
 
@@ -21,7 +21,7 @@ def test_one_run_ends_with_its_metrics_and_is_not_trained_again(tmp_path):
     first = run("train.py", *SMALL, cwd=tmp_path)
     last = first.splitlines()[-1]
     figures = dict(pair.split("=") for pair in last.split())
-    assert list(figures)[0] == "final_auc"
+    assert next(iter(figures)) == "final_auc"
     assert {"precision", "recall", "threshold", "best_epoch", "feature_count"} <= set(figures)
     assert "epoch  2/2" in first
     (folder,) = finished_runs(tmp_path / "outputs" / "synthetic")
@@ -211,9 +211,3 @@ def test_real_transactions_leave_five_finished_runs(tmp_path):
     path = SHARED_DATA / "ecommerce.csv.gz"
     run("train.py", "-m", "features=glob(*)", "data=ecommerce", f"data.path={path}", cwd=tmp_path)
     assert len(finished_runs(tmp_path / "outputs" / "ecommerce")) == 5
-
-
-def readme_block(after: str, language: str) -> str:
-    """The first block of a language in the README behind a text."""
-    text = (ROOT / "README.md").read_text()
-    return re.search(rf"```{language}\n(.*?)```", text[text.index(after) :], re.DOTALL).group(1)

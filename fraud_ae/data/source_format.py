@@ -65,9 +65,11 @@ def _format_problems(source_format: SourceFormat) -> list[str]:
     if label and list(columns.values()).count(label) > 1:
         problems.append(f"data.columns: {label!r} is the label and cannot be another column too")
     taken = {*CANONICAL, *columns.values()}
-    for name in dict.fromkeys(extras):
-        if name in taken or extras.count(name) > 1:
-            problems.append(f"data.extra_columns: {name!r} is used already")
+    problems += [
+        f"data.extra_columns: {name!r} is used already"
+        for name in dict.fromkeys(extras)
+        if name in taken or extras.count(name) > 1
+    ]
     if source_format.bad_values not in ("error", "missing"):
         problems.append(
             f"data.bad_values must be error or missing; got {source_format.bad_values!r}"

@@ -1,172 +1,32 @@
-"""A simulated online marketplace with labelled fraud, for demonstrations and tests."""
-
-from dataclasses import dataclass
-from types import SimpleNamespace
+"""Transactions of a simulated marketplace with labelled fraud, for demonstrations and tests."""
 
 import numpy as np
 import pandas as pd
 
 from fraud_ae.data.columns import CANONICAL
-
-DAY = 86_400
-
-CATEGORIES = ("digital", "games", "groceries", "books", "beauty", "clothing")
-CATEGORIES += ("toys & sports", "home & garden", "electronics", "jewellery")
-CATEGORY_PRICE = np.array((0.25, 0.35, 0.6, 0.45, 0.7, 0.95, 0.9, 1.2, 2.0, 2.4))
-CATEGORY_WEIGHT = np.array((1.0, 0.8, 2.2, 1.1, 1.0, 1.7, 1.0, 1.3, 1.0, 0.35))
-ALL, CHEAP, DEAR = (0, 10), (0, 4), (8, 10)  # [first, past the last) category
-
-PAYMENTS = ("credit card", "debit card", "PayPal", "bank transfer", "gift card")
-DEVICES = ("iPhone 15", "iPhone 13", "Galaxy S23", "Galaxy A54", "Pixel 8", "Redmi Note 12")
-DEVICES += ("iPad", "Galaxy Tab", "Windows laptop", "MacBook", "Windows desktop", "Linux desktop")
-PAYMENT_WEIGHT = (0.4, 0.27, 0.2, 0.1, 0.03)
-DEVICE_WEIGHT = (0.15, 0.13, 0.12, 0.11, 0.05, 0.07, 0.06, 0.03, 0.14, 0.08, 0.05, 0.01)
-# Fraudsters prefer cheap phones, emulators and payments that are hard to recall.
-STRANGER_PAYMENT_WEIGHT = (0.35, 0.12, 0.05, 0.18, 0.3)
-STRANGER_DEVICE_WEIGHT = (0.08, 0.06, 0.06, 0.1, 0.1, 0.14, 0.04, 0.12, 0.1, 0.03, 0.05, 0.12)
-
-_TOWNS = ("Ash", "Brook", "Clay", "Dun", "East", "Fair", "Glen", "Hart", "Kings", "Lang")
-CITIES = [a + b for a in _TOWNS for b in ("ton", "ford", "field", "mouth", "bury", "wick")]
-CITY_WEIGHT = 1 / (np.arange(len(CITIES)) + 3)
-_ROADS = ("Oak", "High", "Mill", "Church", "Park", "Station", "Lake", "School")
-STREETS = [f"{a} {b}" for a in _ROADS for b in ("Street", "Road", "Lane", "Avenue", "Close")]
-
-
-@dataclass(frozen=True)
-class Merchants:
-    """Terminals in order of category; `edges` is the cumulative popularity, from 0 to 1."""
-
-    category: np.ndarray
-    price: np.ndarray
-    edges: np.ndarray
-
-    def draw(self, rng, size, categories=ALL):
-        low, high = self.edges[np.searchsorted(self.category, categories)]
-        share = low + rng.random(size) * (high - low)
-        return np.searchsorted(self.edges[1:-1], share, side="right")
-
-
-@dataclass(frozen=True)
-class World:
-    """`people` holds one array per habit; times are seconds since midnight of the first day."""
-
-    people: SimpleNamespace
-    merchants: Merchants
-    seconds: int
-    first_weekday: int
-
-
-def _draw(rng, weights, size):
-    cdf = np.cumsum(weights)
-    return np.searchsorted(cdf[:-1], rng.random(size) * cdf[-1], side="right")
-
-
-def _merchants(rng, n):
-    category = np.arange(n) * len(CATEGORIES) // n
-    price = CATEGORY_PRICE[category] * np.exp(rng.normal(0, 0.3, n))
-    popularity = CATEGORY_WEIGHT[category] * np.exp(rng.normal(0, 0.5, n))
-    edges = np.concatenate(([0.0], np.cumsum(popularity) / popularity.sum()))
-    return Merchants(category, price, edges)
-
-
-def _customers(rng, n, merchants, seconds):
-    newcomer = rng.random(n) < 0.25
-    joined = np.where(newcomer, rng.random(n) * 0.95 * seconds, -rng.exponential(500 * DAY, n))
-    n_devices = 1 + _draw(rng, (0.4, 0.4, 0.2), n)
-    devices = _draw(rng, DEVICE_WEIGHT, (n, 3))
-    age = np.clip(rng.normal(42, 14, n).round(), 18, 90)
-    return SimpleNamespace(
-        size=n,
-        level=np.exp(rng.normal(4.0, 0.55, n)),
-        age=np.where(rng.random(n) < 0.01, np.nan, age),
-        joined=joined.astype(np.int64),
-        activity=rng.gamma(1.5, 1.0, n) + 0.05,
-        peak_hour=np.where(rng.random(n) < 0.7, rng.normal(19, 2.5, n), rng.normal(11, 3, n)),
-        regularity=rng.uniform(1.2, 3.5, n),
-        weekend=rng.random(n) * 0.5,
-        devices=np.take_along_axis(devices, np.arange(3) % n_devices[:, None], axis=1),
-        city=_draw(rng, CITY_WEIGHT, n),
-        payment=_draw(rng, PAYMENT_WEIGHT, n),
-        second_address=rng.random(n) < 0.25,
-        favourites=merchants.draw(rng, (n, 5)),
-    )
-
-
-def _at_hour(rng, day, hour, spread):
-    hour = (hour + rng.normal(0, 1, day.size) * spread) % 24
-    return day * DAY + (hour * 3600).astype(np.int64)
-
-
-def _split(sizes, n):
-    """Lay groups of these sizes over `n` rows: each row's group and its place in the group."""
-    sizes = sizes[: np.searchsorted(np.cumsum(sizes), n) + 1]
-    group = np.repeat(np.arange(sizes.size), sizes)[:n]
-    return group, np.arange(n) - (np.cumsum(sizes) - sizes)[group]
-
-
-def _purchases(rng, world, customer, second):
-    """What these customers would honestly buy at these times; fraud starts from this, too."""
-    people, n = world.people, customer.size
-    second = np.abs(second) % (2 * world.seconds)  # fold times outside the period back into it
-    second = np.minimum(second, 2 * world.seconds - 1 - second)
-    odd = rng.random(n) < 0.05  # holidays, gifts, journeys: many habits change at once
-
-    def happens(usually, when_odd):
-        return rng.random(n) < np.where(odd, when_odd, usually)
-
-    favourite = people.favourites[customer, (5 * rng.random(n) ** 2).astype(np.int64)]
-    terminal = np.where(happens(0.3, 0.6), world.merchants.draw(rng, n), favourite)
-    quantity = np.minimum(rng.geometric(0.7, n), 8)
-    amount = people.level[customer] * world.merchants.price[terminal] * quantity**0.5
-    amount *= np.exp(rng.normal(0, 0.45, n))
-    amount *= np.where(happens(0.03, 0.35), np.exp(rng.normal(1.0, 0.4, n)), 1.0)
-    amount *= np.where(happens(0.05, 0.1), rng.uniform(0.05, 0.3, n), 1.0)
-    own = people.devices[customer, (3 * rng.random(n)).astype(np.int64)]
-    away = happens(0.03, 0.4)
-    city = np.where(away, _draw(rng, CITY_WEIGHT, n), people.city[customer])
-    home = customer + people.size * (people.second_address[customer] & (rng.random(n) < 0.35))
-    lease = (second // DAY + customer * 7) // 25  # providers change a home's address now and then
-    home_ip = (customer * 2_654_435_761 + lease * 97_003_231) % 2**24
-    mobile = away | (rng.random(n) < 0.25)
-    payment = np.where(happens(0.12, 0.3), _draw(rng, PAYMENT_WEIGHT, n), people.payment[customer])
-    return {
-        "customer": customer,
-        "second": second,
-        "amount": amount,
-        "quantity": quantity,
-        "terminal": terminal,
-        "payment": payment,
-        "device": np.where(happens(0.03, 0.4), _draw(rng, DEVICE_WEIGHT, n), own),
-        "city": city,
-        "address": np.where(happens(0.03, 0.4), _other_address(rng, people, n), home),
-        "ip": (city + 20) * 2**24 + np.where(mobile, rng.integers(0, 2**24, n), home_ip),
-    }
-
-
-def _other_address(rng, people, n):
-    return rng.integers(2 * people.size, 5 * people.size, n)
-
-
-def _honest(rng, world, n):
-    people = world.people
-    visit, place = _split(1 + _draw(rng, (0.9, 0.05, 0.03, 0.02), n), n)
-    n_visits = visit[-1] + 1
-    since = np.maximum(people.joined, 0)
-    customer = _draw(rng, people.activity * (1 - since / world.seconds), n_visits)
-    since = since[customer]
-    day = (since + rng.random(n_visits) * (world.seconds - since)).astype(np.int64) // DAY
-    weekday = (day + world.first_weekday) % 7
-    to_weekend = (weekday < 5) & (rng.random(n_visits) < people.weekend[customer])
-    day = np.where(to_weekend, day + 5 - weekday + (rng.random(n_visits) < 0.5), day)
-    spread = np.where(rng.random(n_visits) < 0.85, people.regularity[customer], 8.0)
-    arrival = _at_hour(rng, day, people.peak_hour[customer], spread)
-    second = arrival[visit] + place * rng.integers(30, 400, n_visits)[visit]
-    return _in_time_order(_purchases(rng, world, customer[visit], second))
-
-
-def _in_time_order(rows):
-    order = np.argsort(rows["second"], kind="stable")
-    return {name: values[order] for name, values in rows.items()}
+from fraud_ae.data.marketplace import (
+    CATEGORIES,
+    CHEAP,
+    CITIES,
+    CITY_WEIGHT,
+    DAY,
+    DEAR,
+    DEVICES,
+    PAYMENTS,
+    STRANGER_DEVICE_WEIGHT,
+    STRANGER_PAYMENT_WEIGHT,
+    STREETS,
+    World,
+    at_hour,
+    draw,
+    grouped,
+    honest_purchases,
+    in_time_order,
+    make_customers,
+    make_merchants,
+    other_address,
+    purchases,
+)
 
 
 def _episodes(rng, honest, sizes, n):
@@ -175,7 +35,7 @@ def _episodes(rng, honest, sizes, n):
     Both come from an honest purchase, and episodes follow the purchases' cumulative count, so that
     fraud keeps its share of the volume over the whole period.
     """
-    episode, place = _split(sizes, n)
+    episode, place = grouped(sizes, n)
     sizes = np.bincount(episode)
     position = (np.cumsum(sizes) - rng.random(sizes.size) * sizes) / max(n, 1)
     pick = (position * honest["second"].size).astype(np.int64)
@@ -185,11 +45,11 @@ def _episodes(rng, honest, sizes, n):
 def _by_stranger(rng, world, rows, episode, device, address, remote):
     """Somebody else acts: each habit changes for an episode with the given probability."""
     n = episode.max(initial=0) + 1
-    city = _draw(rng, CITY_WEIGHT, n)
+    city = draw(rng, CITY_WEIGHT, n)
     new = {
-        "device": (device, _draw(rng, STRANGER_DEVICE_WEIGHT, n)),
-        "address": (address, _other_address(rng, world.people, n)),
-        "payment": (0.5, _draw(rng, STRANGER_PAYMENT_WEIGHT, n)),
+        "device": (device, draw(rng, STRANGER_DEVICE_WEIGHT, n)),
+        "address": (address, other_address(rng, world.people, n)),
+        "payment": (0.5, draw(rng, STRANGER_PAYMENT_WEIGHT, n)),
         "city": (0.5 * remote, city),
         "ip": (remote, (city + 20) * 2**24 + rng.integers(0, 2**24, n)),
     }
@@ -211,7 +71,7 @@ def _card_testing(rng, world, honest, n):
     episode, place, customer, second = _episodes(rng, honest, sizes, n)
     second = second + rng.integers(-2 * DAY, 2 * DAY, second.size)
     gap = rng.integers(20, 300, second.size)
-    rows = _purchases(rng, world, customer[episode], second[episode] + place * gap[episode])
+    rows = purchases(rng, world, customer[episode], second[episode] + place * gap[episode])
     cheap = world.merchants.draw(rng, n, CHEAP)
     _move(rows, world, np.where(rng.random(n) < 0.4, cheap, rows["terminal"]))
     rows["amount"] = np.exp(rng.normal(1.4, 0.7, n))
@@ -220,11 +80,11 @@ def _card_testing(rng, world, honest, n):
 
 
 def _account_takeover(rng, world, honest, n):
-    sizes = 1 + _draw(rng, (0.5, 0.3, 0.2), n + 1)
+    sizes = 1 + draw(rng, (0.5, 0.3, 0.2), n + 1)
     episode, place, customer, second = _episodes(rng, honest, sizes, n)
-    begin = _at_hour(rng, second // DAY, world.people.peak_hour[customer] + 12, 3.5)
+    begin = at_hour(rng, second // DAY, world.people.peak_hour[customer] + 12, 3.5)
     second = begin[episode] + place * rng.integers(300, 7200, n)
-    rows = _purchases(rng, world, customer[episode], second)
+    rows = purchases(rng, world, customer[episode], second)
     rows["amount"] = rows["amount"] * np.exp(rng.normal(0.45, 0.3, n))
     return _by_stranger(rng, world, rows, episode, device=0.95, address=0.75, remote=0.75)
 
@@ -232,9 +92,9 @@ def _account_takeover(rng, world, honest, n):
 def _stolen_card(rng, world, honest, n):
     sizes = rng.integers(1, 5, n + 1)
     episode, place, customer, second = _episodes(rng, honest, sizes, n)
-    begin = _at_hour(rng, second // DAY, 20.0, 5.0)
+    begin = at_hour(rng, second // DAY, 20.0, 5.0)
     second = begin[episode] + np.minimum(place, 1) * rng.integers(600, DAY * 3 // 2, n)
-    rows = _purchases(rng, world, customer[episode], second)
+    rows = purchases(rng, world, customer[episode], second)
     dear = world.merchants.draw(rng, n, DEAR)
     _move(rows, world, np.where(rng.random(n) < 0.5, dear, rows["terminal"]), elasticity=0.7)
     rows["amount"] = rows["amount"] * np.exp(rng.normal(1.1, 0.4, n))
@@ -254,8 +114,8 @@ def _compromised_merchant(rng, world, honest, n):
     begin = np.clip(middle - window // 2, 0, world.seconds - window)
     day = (begin[episode] + rng.random(n) * window[episode]).astype(np.int64) // DAY
     customer = rng.permutation(_episodes(rng, honest, np.ones(n + 1, dtype=np.int64), n)[2])
-    second = _at_hour(rng, day, world.people.peak_hour[customer], 4.0)
-    rows = _purchases(rng, world, customer, second)
+    second = at_hour(rng, day, world.people.peak_hour[customer], 4.0)
+    rows = purchases(rng, world, customer, second)
     _move(rows, world, terminal[episode])
     rows["amount"] = rows["amount"] * np.exp(rng.normal(0.4, 0.25, n))
     return rows
@@ -276,7 +136,7 @@ def _numbered(prefix, first, n, width):
 
 def _addresses(rng, people):
     """All addresses: the customers' homes, their second ones, and three others per customer."""
-    city = np.concatenate((people.city, people.city, _draw(rng, CITY_WEIGHT, 3 * people.size)))
+    city = np.concatenate((people.city, people.city, draw(rng, CITY_WEIGHT, 3 * people.size)))
     number = np.arange(city.size)
     house = pd.Series(1 + number // len(STREETS)).astype("str")
     return house + " " + _text(STREETS, number % len(STREETS)) + ", " + _text(CITIES, city)
@@ -339,16 +199,16 @@ def _simulate(n_transactions, n_customers, n_terminals, days, fraud_ratio, start
     first_day = _first_day(start)
 
     rng = np.random.default_rng(seed)
-    merchants = _merchants(rng, n_terminals)
-    people = _customers(rng, n_customers, merchants, days * DAY)
+    merchants = make_merchants(rng, n_terminals)
+    people = make_customers(rng, n_customers, merchants, days * DAY)
     world = World(people, merchants, days * DAY, int(first_day.astype(int) + 3) % 7)
     n_fraud = max(round(n_transactions * fraud_ratio), 1)
-    honest = _honest(rng, world, n_transactions - n_fraud)
+    honest = honest_purchases(rng, world, n_transactions - n_fraud)
     sizes = np.diff((np.cumsum((0, *FRAUD_SHARE)) * n_fraud).round().astype(int))
     parts = [fraud(rng, world, honest, n) for fraud, n in zip(FRAUDS, sizes, strict=True)]
     rows = {name: np.concatenate([part[name] for part in (honest, *parts)]) for name in honest}
     rows["pattern"] = np.repeat(np.arange(len(PATTERNS)), (n_transactions - n_fraud, *sizes))
-    rows = _in_time_order(rows)
+    rows = in_time_order(rows)
     return _frame(rng, world, rows, first_day), rows["pattern"]
 
 

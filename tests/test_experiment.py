@@ -9,9 +9,10 @@ from sklearn import metrics as sklearn_metrics
 
 from fraud_ae import experiment
 from fraud_ae.data.sources import Dataset
+from fraud_ae.detector import FraudDetector, reconstruction_errors
 from fraud_ae.errors import UserError
 from fraud_ae.experiment import evaluate_run, prepare
-from fraud_ae.features import strategy_to_dict
+from fraud_ae.features import compute_features, strategy_to_dict
 from fraud_ae.run_store import Run, run_identity
 from fraud_ae.sweep.build import recipe_of, split_of, strategy_of
 
@@ -127,6 +128,22 @@ def test_known_frauds_are_trained_on_only_where_asked_for(
     assert train(config, tmp_path).metrics()["train_rows"] == expected
 
 
+@pytest.mark.parametrize("train_on", ["normal", "all"])
+def test_the_best_epoch_is_that_of_validation_rows_of_the_kind_that_is_trained_on(
+    compose, train, dataset, tmp_path, train_on
+):
+    config = compose(f"data.train_on={train_on}", "trainer.max_epochs=2")
+    run = train(config, tmp_path)
+    detector = FraudDetector.load(run.model_folder)
+    split = split_of(config, dataset)
+    features = compute_features(detector.strategy, dataset.transactions)
+    validation = split.validation(dataset.transactions)
+    normal = (dataset.transactions["is_fraud"] == 0).to_numpy()
+    rows = validation & normal if train_on == "normal" else validation
+    errors = reconstruction_errors(detector.network, detector.encoder.transform(features[rows]))
+    assert errors.mean() == pytest.approx(run.history()["val_loss"].min(), rel=1e-5)
+
+
 def test_a_run_can_be_repeated_bit_for_bit(finished_run, compose, train, tmp_path):
     again = train(compose(), tmp_path)
     assert again.id == finished_run.id
@@ -154,6 +171,7 @@ def test_features_are_fitted_on_the_training_rows_alone(compose, dataset):
     changed = prepare(recipe, garbled(dataset, ~train_rows).transactions, train_rows)
     np.testing.assert_array_equal(changed.inputs[train_rows], before.inputs[train_rows])
     assert changed.encoder.to_dict() == before.encoder.to_dict()
+    assert strategy_to_dict(changed.strategy) == strategy_to_dict(before.strategy)
     assert not np.array_equal(changed.inputs, before.inputs)
 
 

@@ -170,6 +170,9 @@ def test_test_figures_are_those_of_the_models_on_the_test_rows(made, dataset, sp
     models = {"winner": FraudDetector.load(winner.model_folder)}
     if made.plan.fit_on != "all":
         models["deployed"] = made.model
+        assert found["deployed"]["test"]["threshold"] == made.model.threshold
+    chosen = found["winner"]["validation"]["threshold"]
+    assert found["winner"]["test"]["threshold"] == chosen == winner.metrics()["threshold"]
     for name, model in models.items():
         scores = model.predict_anomaly_scores(dataset.transactions)[test]
         flagged = (scores > found[name]["test"]["threshold"]).astype(int)

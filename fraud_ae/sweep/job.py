@@ -112,7 +112,7 @@ def _production_job(config: dict) -> float:
 
     dataset = dataset_of(config)
     split = split_of(config, dataset)
-    winner, _, _ = _train_or_reuse(config)
+    winner, _, reached = _train_or_reuse(config)
     fit_on, folds = config["production"]["fit_on"], config["production"]["folds"]
     run = Run(_folder(config) / "runs", production_identity(winner, fit_on, folds))
     recipe = recipe_of(config, strategy_of(config, dataset))
@@ -134,9 +134,8 @@ def _production_job(config: dict) -> float:
         )
     print(f"run {run.id}: {'finished before, not fitted again' if reused else 'fitted'}")
     print(f"written to {_folder(config) / 'models' / 'final_model'}")
-    metrics = flat_metrics(info["figures"])
-    print(metrics_line(metrics, config["metrics"]["extra"]))
-    return _objective(config, metrics)
+    print(metrics_line(flat_metrics(info["figures"]), config["metrics"]["extra"]))
+    return _objective(config, reached)
 
 
 def _train_or_reuse(

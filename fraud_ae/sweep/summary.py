@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from fraud_ae.errors import UserError
@@ -50,7 +51,7 @@ def _print_experiment(folder: Path, console: Console) -> None:
 
 
 def _strategies(board: pd.DataFrame) -> Table:
-    table = Table("strategy", "features", "final_auc", "avg prec", title="Strategies")
+    table = Table("strategy", "features", "final_auc", "AP", title="Strategies")
     _right(table, 1)
     for row in board.to_dict("records"):
         if row["status"] == "finished":
@@ -64,8 +65,8 @@ def _strategies(board: pd.DataFrame) -> Table:
 
 
 def _stages(boards: dict[str, pd.DataFrame | None]) -> Table:
-    table = Table("stage", "results", "final_auc", "avg prec", "prec", "recall", "f1", "best run")
-    table.title = "Stages, each with its best on validation"
+    table = Table("stage", "results", "final_auc", "AP", "prec", "recall", "f1", "run")
+    table.title = "The best of each stage, on validation"
     _right(table, 1, last=-1)
     for stage, board in boards.items():
         if board is None:
@@ -87,23 +88,23 @@ def _print_model(folder: Path, console: Console) -> None:
     deployed = info["figures"]["deployed"]
     console.print(f"production model of {info['created'][:16]}: {folder / 'models/final_model'}")
     console.print(
-        f"  the winner, fitted on train: validation ROC AUC {_figure(flat['final_auc'])}, "
-        f"test {_figure(flat['test_auc'])}",
-        soft_wrap=True,
+        f"  winner    fitted on train, ROC AUC {_figure(flat['final_auc'])} on validation, "
+        f"{_figure(flat['test_auc'])} on test"
     )
-    line = f"  deployed, fitted on {deployed['fitted_on']}: threshold {deployed['threshold']:.4f}"
+    console.print(
+        f"  deployed  fitted on {deployed['fitted_on']}, threshold {deployed['threshold']:.4f}"
+    )
     if "test" in deployed:
-        line += (
-            f", alerts on {deployed['test']['alert_rate']:.2%} of the test rows "
-            f"({deployed['alert_rate_asked']:.2%} asked)"
+        console.print(
+            f"            alerts on {deployed['test']['alert_rate']:.2%} of the test rows, "
+            f"{deployed['alert_rate_asked']:.2%} asked"
         )
-    console.print(line, soft_wrap=True)
     parameters = {
         **{k: v for k, v in info["configuration"]["model"].items() if k != "_target_"},
         **{k: info["configuration"]["trainer"][k] for k in ("learning_rate", "batch_size")},
     }
     shown = ", ".join(f"{name}={value}" for name, value in parameters.items())
-    console.print(f"  {shown}", soft_wrap=True)
+    console.print(Padding(shown, (0, 0, 0, 2)))
 
 
 def _right(table: Table, first: int, last: int | None = None) -> None:

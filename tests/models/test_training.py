@@ -87,6 +87,8 @@ def test_every_epoch_sees_every_row_once_in_a_new_order():
     assert not torch.equal(epochs[1], epochs[2])
     repeated = Batches(inputs, batch_size=8, seed=3)
     assert torch.equal(torch.cat(list(repeated)).squeeze(), epochs[0])
+    other = Batches(inputs, batch_size=8, seed=4)
+    assert not torch.equal(torch.cat(list(other)).squeeze(), epochs[0])
 
 
 @pytest.mark.parametrize(("n", "sizes"), [(16, [8, 8]), (17, [8, 8, 1]), (5, [5])])

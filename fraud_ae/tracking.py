@@ -106,6 +106,8 @@ def _init(target: TrackedRun, folder: Path, config: dict):
             mode=mode,
             project=target.project,
             entity=target.entity,
+            # The name leads from W            group=target.group,B to the folder of the run.
+            name=folder.name,
             group=target.group,
             job_type=target.job_type,
             tags=list(target.tags),

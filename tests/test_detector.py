@@ -197,7 +197,7 @@ def test_a_missing_column_of_the_source_is_named_as_the_source_names_it(renamed)
 def test_every_kind_of_network_is_loaded_as_it_was_saved(
     compose, train, transactions, tmp_path, model
 ):
-    settings = ("model.norm=batch", "model.hidden_sizes=[]", "scorer.normalise=false")
+    settings = ("model.norm=batch", "model.dropout=0.3", "scorer.normalise=false")
     config = compose(f"model={model}", "trainer.max_epochs=1", "encoder.scaling=robust", *settings)
     run = train(config, tmp_path)
     found = FraudDetector.load(run.model_folder).predict_anomaly_scores(transactions)

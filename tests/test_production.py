@@ -13,7 +13,8 @@ from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import UserError
-from fraud_ae.production import Plan, flat_metrics, make_production_model, production_identity
+from fraud_ae.model_info import flat_metrics
+from fraud_ae.production import Plan, make_production_model, production_identity
 from fraud_ae.run_store import Run
 from fraud_ae.sweep.build import recipe_of, split_of, strategy_of, tracked_run
 

@@ -10,12 +10,14 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from filelock import Timeout
 
+from fraud_ae.atomic_files import write_json, write_whole
 from fraud_ae.errors import UserError
-from fraud_ae.run_store import Run, run_id, run_identity, write_json, write_whole
+from fraud_ae.run_store import Run, run_id, run_identity
 
 ROOT = Path(__file__).resolve().parents[1]
 IDENTITY = {"seed": 1, "model": {"latent_dim": 4}}
@@ -149,15 +151,24 @@ def test_a_run_is_finished_when_its_metrics_are_there(tmp_path):
     run = Run(tmp_path, IDENTITY)
     assert not run.finished
     run.start()
-    run.write_history([{"epoch": 1, "val_loss": 0.1 + 0.2}])
+    run.write_history([{"epoch": 1, "val_loss": 0.5}])
     assert not run.finished
     run.finish({"final_auc": 0.75, "average_precision": None})
     assert run.finished
     again = Run(tmp_path, IDENTITY)
     assert again.finished
     assert again.metrics() == {"final_auc": 0.75, "average_precision": None}
-    assert again.history()["val_loss"].tolist() == [0.1 + 0.2]
+    assert again.history()["val_loss"].tolist() == [0.5]
     assert not Run(tmp_path, {**IDENTITY, "seed": 2}).finished
+
+
+def test_the_history_is_read_back_to_the_last_bit(tmp_path):
+    run = Run(tmp_path, IDENTITY)
+    run.start()
+    # A refit follows these learning rates, and has to be the same training.
+    rates = (10.0 ** np.random.default_rng(0).uniform(-6, 0, 200)).tolist()
+    run.write_history([{"epoch": i, "learning_rate": rate} for i, rate in enumerate(rates)])
+    assert run.history()["learning_rate"].tolist() == rates
 
 
 def test_starting_keeps_what_identifies_the_run(tmp_path):
@@ -239,7 +250,7 @@ def test_a_file_is_always_whole_even_if_its_writer_is_killed(tmp_path):
     writer = """
         import sys
         from pathlib import Path
-        from fraud_ae.run_store import write_whole
+        from fraud_ae.atomic_files import write_whole
 
         write_whole(Path(sys.argv[1]), "a" * 4_000_000)
         print("ready", flush=True)

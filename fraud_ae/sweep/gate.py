@@ -27,7 +27,8 @@ def decide(folder: Path, baseline_auc: float, force: bool) -> dict:
             f"{folder}: no finished feature sweep with a ROC AUC to judge; validation rows of "
             "both classes are needed: python train.py -m 'features=glob(*)'"
         )
-    best = finished.sort_values("final_auc", ascending=False, kind="stable").iloc[0]
+    # The leaderboard is in order of the objective, which need not be the ROC AUC.
+    best = finished.iloc[0]
     baseline = finished[finished["features"] == "baseline"]
     own = float(baseline["final_auc"].iloc[0]) if len(baseline) else None
     failed = _failed(best, baseline_auc, own)

@@ -74,7 +74,7 @@ def _stages(boards: dict[str, pd.DataFrame | None]) -> Table:
             continue
         best = board.iloc[0]
         figures = [_figure(best[name]) for name in _COLUMNS]
-        table.add_row(stage, str(len(board)), *figures, str(best["run_id"])[:8])
+        table.add_row(stage, str(len(board)), *figures, str(best["run_id"])[:7])
     return table
 
 

@@ -80,6 +80,22 @@ class FileData(DataConfig):
 
 
 @dataclass
+class StrategyConfig:
+    _target_: str = MISSING
+
+
+@dataclass
+class BehaviouralConfig(StrategyConfig):
+    windows_days: list[float] = field(default_factory=lambda: [1.0, 7.0, 30.0])
+
+
+@dataclass
+class DemographicRiskConfig(StrategyConfig):
+    label_delay_days: float = 7.0
+    smoothing: float = 20.0
+
+
+@dataclass
 class EncoderConfig:
     scaling: Literal["standard", "robust", "quantile"] = "standard"
     max_categories: int = 20
@@ -112,6 +128,12 @@ class TrainerConfig:
     reduce_lr_patience: int = 3
     min_delta: float = 0.001
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+
+
+@dataclass
+class ReconstructionScorerConfig:
+    _target_: str = MISSING
+    normalise: bool = True
 
 
 @dataclass
@@ -189,6 +211,20 @@ class PipelineConfig(TrainConfig):
     experiments: str | None = None
 
 
+# What the options of a group are checked against; a file of conf/ names its own. An option of a
+# user's own may do without.
+SCHEMAS = {
+    "data": {"synthetic": SyntheticData, "file": FileData},
+    "features": {
+        "strategy": StrategyConfig,
+        "behavioural": BehaviouralConfig,
+        "demographic_risk": DemographicRiskConfig,
+    },
+    "model": {"autoencoder": AutoencoderConfig, "variational": VariationalConfig},
+    "scorer": {"reconstruction": ReconstructionScorerConfig},
+}
+
+
 @functools.cache
 def register() -> None:
     """Make the schemas known to Hydra under the names that `conf/` uses."""
@@ -197,10 +233,9 @@ def register() -> None:
     store(name="train_schema", node=_with_open_nodes(TrainConfig))
     store(name="pipeline_schema", node=_with_open_nodes(PipelineConfig))
     # Groups below hydra/ are not offered to users as choices.
-    store(group="hydra/schema/data", name="synthetic", node=SyntheticData)
-    store(group="hydra/schema/data", name="file", node=FileData)
-    store(group="hydra/schema/model", name="autoencoder", node=AutoencoderConfig)
-    store(group="hydra/schema/model", name="variational", node=VariationalConfig)
+    for group, schemas in SCHEMAS.items():
+        for name, schema in schemas.items():
+            store(group=f"hydra/schema/{group}", name=name, node=schema)
 
 
 def _trials(sampler: str, otherwise: int) -> int:

@@ -92,6 +92,16 @@ def test_a_mistyped_key_is_named_with_the_nearest_real_one(override, full_key, n
         ("data.n_transactions=many", "data.n_transactions"),
         ("encoder.scaling=minmax", "encoder.scaling"),
         ("wandb.mode=on", "wandb.mode"),
+        ("scorer.normalise=maybe", "scorer.normalise"),
+        (
+            "features.parts.behavioural.windows_days=[week]",
+            "features.parts.behavioural.windows_days",
+        ),
+        (
+            "features.parts.demographic_risk.smoothing=lots",
+            "features.parts.demographic_risk.smoothing",
+        ),
+        ("data.split.fractions=[a,b]", "data.split.fractions"),
         ("production.fit_on=test", "production.fit_on"),
         ("retrain=maybe", "retrain"),
     ],

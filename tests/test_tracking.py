@@ -1,7 +1,6 @@
 import json
 import os
 import pty
-import socket
 import subprocess
 import sys
 import threading
@@ -207,15 +206,12 @@ def on_a_terminal(command: list[str], folder: Path, environment: dict[str, str])
 KEY = "0123456789" * 4
 
 
-@pytest.mark.parametrize("key", [KEY, None], ids=["dead port", "no key"])
-def test_online_without_a_server_or_a_key_goes_on_offline(finished_run, tmp_path, key):
+def test_online_without_a_server_trains_on_and_keeps_all_runs_offline(finished_run, tmp_path):
     overrides = [o for o in SMALL if not o.startswith("wandb")]
-    online = ["wandb.mode=online", "wandb.init_timeout_seconds=2"]
+    online = ["wandb.mode=online", "wandb.init_timeout_seconds=1"]
     command = [sys.executable, str(ROOT / "train.py"), "-m", "seed=42,1", *overrides, *online]
-    environment = settings_of(tmp_path / "home") | {"WANDB_BASE_URL": "http://127.0.0.1:9"}
-    if key:
-        environment["WANDB_API_KEY"] = key
-    shown = on_a_terminal(command, tmp_path, environment)
+    nowhere = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": KEY}
+    shown = on_a_terminal(command, tmp_path, settings_of(tmp_path / "home") | nowhere)
     assert shown.count("W&B cannot be reached") == 1, shown
     assert "Traceback" not in shown
     runs = tmp_path / "outputs" / "small" / "runs"
@@ -225,9 +221,7 @@ def test_online_without_a_server_or_a_key_goes_on_offline(finished_run, tmp_path
     assert {**found, "train_seconds": 0} == pytest.approx({**expected, "train_seconds": 0})
 
 
-@pytest.mark.parametrize("server", ["refuses", "never answers"])
-def test_a_server_that_cannot_be_reached_is_waited_for_no_longer_than_asked(tmp_path, server):
-    code = """
+TWO_RUNS = """
 import sys
 import time
 from pathlib import Path
@@ -235,23 +229,22 @@ import wandb
 from fraud_ae.tracking import TrackedRun, track
 
 target = TrackedRun("online", "p", None, "g", "j", (), init_timeout_seconds=2.0)
-started = time.monotonic()
-with track(target, Path(sys.argv[1]), {}):
-    print(time.monotonic() - started)
+for name in ("one", "two"):
+    started = time.monotonic()
+    with track(target, Path(sys.argv[1]) / name, {}):
+        print(f"waited {time.monotonic() - started:.2f}")
 """
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1] if server == "never answers" else 9
-        url = f"http://127.0.0.1:{port}"
-        environment = settings_of(tmp_path) | {"WANDB_BASE_URL": url, "WANDB_API_KEY": KEY}
-        shown = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / "run")],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    assert len(wandb_files(tmp_path / "run")) >= 1
-    assert shown.stderr.count("W&B cannot be reached") == 1
-    assert float(shown.stdout.splitlines()[-1]) < 2 + 4
+
+
+@pytest.mark.parametrize("key", [KEY, None], ids=["dead port", "no key"])
+def test_online_asks_nothing_and_waits_no_longer_than_it_may(tmp_path, key):
+    environment = settings_of(tmp_path) | {"WANDB_BASE_URL": "http://127.0.0.1:9"}
+    if key:
+        environment["WANDB_API_KEY"] = key
+    command = [sys.executable, "-c", TWO_RUNS, str(tmp_path / "runs")]
+    shown = on_a_terminal(command, ROOT, environment)
+    waited = [float(line.split()[1]) for line in shown.splitlines() if line.startswith("waited")]
+    assert len(list((tmp_path / "runs").glob("*/wandb/offline-run-*"))) == 2
+    assert shown.count("W&B cannot be reached") == 1, shown
+    assert waited[0] < 2 + 3
+    assert waited[1] < 2

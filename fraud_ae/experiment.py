@@ -12,7 +12,12 @@ import torch
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector, build_network, reconstruction_errors
-from fraud_ae.evaluation.metrics import alert_metrics, extra_metrics, ranking_metrics
+from fraud_ae.evaluation.metrics import (
+    alert_metrics,
+    extra_metrics,
+    load_metrics,
+    ranking_metrics,
+)
 from fraud_ae.evaluation.threshold import alerts, percentile_threshold
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.strategy import compute_features, fit_strategy
@@ -22,6 +27,18 @@ from fraud_ae.tracking import TrackedRun, Tracker, track
 
 # So many rows say how large an input's error typically is.
 _SCORER_ROWS = 50_000
+
+# What is true of a run whatever its threshold and metrics.
+FACTS = (
+    "best_epoch",
+    "epochs",
+    "feature_count",
+    "input_count",
+    "train_rows",
+    "validation_rows",
+    "fraud_ratio",
+    "train_seconds",
+)
 
 
 @dataclass(frozen=True)
@@ -143,6 +160,7 @@ def train_run(
     config: the resolved configuration, for W&B.
     """
     started = time.perf_counter()
+    load_metrics(extra)
     visible = dataset.transactions[split.before_test(dataset.transactions)]
     validation = split.validation(visible)
     run.start()
@@ -207,4 +225,5 @@ def evaluate_run(run: Run, percentile: float, extra: dict[str, str]) -> dict:
     kept = run.scores()
     labels, scores = kept["is_fraud"].to_numpy(), kept["score"].to_numpy()
     threshold = percentile_threshold(scores, percentile)
-    return {**run.metrics(), **evaluate(labels, scores, threshold, extra)}
+    facts = {name: value for name, value in run.metrics().items() if name in FACTS}
+    return {**evaluate(labels, scores, threshold, extra), **facts}

@@ -10,11 +10,11 @@ def flat_metrics(figures: dict) -> dict:
         "test_auc": test.pop("test_auc"),
         "test_average_precision": test.pop("average_precision"),
         **test,
-        "threshold": deployed["threshold"],
+        "deployed_threshold": deployed["threshold"],
         "best_epoch": winner["best_epoch"],
         "feature_count": winner["feature_count"],
         "fraud_ratio": winner["fraud_ratio"],
     }
     if "test" in deployed:
-        flat["alert_rate"] = deployed["test"]["alert_rate"]
+        flat["deployed_alert_rate"] = deployed["test"]["alert_rate"]
     return flat

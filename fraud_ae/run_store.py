@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import json
 import shutil
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pandas as pd
@@ -124,8 +125,16 @@ def _own_code(node: object) -> dict[str, str]:
         return {}
     hashes = {k: v for item in node.values() for k, v in _own_code(item).items()}
     module = str(node.get("_target_", "fraud_ae.")).rpartition(".")[0]
-    if not module.startswith("fraud_ae"):
-        spec = importlib.util.find_spec(module)
+    if module.partition(".")[0] != "fraud_ae":
+        spec = _spec(module)
         if spec is not None and spec.origin and Path(spec.origin).is_file():
             hashes[module] = hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]
     return hashes
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Where a module lies, None where there is none: whoever imports it says so better."""
+    try:
+        return importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None

@@ -106,7 +106,7 @@ def _init(target: TrackedRun, folder: Path, config: dict):
             mode=mode,
             project=target.project,
             entity=target.entity,
-            # The name leads from W            group=target.group,B to the folder of the run.
+            # The name leads from W&B to the folder of the run.
             name=folder.name,
             group=target.group,
             job_type=target.job_type,
@@ -126,7 +126,9 @@ def _init(target: TrackedRun, folder: Path, config: dict):
 
     if target.mode == "online" and not _unreachable:
         try:
-            if not wandb.login(key=None, prompt=False, timeout=int(target.init_timeout_seconds)):
+            # Only whether there is a key: to verify it would wait for the server without a bound.
+            wandb.setup(wandb.Settings(silent=True))
+            if not wandb.login(prompt=False, verify=False):
                 raise wandb.errors.UsageError("no API key: run `wandb login`")
             return init("online")
         except (wandb.errors.Error, OSError, ValueError) as error:

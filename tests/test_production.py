@@ -336,7 +336,7 @@ def test_flat_figures_are_those_of_model_info(made):
     flat, found = flat_metrics(made.info["figures"]), made.info["figures"]
     assert flat["final_auc"] == found["winner"]["validation"]["final_auc"]
     assert flat["test_auc"] == found["winner"]["test"]["test_auc"]
-    assert flat["threshold"] == made.model.threshold
+    assert flat["deployed_threshold"] == made.model.threshold
     for name in ("best_epoch", "feature_count", "fraud_ratio"):
         assert flat[name] == found["winner"][name]
 

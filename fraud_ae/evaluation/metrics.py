@@ -1,5 +1,6 @@
 """Figures of a detector on labelled transactions."""
 
+import math
 import pkgutil
 from collections.abc import Callable
 
@@ -60,7 +61,7 @@ def load_metric(name: str, path: str) -> Metric:
     """
     try:
         metric = pkgutil.resolve_name(path)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # importing a user's module runs it, and anything may go wrong
         raise UserError(
             f"metrics.extra.{name}={path}: cannot be imported ({error}); "
             "give package.module.function, importable from this folder"
@@ -68,6 +69,11 @@ def load_metric(name: str, path: str) -> Metric:
     if not callable(metric):
         raise UserError(f"metrics.extra.{name}={path}: is not a function (y_true, scores) -> float")
     return metric
+
+
+def load_metrics(paths: dict[str, str]) -> dict[str, Metric]:
+    """All of the user's metrics, so that what is wrong with one is said before any training."""
+    return {name: load_metric(name, path) for name, path in paths.items()}
 
 
 def extra_metrics(
@@ -78,12 +84,15 @@ def extra_metrics(
     Raises UserError if one cannot be imported, fails, or does not give a number.
     """
     values = {}
-    for name, path in paths.items():
-        metric = load_metric(name, path)
+    for name, metric in load_metrics(paths).items():
+        path = paths[name]
         try:
-            values[name] = float(metric(y_true.copy(), scores.copy()))
+            value = float(metric(y_true.copy(), scores.copy()))
         except Exception as error:
             raise UserError(
                 f"metrics.extra.{name}={path}: {type(error).__name__}: {error}"
             ) from error
+        if not math.isfinite(value):
+            raise UserError(f"metrics.extra.{name}={path}: gave {value}; must give a finite number")
+        values[name] = value
     return values

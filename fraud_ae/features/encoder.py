@@ -128,7 +128,7 @@ class Encoder:
         return scaler_class()
 
     def _frequent_values(self, column: pd.Series) -> list[str]:
-        counts = column.dropna().astype(str).value_counts()
+        counts = column.dropna().astype(str).value_counts().drop([MISSING, UNSEEN], errors="ignore")
         # Equal counts are put in order of name, so that the order does not depend on the rows.
         frequent = sorted(counts.index, key=lambda v: (-counts[v], v))[: self.max_categories]
         return [*sorted(frequent), MISSING, UNSEEN]

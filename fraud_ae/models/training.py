@@ -43,6 +43,9 @@ class TrainerSettings:
 class Batches:
     """Batches cut from one tensor; with a seed, shuffled anew in each epoch.
 
+    A single row that would be left over joins the batch before it: no variance can be told from
+    one row, which batch normalisation needs.
+
     Several times faster than a DataLoader for rows this small: nothing is collated or copied twice.
     """
 
@@ -52,13 +55,22 @@ class Batches:
         self.generator = None if seed is None else torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
-        return math.ceil(len(self.inputs) / self.batch_size)
+        return len(self._sizes())
+
+    def _sizes(self) -> list[int]:
+        full, rest = divmod(len(self.inputs), self.batch_size)
+        sizes = [self.batch_size] * full
+        if rest == 1 and full:
+            sizes[-1] += 1
+        elif rest:
+            sizes.append(rest)
+        return sizes
 
     def __iter__(self) -> Iterator[Tensor]:
         inputs = self.inputs
         if self.generator is not None:
             inputs = inputs[torch.randperm(len(inputs), generator=self.generator)]
-        yield from inputs.split(self.batch_size)
+        yield from inputs.split(self._sizes())
 
 
 class EpochHistory(Callback):

@@ -13,7 +13,7 @@ from fraud_ae.atomic_files import write_json, write_whole
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.errors import StrategyRefused, UserError
-from fraud_ae.evaluation.metrics import load_metric
+from fraud_ae.evaluation.metrics import load_metrics
 from fraud_ae.model_info import flat_metrics
 from fraud_ae.run_store import Run, run_identity
 from fraud_ae.sweep.build import (
@@ -37,6 +37,8 @@ SHOWN = (
     "recall",
     "threshold",
     "alert_rate",
+    "deployed_threshold",
+    "deployed_alert_rate",
     "best_epoch",
     "feature_count",
     "fraud_ratio",
@@ -174,8 +176,7 @@ def _folder(config: dict) -> Path:
 
 def _check_metrics(config: dict) -> None:
     """What is wrong with a metric is said before hours of training, not after."""
-    for name, path in config["metrics"]["extra"].items():
-        load_metric(name, path)
+    load_metrics(config["metrics"]["extra"])
     known = [*_OBJECTIVES, *config["metrics"]["extra"]]
     objective = config["objective"]
     if objective not in known:

@@ -91,7 +91,7 @@ def test_every_epoch_sees_every_row_once_in_a_new_order():
     assert not torch.equal(torch.cat(list(other)).squeeze(), epochs[0])
 
 
-@pytest.mark.parametrize(("n", "sizes"), [(16, [8, 8]), (17, [8, 8, 1]), (5, [5])])
+@pytest.mark.parametrize(("n", "sizes"), [(16, [8, 8]), (17, [8, 9]), (18, [8, 8, 2]), (5, [5])])
 def test_batches_have_the_size_that_was_asked_for(n, sizes):
     for seed in (None, 0):
         batches = Batches(torch.rand(n, 3), batch_size=8, seed=seed)

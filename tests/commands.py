@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
@@ -33,3 +35,8 @@ def run(script: str, *arguments: str, cwd: Path, fails: bool = False, **environm
 def run_in(checkout: Path, script: str, *arguments: str) -> str:
     """Run the command of another checkout, in its folder."""
     return run(str(checkout / script), *arguments, cwd=checkout, PYTHONPATH=str(checkout))
+
+
+def board(folder: Path, stage: str) -> pd.DataFrame:
+    """The leaderboard that a stage left in the folder of an experiment."""
+    return pd.read_csv(folder / "leaderboards" / f"{stage}.csv", dtype={"run_id": "str"})

@@ -113,7 +113,8 @@ def _report(folder: Path, stage: str, results: list[dict], kept: int) -> None:
         if result["status"] != "finished":
             print(f"  {result['choices']['features']} {result['status']}: {result['reason']}")
     if not any(r["objective"] is not None for r in finished):
-        print("  no combination has a figure to compare, so there is no candidate")
+        print("  no combination has a figure to compare, so there is no candidate;")
+        print("  a ROC AUC needs validation rows with and without fraud")
     elif kept:
         print(f"  {kept} candidates in {candidate_folder(folder)}")
     print(f"  leaderboard: {leaderboard_path(folder, stage)}")

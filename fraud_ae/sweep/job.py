@@ -72,6 +72,8 @@ def _single_job(config: dict) -> float:
     run, reused, metrics = _train_or_reuse(config, lambda row: print(_epoch_line(row, epochs)))
     print(f"run {run.id}: {'finished before, not trained again' if reused else 'trained'}")
     print(f"written to {run.folder}")
+    if metrics["final_auc"] is None:
+        print("ROC AUC and average precision are undefined: they need rows with and without fraud")
     print(metrics_line(metrics, config["metrics"]["extra"]))
     return _objective(config, metrics)
 

@@ -1,5 +1,6 @@
 """All stages one after another, with the gate: `python pipeline.py --help`."""
 
+import sys
 from pathlib import Path
 
 import hydra
@@ -8,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fraud_ae import config
 from fraud_ae.errors import exit_on_user_error
+from fraud_ae.sweep.command_line import check_experiment
 
 config.register()
 CONF = str(Path(__file__).resolve().parent / "conf")
@@ -28,5 +30,12 @@ def pipeline(cfg: DictConfig) -> None:
     print_summary(cfg.experiments or cfg.experiment)
 
 
-if __name__ == "__main__":
+@exit_on_user_error
+def main() -> None:
+    """Check what Hydra would act on before the configuration can be checked, and run."""
+    check_experiment(sys.argv[1:])
     pipeline()
+
+
+if __name__ == "__main__":
+    main()

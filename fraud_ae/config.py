@@ -6,6 +6,7 @@ Nothing heavy is imported here: `--help` and every configuration error must answ
 """
 
 import functools
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -133,7 +134,7 @@ class TrainerConfig:
 @dataclass
 class ReconstructionScorerConfig:
     _target_: str = MISSING
-    normalise: bool = True
+    cap: float | None = 20.0
 
 
 @dataclass
@@ -285,7 +286,10 @@ def validate(config: dict) -> None:
         ("model.dropout", lambda v: 0 <= v < 1, "0 or more and less than 1"),
         ("model.hidden_sizes", lambda v: all(n > 0 for n in v), "a list of positive sizes"),
         ("encoder.clip", lambda v: v is None or v > 0, "greater than 0, or null"),
-        ("experiment", lambda v: v.strip(". ") and "/" not in v, "a plain folder name"),
+        ("scorer.cap", lambda v: v is None or v > 0, "greater than 0, or null"),
+        ("seed", lambda v: 0 <= v < 2**32, "0 or more and less than 2**32"),
+        ("gate.baseline_auc", lambda v: 0 <= v <= 1, "between 0 and 1"),
+        ("trainer.learning_rate", math.isfinite, "a finite number"),
         ("production.folds", lambda v: v >= 2, "2 or more"),
     ]
     problems = []

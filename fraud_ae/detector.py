@@ -23,6 +23,7 @@ from fraud_ae.features.strategy import (
     strategy_from_dict,
     strategy_to_dict,
 )
+from fraud_ae.run_store import MODEL_FILES
 
 FORMAT = 1
 _SCORED_AT_ONCE = 65_536
@@ -54,6 +55,8 @@ class FraudDetector:
         Returns (n,) float32 in the order of the rows; higher is more anomalous.
         Raises DataError if columns are missing or hold bad values.
         """
+        if len(df) == 0:
+            return np.empty(0, dtype=np.float32)
         transactions = map_columns(df, self.source_format, labelled=False)
         order = np.argsort(transactions["timestamp"].to_numpy(), kind="stable")
         scores = np.empty(len(df), dtype=np.float32)
@@ -111,8 +114,7 @@ class FraudDetector:
         Raises UserError if the folder holds no detector, or one of a newer format.
         """
         folder = Path(folder)
-        files = ("detector.json", "strategy.json", "encoder.json", "weights.safetensors")
-        missing = [name for name in files if not (folder / name).is_file()]
+        missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
         if missing:
             raise UserError(f"{folder}: not a saved detector; missing {', '.join(missing)}")
         settings = json.loads((folder / "detector.json").read_text())

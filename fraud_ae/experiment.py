@@ -12,11 +12,12 @@ import torch
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector, build_network, reconstruction_errors
+from fraud_ae.errors import UserError
 from fraud_ae.evaluation.metrics import (
     alert_metrics,
     extra_metrics,
-    load_metrics,
     ranking_metrics,
+    try_metrics,
 )
 from fraud_ae.evaluation.threshold import alerts, percentile_threshold
 from fraud_ae.features.encoder import Encoder
@@ -80,6 +81,11 @@ def prepare(recipe: Recipe, transactions: pd.DataFrame, fit_rows: np.ndarray) ->
     strategy = fit_strategy(copy.deepcopy(recipe.strategy), fitted_on)
     features = compute_features(strategy, transactions)
     train_rows = fit_rows & trainable(recipe, transactions)
+    if not train_rows.any():
+        raise UserError(
+            "no training row is known to be normal (data.train_on=normal): is "
+            "data.columns.is_fraud mapped the right way round?"
+        )
     encoder = copy.deepcopy(recipe.encoder).fit(features[train_rows])
     return Prepared(strategy, encoder, encoder.transform(features), train_rows)
 
@@ -160,16 +166,19 @@ def train_run(
     config: the resolved configuration, for W&B.
     """
     started = time.perf_counter()
-    load_metrics(extra)
+    try_metrics(extra)
     visible = dataset.transactions[split.before_test(dataset.transactions)]
     validation = split.validation(visible)
+    stopping_rows = validation & trainable(recipe, visible)
+    if not stopping_rows.any():
+        raise UserError("no validation row is known to be normal, so no epoch can be chosen")
     run.start()
     with track(target, run.folder, config) as tracker:
         fit = fit_detector(
             recipe,
             dataset,
             prepared,
-            validation & trainable(recipe, visible),
+            stopping_rows,
             tracker=tracker,
             report=report,
         )
@@ -198,9 +207,17 @@ def train_run(
             "fraud_ratio": float(labels.mean()),
             "train_seconds": time.perf_counter() - started,
         }
-        metrics = {**evaluate(labels, scores, threshold, extra), **facts}
+        metrics = {**evaluate(labels, scores, threshold, {}), **facts}
+        failure = None
+        try:
+            metrics |= extra_metrics(labels, scores, extra)
+        except UserError as error:
+            failure = error
         tracker.log_evaluation(labels, alerts(scores, threshold), metrics)
+    # Whatever a user's metric does with these scores, the training is not lost.
     run.finish(metrics)
+    if failure is not None:
+        raise failure
 
 
 def evaluate(

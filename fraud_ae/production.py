@@ -18,13 +18,14 @@ from fraud_ae.atomic_files import write_whole
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector
-from fraud_ae.evaluation.metrics import load_metrics
+from fraud_ae.evaluation.metrics import try_metrics
 from fraud_ae.evaluation.threshold import alerts, percentile_threshold
 from fraud_ae.experiment import Recipe, evaluate, fit_detector, prepare
 from fraud_ae.model_info import flat_metrics
 from fraud_ae.run_store import Run
 from fraud_ae.tracking import TrackedRun, Tracker, track
 
+TEST_SCORES = "test_scores.parquet"
 _PACKAGES = ("torch", "pytorch-lightning", "scikit-learn", "pandas", "polars", "numpy")
 
 
@@ -71,7 +72,7 @@ def make_production_model(
     if plan.run.finished:
         created = plan.run.metrics()["fitted_at"]
         return _publish(plan, dataset, split, folder, percentile, extra, config, created)
-    load_metrics(extra)
+    try_metrics(extra)
     started = time.perf_counter()
     created = datetime.now(UTC).isoformat(timespec="seconds")
     plan.run.start()
@@ -187,7 +188,7 @@ def _score_test(
             **scores,
         }
     )
-    frame.to_parquet(plan.run.folder / "test_scores.parquet", index=False)
+    frame.to_parquet(plan.run.folder / TEST_SCORES, index=False)
 
 
 def _figures(plan: Plan, percentile: float, extra: dict[str, str]) -> dict:
@@ -196,14 +197,14 @@ def _figures(plan: Plan, percentile: float, extra: dict[str, str]) -> dict:
     threshold = percentile_threshold(kept["score"].to_numpy(), percentile)
     held_out = plan.run.scores()
     deployed_threshold = percentile_threshold(held_out["score"].to_numpy(), percentile)
-    test = pd.read_parquet(plan.run.folder / "test_scores.parquet")
+    test = pd.read_parquet(plan.run.folder / TEST_SCORES)
     labels = test["is_fraud"].to_numpy()
     facts = plan.winner.metrics()
     deployed = {
         "fitted_on": plan.fit_on,
         "threshold": deployed_threshold,
         "threshold_from": _threshold_source(plan),
-        "alert_rate_asked": 1 - percentile / 100,
+        "alert_rate_asked": round(1 - percentile / 100, 10),
     }
     if "deployed" in test:
         deployed["test"] = _test_figures(labels, test["deployed"], deployed_threshold, extra)
@@ -271,13 +272,18 @@ def _publish(
             **{name: version(name) for name in _PACKAGES},
         },
     }
-    shutil.rmtree(model, ignore_errors=True)
+    # The model before this one makes way only when the new one is there whole.
+    old = model.with_name(".final_model.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if model.exists():
+        model.rename(old)
     draft.rename(model)
+    shutil.rmtree(old, ignore_errors=True)
     write_whole(folder / "model_info.yaml", yaml.safe_dump(info, sort_keys=False))
     return info
 
 
 def _test_alerts(plan: Plan, percentile: float) -> tuple[np.ndarray, np.ndarray]:
     threshold = percentile_threshold(plan.winner.scores()["score"].to_numpy(), percentile)
-    test = pd.read_parquet(plan.run.folder / "test_scores.parquet")
+    test = pd.read_parquet(plan.run.folder / TEST_SCORES)
     return test["is_fraud"].to_numpy(), alerts(test["winner"].to_numpy(), threshold)

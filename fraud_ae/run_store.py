@@ -4,6 +4,7 @@ import csv
 import hashlib
 import importlib.util
 import json
+import logging
 import shutil
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -14,6 +15,11 @@ from filelock import FileLock
 
 from fraud_ae import __version__
 from fraud_ae.atomic_files import write_json, write_whole
+
+log = logging.getLogger("fraud_ae")
+
+# What a saved detector consists of.
+MODEL_FILES = ("detector.json", "strategy.json", "encoder.json", "weights.safetensors")
 
 # Raised when a change of the code makes earlier runs worthless.
 _FORMAT = 1
@@ -68,8 +74,23 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the run was trained to its end."""
-        return (self.folder / "metrics.json").exists()
+        """Whether the run was trained to its end, and is still whole.
+
+        Of a damaged one a warning tells, and it counts as not finished.
+        """
+        if not (self.folder / "metrics.json").exists():
+            return False
+        try:
+            self.metrics()["train_seconds"]
+            self.history()
+            self.scores()
+            missing = [name for name in MODEL_FILES if not (self.model_folder / name).is_file()]
+            damage = f"no {', '.join(missing)}" if missing else None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            damage = f"{type(error).__name__}: {error}"
+        if damage:
+            log.warning("run %s is damaged (%s), so it is not reused", self.id, damage)
+        return damage is None
 
     def lock(self) -> FileLock:
         """Held while a run is looked up and trained, so that two processes never train it both.

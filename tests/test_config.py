@@ -92,7 +92,7 @@ def test_a_mistyped_key_is_named_with_the_nearest_real_one(override, full_key, n
         ("data.n_transactions=many", "data.n_transactions"),
         ("encoder.scaling=minmax", "encoder.scaling"),
         ("wandb.mode=on", "wandb.mode"),
-        ("scorer.normalise=maybe", "scorer.normalise"),
+        ("scorer.cap=high", "scorer.cap"),
         (
             "features.parts.behavioural.windows_days=[week]",
             "features.parts.behavioural.windows_days",

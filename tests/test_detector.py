@@ -138,9 +138,9 @@ def test_a_missing_optional_column_that_was_trained_with_is_named(detector, fram
         detector.predict_anomaly_scores(frame.drop(columns="device"))
 
 
-def test_a_frame_without_rows_is_refused(detector, frame):
-    with pytest.raises(DataError, match="no rows"):
-        detector.predict_anomaly_scores(frame.head(0))
+def test_a_frame_without_rows_has_no_scores(detector, frame):
+    assert detector.predict_anomaly_scores(frame.head(0)).shape == (0,)
+    assert detector.predict(frame.head(0)).shape == (0,)
 
 
 @pytest.mark.parametrize("value", ["never seen before", None])
@@ -197,7 +197,7 @@ def test_a_missing_column_of_the_source_is_named_as_the_source_names_it(renamed)
 def test_every_kind_of_network_is_loaded_as_it_was_saved(
     compose, train, transactions, tmp_path, model
 ):
-    settings = ("model.norm=batch", "model.dropout=0.3", "scorer.normalise=false")
+    settings = ("model.norm=batch", "model.dropout=0.3", "scorer.cap=null")
     config = compose(f"model={model}", "trainer.max_epochs=1", "encoder.scaling=robust", *settings)
     run = train(config, tmp_path)
     found = FraudDetector.load(run.model_folder).predict_anomaly_scores(transactions)
@@ -242,3 +242,12 @@ def test_a_newer_format_is_refused_by_name(finished_run, tmp_path):
     with pytest.raises(UserError, match=f"format {newer}") as raised:
         FraudDetector.load(folder)
     assert str(folder) in str(raised.value)
+
+
+def test_a_category_never_seen_does_not_alert_by_itself(finished_run, dataset):
+    detector = FraudDetector.load(finished_run.model_folder)
+    known = dataset.transactions.drop(columns="is_fraud")
+    usual = detector.predict(known).mean()
+    for value in ("a device of next year", None):
+        unseen = known.assign(device=pd.Series([value] * len(known), dtype="str"))
+        assert detector.predict(unseen).mean() < usual + 0.25

@@ -22,6 +22,23 @@ def test_a_closed_gate_stops_with_success_and_says_how_to_force(tmp_path):
     assert not (folder / "models").exists()
 
 
+def test_a_fixed_value_shrinks_the_grid(tmp_path):
+    fixed = ("model.latent_dim=4", "trainer.batch_size=256", "model.activation=tanh")
+    printed = run("pipeline.py", "stages=[broad]", SIZE, *fixed, cwd=tmp_path)
+    assert len(board(tmp_path / "outputs" / "synthetic", "broad")) == 4
+    assert "broad 4/4" in printed
+
+
+def test_candidates_of_other_data_are_refused(tmp_path):
+    arguments = ("experiment=one", "gate.force=true", SIZE)
+    run("pipeline.py", *arguments, "stages=[features]", cwd=tmp_path)
+    printed = run(
+        "pipeline.py", *arguments, "stages=[broad]", "data.seed=3", cwd=tmp_path, fails=True
+    )
+    assert "features_01 of outputs/one was tuned on other data" in printed
+    assert "Traceback" not in printed
+
+
 def test_one_stage_and_overrides_for_it_alone(tmp_path):
     own = '["model.latent_dim=4,5","model.activation=choice(tanh)","trainer.batch_size=choice(64)"]'
     printed = run("pipeline.py", "stages=[broad]", SIZE, f"overrides.broad={own}", cwd=tmp_path)

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from filelock import Timeout
 
 from fraud_ae.atomic_files import write_json, write_whole
 from fraud_ae.errors import UserError
-from fraud_ae.run_store import Run, run_id, run_identity
+from fraud_ae.run_store import MODEL_FILES, Run, run_id, run_identity
 
 ROOT = Path(__file__).resolve().parents[1]
 IDENTITY = {"seed": 1, "model": {"latent_dim": 4}}
@@ -98,7 +99,7 @@ def test_what_does_not_decide_the_weights_is_no_part_of_the_id(config, key, valu
         ("trainer.early_stopping_patience", 2),
         ("trainer.reduce_lr_patience", 2),
         ("trainer.min_delta", 0.1),
-        ("scorer.normalise", False),
+        ("scorer.cap", 5.0),
     ],
 )
 def test_what_decides_the_weights_and_scores_changes_the_id(config, key, value):
@@ -152,12 +153,17 @@ def test_a_run_is_finished_when_its_metrics_are_there(tmp_path):
     assert not run.finished
     run.start()
     run.write_history([{"epoch": 1, "val_loss": 0.5}])
+    run.write_scores(pd.DataFrame({"transaction_id": ["a"], "is_fraud": [0], "score": [0.5]}))
+    run.model_folder.mkdir()
+    for name in MODEL_FILES:
+        (run.model_folder / name).write_text("")
     assert not run.finished
-    run.finish({"final_auc": 0.75, "average_precision": None})
+    kept = {"final_auc": 0.75, "average_precision": None, "train_seconds": 1.0}
+    run.finish(kept)
     assert run.finished
     again = Run(tmp_path, IDENTITY)
     assert again.finished
-    assert again.metrics() == {"final_auc": 0.75, "average_precision": None}
+    assert again.metrics() == kept
     assert again.history()["val_loss"].tolist() == [0.5]
     assert not Run(tmp_path, {**IDENTITY, "seed": 2}).finished
 

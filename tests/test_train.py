@@ -71,6 +71,10 @@ def test_help_does_not_import_torch(tmp_path):
         (("model.latent_dim=0",), "model.latent_dim=0: must be greater than 0"),
         (("objective=final_au",), "did you mean final_auc?"),
         (("metrics.extra.mine=nowhere.metric",), "metrics.extra.mine=nowhere.metric"),
+        (("metrics.extra.mine=os.getcwd",), "metrics.extra.mine=os.getcwd: TypeError"),
+        (("metrics.extra.threshold=os.getcwd",), "built-in figure"),
+        (("experiment=../x",), "experiment=../x: must be a plain folder name"),
+        (("features=behavioural", "features.windows_days=[]"), "windows_days"),
         (("data=custom",), "data.path=FILE is needed"),
         (("data=custom", "data.path=none.csv"), "none.csv: no such file"),
         (("stage=broad",), "python train.py -m stage=broad"),
@@ -196,6 +200,42 @@ def test_own_metric_is_computed_stored_and_maximised(tmp_path):
     assert board["caught"].max() >= 1
     kept = [json.loads((r / "metrics.json").read_text())["caught"] for r in finished_runs(folder)]
     assert sorted(kept, reverse=True) == board["caught"].tolist()
+
+
+@pytest.mark.parametrize(
+    "damage", ["metrics.json", "validation_scores.parquet", "model/encoder.json"]
+)
+def test_a_damaged_run_is_told_and_trained_again(tmp_path, damage):
+    first = run("train.py", *SMALL, cwd=tmp_path)
+    (folder,) = finished_runs(tmp_path / "outputs" / "synthetic")
+    if damage == "model/encoder.json":
+        (folder / damage).unlink()
+    else:
+        (folder / damage).write_bytes((folder / damage).read_bytes()[:20])
+    again = run("train.py", *SMALL, cwd=tmp_path)
+    assert f"run {folder.name} is damaged" in again
+    assert again.splitlines()[-1] == first.splitlines()[-1]
+
+
+def test_a_failing_strategy_of_ones_own_does_not_end_a_sweep(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "features").mkdir()
+    (tmp_path / "own" / "features" / "broken.yaml").write_text("_target_: broken.Broken\n")
+    (tmp_path / "broken.py").write_text(
+        "class Broken:\n    def generate_features(self, df):\n        return 1 / 0\n"
+    )
+    swept = run(
+        "train.py",
+        "--config-dir",
+        "own",
+        "-m",
+        "features=baseline,broken",
+        *SMALL,
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path),
+    )
+    assert "broken refused: Broken fails: ZeroDivisionError" in " ".join(swept.split())
+    assert len(finished_runs(tmp_path / "outputs" / "synthetic")) == 1
 
 
 def test_a_diverged_training_does_not_end_a_sweep(tmp_path):

@@ -85,6 +85,7 @@ def split_by_time(
         test_start=given.get("test_start", validation_end + delay),
         test_end=end,
     )
+    _check_order(split)
     _check_delay(split, delay)
     _check_parts(split, times, delay)
     return split
@@ -174,6 +175,15 @@ def _ends_by_fractions(times: pd.DatetimeIndex, shares: list[float]) -> dict[str
         "train_end": times[min(train_rows, last)],
         "validation_end": times[min(known_rows, last)],
     }
+
+
+def _check_order(split: Split) -> None:
+    if not split.train_start < split.train_end <= split.validation_end <= split.test_end:
+        shown = ", ".join(
+            f"{name}={getattr(split, name):%Y-%m-%d %H:%M:%S}"
+            for name in ("train_start", "train_end", "validation_end", "test_end")
+        )
+        raise DataError(f"data.split: these must follow one another in time: {shown}")
 
 
 def _check_delay(split: Split, delay: pd.Timedelta) -> None:

@@ -15,6 +15,30 @@ from sklearn.metrics import (
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import alerts
 
+# Names that a metric of the user's own cannot have.
+BUILT_IN = (
+    "final_auc",
+    "test_auc",
+    "average_precision",
+    "precision",
+    "recall",
+    "f1",
+    "threshold",
+    "alert_rate",
+    "true_positives",
+    "false_positives",
+    "false_negatives",
+    "true_negatives",
+    "best_epoch",
+    "epochs",
+    "feature_count",
+    "input_count",
+    "train_rows",
+    "validation_rows",
+    "fraud_ratio",
+    "train_seconds",
+)
+
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -71,9 +95,12 @@ def load_metric(name: str, path: str) -> Metric:
     return metric
 
 
-def load_metrics(paths: dict[str, str]) -> dict[str, Metric]:
-    """All of the user's metrics, so that what is wrong with one is said before any training."""
-    return {name: load_metric(name, path) for name, path in paths.items()}
+def try_metrics(paths: dict[str, str]) -> None:
+    """Call the user's metrics once, so that what is wrong is said before any training.
+
+    Raises UserError as `extra_metrics` does.
+    """
+    extra_metrics(np.array([0, 1] * 50), np.linspace(0.0, 1.0, 100, dtype=np.float32), paths)
 
 
 def extra_metrics(
@@ -81,11 +108,15 @@ def extra_metrics(
 ) -> dict[str, float]:
     """The user's own metrics. paths: name -> `package.module.function`.
 
-    Raises UserError if one cannot be imported, fails, or does not give a number.
+    Raises UserError if one has the name of a built-in figure, cannot be imported, fails, or does
+    not give a finite number.
     """
+    taken = [name for name in paths if name in BUILT_IN]
+    if taken:
+        raise UserError(f"metrics.extra.{taken[0]}: this is a built-in figure; use another name")
     values = {}
-    for name, metric in load_metrics(paths).items():
-        path = paths[name]
+    for name, path in paths.items():
+        metric = load_metric(name, path)
         try:
             value = float(metric(y_true.copy(), scores.copy()))
         except Exception as error:

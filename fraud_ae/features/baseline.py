@@ -63,7 +63,13 @@ class Baseline(FeatureStrategy):
                 df["customer_location"],
             )
             features["location_rarity"] = -np.log(share)
-        features |= {name: df[name].astype("float64") for name in extra_numeric_columns(df)}
+        extra = extra_numeric_columns(df)
+        taken = [name for name in extra if name in features]
+        if taken:
+            raise UserError(
+                f"data.extra_columns: {taken[0]} is the name of a feature; rename the column"
+            )
+        features |= {name: df[name].astype("float64") for name in extra}
         return features
 
 

@@ -46,8 +46,8 @@ class Behavioural(Baseline):
 
     def _window_features(self, df: pd.DataFrame, key: str, prefix: str) -> dict[str, np.ndarray]:
         amount = df["amount"].to_numpy(dtype=np.float64)
-        longest = f"{max(self.windows_days):g}d"
         trailing = trailing_amounts(df, key, self.windows_days)
+        longest = f"{max(self.windows_days):g}d"
         mean, std = trailing.pop("earlier_mean"), trailing.pop("earlier_std")
         features = {f"{prefix}_{name}": values for name, values in trailing.items()}
         if prefix == "customer":

@@ -1,6 +1,7 @@
 """The contract of a feature strategy, and what holds it to it."""
 
 import copy
+import traceback
 from typing import Any, Self
 
 import numpy as np
@@ -88,11 +89,15 @@ def check_strategy(strategy: Any, df: pd.DataFrame) -> None:
     except (KeyError, AttributeError) as error:
         column = _absent_column(error, df)
         if column is None:
-            raise
+            raise StrategyRefused(_failure(name, error)) from error
         raise StrategyRefused(
             f"{name} reads the column {column}, which the data do not have; they have "
             f"{', '.join(map(str, df.columns))}"
         ) from error
+    except UserError:
+        raise
+    except Exception as error:  # a user's class may fail in any way; the others of a sweep go on
+        raise StrategyRefused(_failure(name, error)) from error
     if type(strategy) is Baseline:
         return
     baseline = _fit_and_compute(Baseline(), rows)
@@ -101,6 +106,11 @@ def check_strategy(strategy: Any, df: pd.DataFrame) -> None:
         for feature, values in features.items()
     ):
         raise StrategyRefused(_adds_nothing(strategy, df))
+
+
+def _failure(name: str, error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{name} fails: {type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
 
 
 def _fit_and_compute(strategy: Any, df: pd.DataFrame) -> pd.DataFrame:

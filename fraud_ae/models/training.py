@@ -129,6 +129,16 @@ class TrainedNetwork:
     history: list[dict]
 
 
+def _available(accelerator: str) -> str:
+    known = {"cpu": True, "cuda": torch.cuda.is_available()}
+    known |= {"mps": torch.backends.mps.is_available()}
+    known |= {"gpu": known["cuda"] or known["mps"]}
+    if accelerator != "auto" and not known[accelerator]:
+        here = ", ".join(name for name, there in known.items() if there)
+        raise UserError(f"trainer.accelerator={accelerator}: not on this machine; here: {here}")
+    return accelerator
+
+
 def train_network(
     build: Callable[[int], nn.Module],
     train_inputs: Tensor,
@@ -177,7 +187,7 @@ def train_network(
         )
     trainer = pl.Trainer(
         max_epochs=settings.max_epochs,
-        accelerator=settings.accelerator,
+        accelerator=_available(settings.accelerator),
         devices=1,
         logger=logger if logger is not None else False,
         callbacks=callbacks,

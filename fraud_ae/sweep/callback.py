@@ -105,9 +105,11 @@ def _is(path: Path, winner: dict) -> bool:
 def _report(folder: Path, stage: str, results: list[dict], kept: int) -> None:
     finished = [r for r in results if r["status"] == "finished"]
     trainings = len({r["run_id"] for r in finished if not r["reused"]})
+    before = len({r["run_id"] for r in finished}) - trainings
+    shared = len(finished) - trainings - before
     print(
         f"{stage}: {len(ranked(results))} combinations, {trainings} trained now, "
-        f"{len({r['run_id'] for r in finished}) - trainings} finished before"
+        f"{before} finished before" + (f", {shared} share a training" if shared else "")
     )
     for result in results:
         if result["status"] != "finished":
@@ -116,5 +118,5 @@ def _report(folder: Path, stage: str, results: list[dict], kept: int) -> None:
         print("  no combination has a figure to compare, so there is no candidate;")
         print("  a ROC AUC needs validation rows with and without fraud")
     elif kept:
-        print(f"  {kept} candidates in {candidate_folder(folder)}")
+        print(f"  {kept} candidate{'s' if kept > 1 else ''} in {candidate_folder(folder)}")
     print(f"  leaderboard: {leaderboard_path(folder, stage)}")

@@ -1,6 +1,7 @@
 """Candidates: small Hydra files with the overrides that won, which the next stage sweeps over."""
 
 import glob
+import re
 from pathlib import Path
 
 import yaml
@@ -8,9 +9,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from fraud_ae.atomic_files import write_whole
+from fraud_ae.errors import UserError
 
 # The groups and sections that decide a run; names, stages and tracking are never part of one.
 GROUPS = ("data", "features", "model", "trainer", "scorer")
+_DATA = "# Data: "
 SECTIONS = (*GROUPS, "encoder", "threshold", "seed")
 
 
@@ -66,6 +69,7 @@ def write_candidates(folder: Path, stage: str, winners: list[dict]) -> None:
             "# @package _global_\n"
             f"# Number {rank} of the {stage} stage: run {winner['run_id']}, "
             f"final_auc {reached['final_auc']}\n"
+            f"{_DATA}{winner['data']}\n"
         )
         write_whole(path, text + yaml.safe_dump(winner["overrides"], sort_keys=False))
         kept.add(path)
@@ -77,6 +81,22 @@ def write_candidates(folder: Path, stage: str, winners: list[dict]) -> None:
 def read_candidate(path: Path) -> dict:
     """The content of a candidate file."""
     return yaml.safe_load(path.read_text())
+
+
+def check_data(folder: Path, name: str, fingerprint: str) -> None:
+    """Refuse a candidate that was tuned on other transactions than those at hand.
+
+    Raises UserError saying what to do instead.
+    """
+    text = (candidate_folder(folder) / f"{name}.yaml").read_text()
+    tuned_on = re.search(rf"^{_DATA}(\w+)$", text, re.MULTILINE)
+    if tuned_on and tuned_on.group(1) != fingerprint:
+        raise UserError(
+            f"candidate={name} of {folder} was tuned on other data (fingerprint "
+            f"{tuned_on.group(1)}, these have {fingerprint}). Name another experiment "
+            "(experiment=NAME), run the stages before this one again, or go without a candidate "
+            "(candidate=null)"
+        )
 
 
 def candidates_of(folder: Path, stage: str) -> list[Path]:

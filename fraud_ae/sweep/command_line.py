@@ -24,15 +24,19 @@ def complete(arguments: list[str]) -> list[str]:
     arguments = list(arguments)
     if _inspects(arguments):
         return arguments
+    check_experiment(arguments)
     sweeps = bool({"-m", "--multirun"} & set(arguments))
     if sweeps and _given(arguments, "stage") is None and _is_sweep(_given(arguments, "features")):
         arguments.append("stage=features")
     stage = _given(arguments, "stage") or "single"
     folder = OUTPUTS / experiment_name(arguments)
-    settings = _stage_settings(stage)
+    content = _stage_file(stage)
+    settings = content.get("stage", content)
     runs = not {"-c", "--cfg", "-i", "--info"} & set(arguments)
     if settings.get("sweep") and not sweeps and runs:
         raise UserError(f"stage={stage} is a sweep: python train.py -m stage={stage} ...")
+    if sweeps:
+        arguments = _fixed_as_sweeps(arguments, stage)
     candidate, reads = _given(arguments, "candidate"), settings.get("reads")
     if candidate is None and reads:
         if _matching(folder, reads):
@@ -47,6 +51,20 @@ def complete(arguments: list[str]) -> list[str]:
     if candidate_folder(folder).is_dir():
         arguments.append(f"hydra.searchpath=[file://{(folder / 'conf').resolve()}]")
     return arguments
+
+
+def check_experiment(arguments: list[str]) -> None:
+    """Refuse an experiment that is no folder below outputs/, before Hydra makes one.
+
+    Raises UserError with what would be right.
+    """
+    name = experiment_name(arguments)
+    if not name.strip(". ") or "/" in name or "\\" in name:
+        raise UserError(f"experiment={name}: must be a plain folder name, such as experiment=shop")
+    try:
+        (OUTPUTS / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{OUTPUTS / name}: cannot be written ({error.strerror})") from error
 
 
 def experiment_name(arguments: list[str]) -> str:
@@ -75,11 +93,24 @@ def _is_sweep(value: str | None) -> bool:
     return value is not None and ("," in value or "(" in value)
 
 
-def _stage_settings(stage: str) -> dict:
+def _stage_file(stage: str) -> dict:
     path = CONF / "stage" / f"{stage}.yaml"
     # An unknown stage is left to Hydra, which names the known ones.
-    content = yaml.safe_load(path.read_text()) if path.is_file() else {}
-    return content.get("stage", content)
+    return yaml.safe_load(path.read_text()) if path.is_file() else {}
+
+
+def _fixed_as_sweeps(arguments: list[str], stage: str) -> list[str]:
+    """A fixed value of a key in the stage's grid becomes a choice of one.
+
+    The Optuna sweeper would otherwise run the whole grid, each combination several times.
+    """
+    grid = _stage_file(stage).get("hydra", {}).get("sweeper", {}).get("params", {})
+    completed = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        fixed = key in grid and "." in key and not _is_sweep(value)
+        completed.append(f"{key}=choice({value})" if fixed else argument)
+    return completed
 
 
 def _matching(folder: Path, choice: str) -> list[Path]:

@@ -13,7 +13,7 @@ from fraud_ae.atomic_files import write_json, write_whole
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.errors import StrategyRefused, UserError
-from fraud_ae.evaluation.metrics import load_metrics
+from fraud_ae.evaluation.metrics import try_metrics
 from fraud_ae.model_info import flat_metrics
 from fraud_ae.run_store import Run, run_identity
 from fraud_ae.sweep.build import (
@@ -24,7 +24,7 @@ from fraud_ae.sweep.build import (
     strategy_of,
     tracked_run,
 )
-from fraud_ae.sweep.candidate import swept_values, winning_overrides
+from fraud_ae.sweep.candidate import check_data, swept_values, winning_overrides
 from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.leaderboard import RESULT
 
@@ -58,6 +58,9 @@ def run_job(cfg: DictConfig) -> float:
     """
     config = OmegaConf.to_container(cfg, resolve=True)
     _check_metrics(config)
+    candidate = HydraConfig.get().runtime.choices.get("candidate")
+    if candidate and config["stage"]["reads"]:
+        check_data(_folder(config), candidate, dataset_of(config).fingerprint)
     if config["stage"]["name"] == "production":
         return _production_job(config)
     if HydraConfig.get().mode == RunMode.RUN:
@@ -92,6 +95,7 @@ def _sweep_job(cfg: DictConfig, config: dict) -> float:
         "extra": list(config["metrics"]["extra"]),
         "objective": None,
         "metrics": {},
+        "data": dataset_of(config).fingerprint,
         "overrides": winning_overrides(cfg, choices, task_overrides, _folder(config)),
     }
     from fraud_ae.models.training import TrainingDiverged
@@ -112,7 +116,12 @@ def _sweep_job(cfg: DictConfig, config: dict) -> float:
 
 
 def _production_job(config: dict) -> float:
-    from fraud_ae.production import Plan, make_production_model, production_identity
+    from fraud_ae.production import (
+        TEST_SCORES,
+        Plan,
+        make_production_model,
+        production_identity,
+    )
 
     dataset = dataset_of(config)
     split = split_of(config, dataset)
@@ -122,6 +131,7 @@ def _production_job(config: dict) -> float:
     recipe = recipe_of(config, strategy_of(config, dataset))
     with run.lock():
         reused = run.finished and (run.id in trained or not config["retrain"])
+        reused = reused and (run.folder / TEST_SCORES).is_file()
         if not reused:
             run.start()
             trained.add(run.id)
@@ -178,7 +188,7 @@ def _folder(config: dict) -> Path:
 
 def _check_metrics(config: dict) -> None:
     """What is wrong with a metric is said before hours of training, not after."""
-    load_metrics(config["metrics"]["extra"])
+    try_metrics(config["metrics"]["extra"])
     known = [*_OBJECTIVES, *config["metrics"]["extra"]]
     objective = config["objective"]
     if objective not in known:

@@ -66,6 +66,7 @@ def leaderboard(results: list[dict]) -> pd.DataFrame:
                 **result["parameters"],
                 **figures,
                 **others,
+                "data": result["data"],
                 "reason": result["reason"],
             }
         )

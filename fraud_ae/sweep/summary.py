@@ -41,6 +41,12 @@ def _print_experiment(folder: Path, console: Console) -> None:
         console.print(_strategies(boards["features"]))
     if any(board is not None for board in boards.values()):
         console.print(_stages(boards))
+    data = {s: b["data"].iloc[0] for s, b in boards.items() if b is not None}
+    if len(set(data.values())) > 1:
+        console.print(
+            "these stages saw different data, so do not compare them: "
+            + ", ".join(f"{stage} {fingerprint[:8]}" for stage, fingerprint in data.items())
+        )
     decision = folder / DECISION
     if decision.is_file():
         console.print(explain(json.loads(decision.read_text())))

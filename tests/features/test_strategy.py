@@ -160,9 +160,10 @@ def test_own_strategy_without_its_column_is_refused(transactions, build):
         check_strategy(Returning(build), transactions)
 
 
-def test_other_failures_of_an_own_strategy_are_not_hidden(transactions):
-    with pytest.raises(KeyError, match="5"):
-        check_strategy(Returning(lambda df: {}[5]), transactions)
+def test_a_failing_own_strategy_is_refused_with_the_place(transactions):
+    for build, what in ((lambda df: {}[5], "KeyError: 5"), (lambda df: 1 / 0, "ZeroDivision")):
+        with pytest.raises(StrategyRefused, match=rf"Returning fails: {what}.*line \d+"):
+            check_strategy(Returning(build), transactions)
 
 
 def test_the_strategy_itself_is_not_fitted_by_the_check(transactions):

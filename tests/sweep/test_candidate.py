@@ -1,7 +1,14 @@
+import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from fraud_ae.sweep.candidate import candidates_of, winning_overrides, write_candidates
+from fraud_ae.errors import UserError
+from fraud_ae.sweep.candidate import (
+    candidates_of,
+    check_data,
+    winning_overrides,
+    write_candidates,
+)
 
 CHOICES = {
     "data": "custom",
@@ -65,7 +72,19 @@ def test_a_candidate_of_a_candidate_keeps_what_the_first_one_said(tmp_path):
 
 
 def winner(overrides: dict) -> dict:
-    return {"run_id": "a", "metrics": {"final_auc": 0.8}, "overrides": overrides}
+    return {
+        "run_id": "a",
+        "metrics": {"final_auc": 0.8},
+        "overrides": overrides,
+        "data": "fingerprint1",
+    }
+
+
+def test_a_candidate_is_refused_on_other_data_than_it_was_tuned_on(tmp_path):
+    write_candidates(tmp_path, "broad", [winner({"seed": 1})])
+    check_data(tmp_path, "broad_01", "fingerprint1")
+    with pytest.raises(UserError, match="broad_01.*tuned on other data.*experiment=NAME"):
+        check_data(tmp_path, "broad_01", "fingerprint2")
 
 
 def test_candidates_are_numbered_best_first_and_replace_the_earlier_ones(tmp_path):

@@ -85,6 +85,27 @@ def test_an_experiment_is_named_after_its_data_unless_it_is_named(arguments, nam
     assert experiment_name(arguments) == name
 
 
+def test_a_fixed_value_of_the_grid_is_a_choice_of_one():
+    completed = complete(["-m", "stage=broad", "model.latent_dim=8", "seed=3", "model=denoising"])
+    assert "model.latent_dim=choice(8)" in completed
+    assert {"seed=3", "model=denoising"} <= set(completed)
+    assert "model.latent_dim=4,8" in complete(["-m", "stage=broad", "model.latent_dim=4,8"])
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", " ", "..", "."])
+def test_an_experiment_outside_of_outputs_is_refused_before_anything_is_made(name, tmp_path):
+    with pytest.raises(UserError, match="plain folder name"):
+        complete([f"experiment={name}"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_experiment_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "taken").write_text("a file")
+    with pytest.raises(UserError, match="outputs/taken: cannot be written"):
+        complete(["experiment=taken"])
+
+
 def test_help_is_left_alone():
     assert complete(["--help", "stage=refined"]) == ["--help", "stage=refined"]
 

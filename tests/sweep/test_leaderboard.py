@@ -22,6 +22,7 @@ def result(run_id: str, auc: float | None, f1: float = 0.1, **changes) -> dict:
         "parameters": {"model.latent_dim": 8, "threshold.percentile": 95.0, "run": run_id},
         "extra": [],
         "objective": auc,
+        "data": "fingerprint",
         "metrics": {"final_auc": auc, "f1": f1},
         **changes,
     }

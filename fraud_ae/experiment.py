@@ -14,6 +14,7 @@ from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector, build_network, reconstruction_errors
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.metrics import (
+    RUN_FACTS,
     alert_metrics,
     extra_metrics,
     ranking_metrics,
@@ -28,18 +29,6 @@ from fraud_ae.tracking import TrackedRun, Tracker, track
 
 # So many rows say how large an input's error typically is.
 _SCORER_ROWS = 50_000
-
-# What is true of a run whatever its threshold and metrics.
-FACTS = (
-    "best_epoch",
-    "epochs",
-    "feature_count",
-    "input_count",
-    "train_rows",
-    "validation_rows",
-    "fraud_ratio",
-    "train_seconds",
-)
 
 
 @dataclass(frozen=True)
@@ -242,5 +231,5 @@ def evaluate_run(run: Run, percentile: float, extra: dict[str, str]) -> dict:
     kept = run.scores()
     labels, scores = kept["is_fraud"].to_numpy(), kept["score"].to_numpy()
     threshold = percentile_threshold(scores, percentile)
-    facts = {name: value for name, value in run.metrics().items() if name in FACTS}
+    facts = {name: value for name, value in run.metrics().items() if name in RUN_FACTS}
     return {**evaluate(labels, scores, threshold, extra), **facts}

@@ -15,6 +15,18 @@ from sklearn.metrics import (
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import alerts
 
+# What is true of a run whatever its threshold and metrics.
+RUN_FACTS = (
+    "best_epoch",
+    "epochs",
+    "feature_count",
+    "input_count",
+    "train_rows",
+    "validation_rows",
+    "fraud_ratio",
+    "train_seconds",
+)
+
 # Names that a metric of the user's own cannot have.
 BUILT_IN = (
     "final_auc",
@@ -29,14 +41,7 @@ BUILT_IN = (
     "false_positives",
     "false_negatives",
     "true_negatives",
-    "best_epoch",
-    "epochs",
-    "feature_count",
-    "input_count",
-    "train_rows",
-    "validation_rows",
-    "fraud_ratio",
-    "train_seconds",
+    *RUN_FACTS,
 )
 
 Metric = Callable[[np.ndarray, np.ndarray], float]

@@ -16,9 +16,9 @@ from fraud_ae.errors import UserError
 from fraud_ae.evaluation.metrics import (
     RUN_FACTS,
     alert_metrics,
+    check_metrics,
     extra_metrics,
     ranking_metrics,
-    try_metrics,
 )
 from fraud_ae.evaluation.threshold import alerts, percentile_threshold
 from fraud_ae.features.encoder import Encoder
@@ -155,7 +155,7 @@ def train_run(
     config: the resolved configuration, for W&B.
     """
     started = time.perf_counter()
-    try_metrics(extra)
+    check_metrics(extra)
     visible = dataset.transactions[split.before_test(dataset.transactions)]
     validation = split.validation(visible)
     stopping_rows = validation & trainable(recipe, visible)

@@ -18,7 +18,7 @@ from fraud_ae.atomic_files import write_whole
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector
-from fraud_ae.evaluation.metrics import try_metrics
+from fraud_ae.evaluation.metrics import check_metrics
 from fraud_ae.evaluation.threshold import alerts, percentile_threshold
 from fraud_ae.experiment import Recipe, evaluate, fit_detector, prepare
 from fraud_ae.model_info import flat_metrics
@@ -72,7 +72,7 @@ def make_production_model(
     if plan.run.finished:
         created = plan.run.metrics()["fitted_at"]
         return _publish(plan, dataset, split, folder, percentile, extra, config, created)
-    try_metrics(extra)
+    check_metrics(extra)
     started = time.perf_counter()
     created = datetime.now(UTC).isoformat(timespec="seconds")
     plan.run.start()

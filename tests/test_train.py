@@ -71,7 +71,10 @@ def test_help_does_not_import_torch(tmp_path):
         (("model.latent_dim=0",), "model.latent_dim=0: must be greater than 0"),
         (("objective=final_au",), "did you mean final_auc?"),
         (("metrics.extra.mine=nowhere.metric",), "metrics.extra.mine=nowhere.metric"),
-        (("metrics.extra.mine=os.getcwd",), "metrics.extra.mine=os.getcwd: TypeError"),
+        (
+            ("metrics.extra.mine=os.getcwd",),
+            "metrics.extra.mine=os.getcwd: must take (y_true, scores)",
+        ),
         (("metrics.extra.threshold=os.getcwd",), "built-in figure"),
         (("experiment=../x",), "experiment=../x: must be a plain folder name"),
         (("features=behavioural", "features.windows_days=[]"), "windows_days"),
@@ -251,3 +254,13 @@ def test_real_transactions_leave_five_finished_runs(tmp_path):
     path = SHARED_DATA / "ecommerce.csv.gz"
     run("train.py", "-m", "features=glob(*)", "data=ecommerce", f"data.path={path}", cwd=tmp_path)
     assert len(finished_runs(tmp_path / "outputs" / "ecommerce")) == 5
+
+
+def test_a_metric_that_fails_does_not_lose_the_training(tmp_path):
+    (tmp_path / "picky.py").write_text(
+        "def needs_a_million(y_true, scores):\n    return y_true[1_000_000]\n"
+    )
+    own = ("metrics.extra.picky=picky.needs_a_million",)
+    failed = run("train.py", *SMALL, *own, cwd=tmp_path, fails=True, PYTHONPATH=str(tmp_path))
+    assert "error: metrics.extra.picky=picky.needs_a_million: IndexError" in failed
+    assert "not trained again" in run("train.py", *SMALL, cwd=tmp_path)

@@ -1,5 +1,6 @@
 """Figures of a detector on labelled transactions."""
 
+import inspect
 import math
 import pkgutil
 from collections.abc import Callable
@@ -100,12 +101,25 @@ def load_metric(name: str, path: str) -> Metric:
     return metric
 
 
-def try_metrics(paths: dict[str, str]) -> None:
-    """Call the user's metrics once, so that what is wrong is said before any training.
+def check_metrics(paths: dict[str, str]) -> None:
+    """Say what is wrong with the user's metrics before any training, as far as it can be seen.
 
-    Raises UserError as `extra_metrics` does.
+    Raises UserError if one has the name of a built-in figure, cannot be imported, or does not take
+    (y_true, scores).
     """
-    extra_metrics(np.array([0, 1] * 50), np.linspace(0.0, 1.0, 100, dtype=np.float32), paths)
+    taken = [name for name in paths if name in BUILT_IN]
+    if taken:
+        raise UserError(f"metrics.extra.{taken[0]}: this is a built-in figure; use another name")
+    for name, path in paths.items():
+        metric = load_metric(name, path)
+        try:
+            inspect.signature(metric).bind(np.empty(0), np.empty(0))
+        except TypeError as error:
+            raise UserError(
+                f"metrics.extra.{name}={path}: must take (y_true, scores): {error}"
+            ) from error
+        except ValueError:  # a function of a compiled module may not tell its arguments
+            continue
 
 
 def extra_metrics(
@@ -113,12 +127,9 @@ def extra_metrics(
 ) -> dict[str, float]:
     """The user's own metrics. paths: name -> `package.module.function`.
 
-    Raises UserError if one has the name of a built-in figure, cannot be imported, fails, or does
-    not give a finite number.
+    Raises UserError if one cannot be used, fails, or does not give a finite number.
     """
-    taken = [name for name in paths if name in BUILT_IN]
-    if taken:
-        raise UserError(f"metrics.extra.{taken[0]}: this is a built-in figure; use another name")
+    check_metrics(paths)
     values = {}
     for name, path in paths.items():
         metric = load_metric(name, path)

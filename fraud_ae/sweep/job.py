@@ -13,7 +13,7 @@ from fraud_ae.atomic_files import write_json, write_whole
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.errors import StrategyRefused, UserError
-from fraud_ae.evaluation.metrics import try_metrics
+from fraud_ae.evaluation.metrics import check_metrics
 from fraud_ae.model_info import flat_metrics
 from fraud_ae.run_store import Run, run_identity
 from fraud_ae.sweep.build import (
@@ -57,7 +57,7 @@ def run_job(cfg: DictConfig) -> float:
     mend. In a sweep a refused strategy or a diverged training is recorded and passed over.
     """
     config = OmegaConf.to_container(cfg, resolve=True)
-    _check_metrics(config)
+    _check_objective(config)
     candidate = HydraConfig.get().runtime.choices.get("candidate")
     if candidate and config["stage"]["reads"]:
         check_data(_folder(config), candidate, dataset_of(config).fingerprint)
@@ -186,9 +186,9 @@ def _folder(config: dict) -> Path:
     return OUTPUTS / config["experiment"]
 
 
-def _check_metrics(config: dict) -> None:
+def _check_objective(config: dict) -> None:
     """What is wrong with a metric is said before hours of training, not after."""
-    try_metrics(config["metrics"]["extra"])
+    check_metrics(config["metrics"]["extra"])
     known = [*_OBJECTIVES, *config["metrics"]["extra"]]
     objective = config["objective"]
     if objective not in known:

@@ -33,8 +33,12 @@ def run(arguments: list[str]) -> None:
 
 @exit_on_user_error
 def main() -> None:
-    """Complete the command line, and run it."""
-    run(complete(sys.argv[1:]))
+    """Complete the command line, say with what, and run it."""
+    arguments = complete(sys.argv[1:])
+    added = [a for a in arguments if a not in sys.argv and not a.startswith("hydra.searchpath")]
+    if added:
+        print(f"with {' '.join(added)}", file=sys.stderr)
+    run(arguments)
 
 
 if __name__ == "__main__":

@@ -136,6 +136,7 @@ def test_any_table_is_mapped_on_the_command_line_and_swept_over(tmp_path):
         "experiment=shop",
         cwd=tmp_path,
     )
+    assert "with stage=features" in printed
     assert "not used: vendor_score" in printed
     folder = tmp_path / "outputs" / "shop"
     assert len(finished_runs(folder)) == 5

@@ -2,6 +2,7 @@
 
 import copy
 import traceback
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +24,7 @@ __all__ = [
 TRIAL_ROWS = 300
 
 
-class FeatureStrategy:
+class FeatureStrategy(ABC):
     """Turns transactions into named features; base class of the built-in strategies.
 
     A strategy of one's own need not inherit: `generate_features(df)` is all that it must have,
@@ -40,9 +41,9 @@ class FeatureStrategy:
         """Learn from the training rows; nothing by default."""
         return self
 
+    @abstractmethod
     def generate_features(self, df: pd.DataFrame) -> pd.DataFrame:
         """Features of shape (n, n_features) with df's index: numbers, or str for categories."""
-        raise NotImplementedError(f"{type(self).__name__} has no generate_features")
 
 
 def fit_strategy(strategy: Any, df: pd.DataFrame) -> Any:

@@ -15,6 +15,7 @@ import yaml
 
 from fraud_ae.data.sources import synthetic
 from tests.commands import ROOT, SHARED_DATA, board, run, start
+from tests.test_tracking import Tracked
 
 SMALL = ("data.n_transactions=2000", "gate.force=true", "experiment=small")
 
@@ -89,6 +90,31 @@ def test_one_wandb_run_for_each_training(whole):
     folder, _ = whole
     kept = list(folder.glob("runs/*/wandb/offline-run-*/run-*.wandb"))
     assert len(kept) == trainings(folder)
+
+
+def test_wandb_runs_carry_the_tags_of_their_stage(whole):
+    folder, _ = whole
+    trained_in = {stage: board(folder, stage) for stage in ("features", "refined", "final")}
+    ids = {stage: rows["run_id"].iloc[0] for stage, rows in trained_in.items()}
+    broad = board(folder, "broad")
+    ids["broad"] = broad.loc[
+        ~broad["run_id"].isin(trained_in["features"]["run_id"]), "run_id"
+    ].iloc[0]
+    ids["production"] = yaml.safe_load((folder / "model_info.yaml").read_text())["run_id"]
+    tags = {
+        "features": ["feature_sweep"],
+        "broad": ["param_sweep", "stage_broad"],
+        "refined": ["param_sweep", "stage_refined"],
+        "final": ["param_sweep", "stage_final"],
+        "production": ["final_model"],
+    }
+    for stage, run_id in ids.items():
+        (file,) = (folder / "runs" / run_id).glob("wandb/offline-run-*/run-*.wandb")
+        tracked = Tracked(file)
+        assert (tracked.run["run_group"], tracked.run["job_type"]) == ("small", stage)
+        assert tracked.tags == tags[stage]
+        models = [found["name"] for found in tracked.artifacts if found["type"] == "model"]
+        assert models == (["small-detector"] if stage == "production" else [])
 
 
 def test_a_second_pipeline_trains_nothing_and_says_so(whole):

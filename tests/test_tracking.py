@@ -107,6 +107,17 @@ def test_the_summary_has_the_figures_of_the_run_under_flat_names(offline):
     assert {name: tracked.summary[name] for name in expected} == pytest.approx(expected)
 
 
+def test_a_metric_of_ones_own_is_kept_like_the_others(compose, train, tmp_path, monkeypatch):
+    (tmp_path / "caught_fraud.py").write_text(
+        "def share(y_true, scores):\n    return float(y_true[scores.argsort()[-50:]].mean())\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = "metrics.extra.caught=caught_fraud.share"
+    run = train(compose("wandb.mode=offline", "trainer.max_epochs=1", own), tmp_path / "runs")
+    (file,) = wandb_files(run.folder)
+    assert Tracked(file).summary["caught"] == pytest.approx(run.metrics()["caught"])
+
+
 def test_the_training_curve_has_a_point_for_each_epoch(offline):
     run, _, tracked = offline
     history = run.history()

@@ -242,6 +242,15 @@ def test_a_failing_strategy_of_ones_own_does_not_end_a_sweep(tmp_path):
     assert len(finished_runs(tmp_path / "outputs" / "synthetic")) == 1
 
 
+def test_a_leaderboard_that_cannot_be_written_is_an_error(tmp_path):
+    folder = tmp_path / "outputs" / "synthetic"
+    folder.mkdir(parents=True)
+    (folder / "leaderboards").write_text("in the way")
+    printed = run("train.py", "-m", "features=baseline", *SMALL, cwd=tmp_path, fails=True)
+    assert "error: the leaderboard or the candidates cannot be written" in printed
+    assert len(finished_runs(folder)) == 1
+
+
 def test_a_diverged_training_does_not_end_a_sweep(tmp_path):
     run("train.py", "-m", "trainer.learning_rate=0.001,1e30", *SMALL, cwd=tmp_path)
     board = pd.read_csv(tmp_path / "outputs" / "synthetic" / "leaderboards" / "single.csv")

@@ -49,12 +49,16 @@ class StageCallback(Callback):
         # Hydra calls this too while an error or an interrupt passes through.
         if sys.exc_info()[0] is not None:
             return
-        finish_stage(
-            OUTPUTS / config.experiment,
-            config.stage.name,
-            config.stage.keep,
-            Path(config.hydra.sweep.dir),
-        )
+        try:
+            finish_stage(
+                OUTPUTS / config.experiment,
+                config.stage.name,
+                config.stage.keep,
+                Path(config.hydra.sweep.dir),
+            )
+        except OSError as error:
+            # Hydra would make a warning of it, and the next stage would read an earlier sweep's.
+            sys.exit(f"error: the leaderboard or the candidates cannot be written: {error}")
 
 
 def finish_stage(folder: Path, stage: str, keep: int, sweep_folder: Path) -> None:

@@ -1,6 +1,5 @@
 """Candidates: small Hydra files with the overrides that won, which the next stage sweeps over."""
 
-import glob
 import re
 from pathlib import Path
 
@@ -97,11 +96,6 @@ def check_data(folder: Path, name: str, fingerprint: str) -> None:
             "(experiment=NAME), run the stages before this one again, or go without a candidate "
             "(candidate=null)"
         )
-
-
-def candidates_of(folder: Path, stage: str) -> list[Path]:
-    """The candidate files that a stage left, best first."""
-    return sorted(candidate_folder(folder).glob(f"{glob.escape(stage)}_*.yaml"))
 
 
 def _plain(value: object) -> object:

@@ -4,7 +4,7 @@ from omegaconf import OmegaConf
 
 from fraud_ae.errors import UserError
 from fraud_ae.sweep.candidate import (
-    candidates_of,
+    candidate_folder,
     check_data,
     winning_overrides,
     write_candidates,
@@ -91,8 +91,8 @@ def test_candidates_are_numbered_best_first_and_replace_the_earlier_ones(tmp_pat
     write_candidates(tmp_path, "broad", [winner({"seed": n}) for n in range(3)])
     write_candidates(tmp_path, "refined", [winner({"seed": 9})])
     write_candidates(tmp_path, "broad", [winner({"seed": n}) for n in (7, 8)])
-    paths = candidates_of(tmp_path, "broad")
+    paths = sorted(candidate_folder(tmp_path).glob("broad_*.yaml"))
     assert [p.name for p in paths] == ["broad_01.yaml", "broad_02.yaml"]
     assert [yaml.safe_load(p.read_text())["seed"] for p in paths] == [7, 8]
     assert paths[0].read_text().startswith("# @package _global_\n")
-    assert len(candidates_of(tmp_path, "refined")) == 1
+    assert len(list(candidate_folder(tmp_path).glob("refined_*.yaml"))) == 1

@@ -1,12 +1,15 @@
 """How a transaction departs from what its customer and its terminal did before."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from fraud_ae.features.baseline import Baseline, with_baseline_columns
-from fraud_ae.features.windows import trailing_amounts
+from fraud_ae.features.windows import delayed_rates, earlier_amounts, trailing_amounts
+
+_LOGGER = logging.getLogger("fraud_ae")
 
 FIRST_USES = {
     "device": "new_device",
@@ -17,43 +20,67 @@ FIRST_USES = {
 
 
 class Behavioural(Baseline):
-    """The baseline, and trailing windows, deviation from earlier amounts, and first uses.
+    """The baseline, and windows, deviation from earlier amounts, and first uses.
 
-    `windows_days`: lengths of the trailing windows; deviations are measured against the longest.
-    After the Fraud Detection Handbook (Le Borgne et al., 2022), chapter 3.5, whose terminal risk
-    is left out: it needs labels.
+    `windows_days`: lengths of the windows. A customer's end with the transaction, a terminal's
+    `label_delay_days` before it; deviations are measured against the longest.
+
+    Labels are read for the terminals' fraud rates alone, when features are made: those in
+    `is_fraud` of transactions at least `label_delay_days` old, never those of the row itself or
+    of its instant. They may be missing (NaN) in some rows; without `is_fraud` the rates are NaN.
+    The windows are those of the Fraud Detection Handbook (Le Borgne et al., 2022), chapter 3.5.
     """
 
-    family_columns = ("customer_id", "quantity", *FIRST_USES)
+    family_columns = ("customer_id", "quantity", *FIRST_USES, "timestamp", "is_fraud")
     columns = with_baseline_columns(family_columns)
 
-    def __init__(self, windows_days: Sequence[float] = (1, 7, 30)) -> None:
+    def __init__(
+        self, windows_days: Sequence[float] = (1, 7, 30), label_delay_days: float = 7.0
+    ) -> None:
         self.windows_days = windows_days
+        self.label_delay_days = label_delay_days
 
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
-        """customer_count_7d, terminal_mean_amount_30d, amount_z_customer_30d, new_device, ..."""
+        """customer_count_7d, terminal_delayed_fraud_rate_7d, amount_z_customer_30d, ..."""
         amount = df["amount"].to_numpy(dtype=np.float64)
         features = {}
         if "customer_id" in df:
-            features |= self._window_features(df, "customer_id", "customer")
+            features |= self._customer_features(df, amount)
         if "terminal_id" in df:
-            features |= self._window_features(df, "terminal_id", "terminal")
+            features |= self._terminal_features(df, amount)
         if "quantity" in df:
             features["amount_per_item"] = _ratio(amount, df["quantity"].to_numpy(dtype=np.float64))
         if "customer_id" in df:
             features |= _first_uses(df)
         return features
 
-    def _window_features(self, df: pd.DataFrame, key: str, prefix: str) -> dict[str, np.ndarray]:
-        amount = df["amount"].to_numpy(dtype=np.float64)
-        trailing = trailing_amounts(df, key, self.windows_days)
-        longest = f"{max(self.windows_days):g}d"
-        mean, std = trailing.pop("earlier_mean"), trailing.pop("earlier_std")
-        features = {f"{prefix}_{name}": values for name, values in trailing.items()}
-        if prefix == "customer":
-            features[f"amount_z_customer_{longest}"] = _ratio(amount - mean, std)
-        features[f"amount_to_{prefix}_mean_{longest}"] = _ratio(amount, mean)
+    def _customer_features(self, df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:
+        trailing = trailing_amounts(df, "customer_id", self.windows_days)
+        longest = max(self.windows_days)
+        earlier = earlier_amounts(df, "customer_id", longest)
+        return {
+            **{f"customer_{name}": values for name, values in trailing.items()},
+            f"amount_z_customer_{longest:g}d": _ratio(amount - earlier["mean"], earlier["std"]),
+            f"amount_to_customer_mean_{longest:g}d": _ratio(amount, earlier["mean"]),
+        }
+
+    def _terminal_features(self, df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:
+        delayed = delayed_rates(df, "terminal_id", self.windows_days, self.label_delay_days)
+        features = {f"terminal_{name}": values for name, values in delayed.items()}
+        if "is_fraud" not in df and df["terminal_id"].notna().any():
+            _warn_of_unknown_rates([name for name in features if "fraud_rate" in name])
+        longest = max(self.windows_days)
+        earlier = earlier_amounts(df, "terminal_id", longest)
+        features[f"amount_to_terminal_mean_{longest:g}d"] = _ratio(amount, earlier["mean"])
         return features
+
+
+def _warn_of_unknown_rates(names: list[str]) -> None:
+    _LOGGER.warning(
+        "%s are unknown: these transactions have no is_fraud; add the older transactions of the "
+        "same terminals, with the labels that are known by now in is_fraud",
+        ", ".join(names),
+    )
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

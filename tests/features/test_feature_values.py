@@ -110,6 +110,55 @@ def test_deviation_from_earlier_amounts():
     assert per_item == pytest.approx([2, NAN, NAN, 7, 13], nan_ok=True)
 
 
+def test_windows_of_customer_and_terminal():
+    df = transactions_of(
+        ["2024-01-01", "2024-01-02", "2024-01-02", "2024-01-04", "2024-01-05"],
+        customer_id=["a", "a", "b", "a", None],
+        terminal_id=["m", "m", "m", None, "m"],
+        amount=[4.0, 8.0, 9.0, 21.0, 13.0],
+        is_fraud=[1, 0, 0, 1, 1],
+    )
+    strategy = Behavioural(windows_days=(1, 3), label_delay_days=2)
+    expected = {
+        "customer_count_1d": [1, 1, 1, 1, NAN],
+        "customer_count_3d": [1, 2, 1, 2, NAN],
+        "customer_mean_amount_3d": [4, 6, 9, 14.5, NAN],
+        "terminal_delayed_count_1d": [0, 0, 0, NAN, 0],
+        "terminal_delayed_count_3d": [0, 0, 0, NAN, 3],
+        "terminal_delayed_fraud_rate_1d": [0, 0, 0, NAN, 0],
+        "terminal_delayed_fraud_rate_3d": [0, 0, 0, NAN, 1 / 3],
+    }
+    for name, found in expected.items():
+        assert values(strategy, df, name) == pytest.approx(found, nan_ok=True), name
+
+
+UNLABELLED = {"customer_id": ["a", "b"], "terminal_id": ["m", None]}
+
+
+def test_unknown_fraud_rates_are_named_in_one_warning(caplog):
+    df = transactions_of(["2024-01-01"] * 2, **UNLABELLED)
+    assert np.isnan(values(Behavioural(), df, "terminal_delayed_fraud_rate_7d")).all()
+    assert len(caplog.records) == 1
+    for text in ("terminal_delayed_fraud_rate_30d are unknown", "older", "is_fraud"):
+        assert text in caplog.text
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"customer_id": ["a", "b"]},
+        UNLABELLED | {"terminal_id": pd.Series([None, None], dtype="str")},
+        UNLABELLED | {"is_fraud": [0, 1]},
+        UNLABELLED | {"is_fraud": [NAN, 1]},
+    ],
+    ids=["no terminal column", "no terminal", "labels", "some labels"],
+)
+def test_nothing_is_said_where_no_fraud_rate_is_lost(caplog, columns):
+    df = transactions_of(["2024-01-01"] * 2, **columns)
+    Behavioural().fit(df).generate_features(df)
+    assert not caplog.records
+
+
 def test_demographics():
     df = transactions_of(
         ["2024-01-01"] * 4,

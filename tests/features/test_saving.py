@@ -155,8 +155,9 @@ def test_constructor_arguments_and_parts():
     assert not hasattr(loaded, "location_counts_")
 
 
-def test_delay_is_kept():
-    assert vars(through_json(DemographicRisk(label_delay_days=3.0)))["label_delay_days"] == 3.0
+@pytest.mark.parametrize("strategy_class", [Behavioural, DemographicRisk])
+def test_delay_is_kept(strategy_class):
+    assert vars(through_json(strategy_class(label_delay_days=3.0)))["label_delay_days"] == 3.0
 
 
 @pytest.mark.parametrize(

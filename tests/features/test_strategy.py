@@ -114,6 +114,7 @@ def test_missing_columns(anonymous):
     assert missing_columns(AmountShare(), anonymous) == ["terminal_id"]
     assert missing_columns(Returning(len), anonymous) == []
     assert {"customer_id", "device"} <= set(missing_columns(Behavioural(), anonymous))
+    assert "is_fraud" in missing_columns(Behavioural(), anonymous.drop(columns="is_fraud"))
 
 
 def test_baseline_and_temporal_can_do_without_customers(anonymous):

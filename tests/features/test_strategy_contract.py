@@ -23,13 +23,17 @@ from fraud_ae.features import (
 
 ABSENTEES = ("transaction_id", "customer_id", "is_fraud", *OPTIONAL)
 CUTS = (1, 57, 200, 233, 399)
+DELAY_DAYS = 2.0
 STRATEGIES = {
     "baseline": Baseline(),
     "temporal": Temporal(),
-    "behavioural": Behavioural(windows_days=(1, 7)),
-    "demographic_risk": DemographicRisk(label_delay_days=2.0, smoothing=3.0),
+    "behavioural": Behavioural(windows_days=(1, 7), label_delay_days=DELAY_DAYS),
+    "demographic_risk": DemographicRisk(label_delay_days=DELAY_DAYS, smoothing=3.0),
 }
 STRATEGIES["combined"] = Combined(copy.deepcopy(STRATEGIES))
+LEARN_FROM_LABELS = (Behavioural, DemographicRisk, Combined)
+# What is read from the labels of the frame itself rather than learned by fit.
+DELAYED_RATES = ["terminal_delayed_fraud_rate_1d", "terminal_delayed_fraud_rate_7d"]
 
 
 @pytest.fixture(params=STRATEGIES)
@@ -117,10 +121,54 @@ def shares_instant(df: pd.DataFrame, key: str) -> pd.Series:
     return df.duplicated(["timestamp", key], keep=False) & df[key].notna()
 
 
-def test_labels_are_not_read_when_generating(strategy, transactions):
-    fit_strategy(strategy, transactions)
+def with_labels_flipped(df: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
+    return df.assign(is_fraud=df["is_fraud"].where(~rows, 1 - df["is_fraud"]))
+
+
+@pytest.mark.parametrize("cut", [200, 399])
+def test_labels_count_only_after_the_delay(strategy, transactions, cut):
+    history = transactions.iloc[: cut + 1]
+    known_by = history["timestamp"].iloc[-1] - pd.Timedelta(days=DELAY_DAYS)
+    too_young = history["timestamp"] > known_by
+    assert too_young.sum() > 20
     assert_frame_equal(
-        compute_features(strategy, transactions.drop(columns="is_fraud")),
+        refitted_features(strategy, with_labels_flipped(history, too_young)),
+        refitted_features(strategy, history),
+        check_exact=True,
+    )
+
+
+@pytest.mark.parametrize("row", [10, 152])
+def test_older_labels_count(strategy, transactions, row):
+    flipped = with_labels_flipped(transactions, transactions.index == row)
+    before = refitted_features(strategy, transactions)
+    after = refitted_features(strategy, flipped)
+    differs = ((before != after) & ~(before.isna() & after.isna())).any(axis=1)
+    assert differs.any() == isinstance(strategy, LEARN_FROM_LABELS)
+    age = transactions["timestamp"] - transactions["timestamp"][row]
+    assert (age[differs] >= pd.Timedelta(days=DELAY_DAYS)).all()
+
+
+def test_labels_of_the_frame_are_read_for_the_delayed_rates_alone(strategy, transactions):
+    fit_strategy(strategy, transactions)
+    labelled = compute_features(strategy, transactions)
+    unlabelled = compute_features(strategy, transactions.drop(columns="is_fraud"))
+    assert list(unlabelled) == list(labelled)
+    rates = [name for name in DELAYED_RATES if name in labelled]
+    assert unlabelled[rates].isna().all(axis=None)
+    assert_frame_equal(
+        unlabelled.drop(columns=rates), labelled.drop(columns=rates), check_exact=True
+    )
+
+
+def test_partly_labelled_rows_have_all_features(strategy, transactions):
+    fit_strategy(strategy, transactions)
+    newest = transactions["timestamp"] > transactions["timestamp"].iloc[-1] - pd.Timedelta(
+        days=DELAY_DAYS
+    )
+    partly = transactions.assign(is_fraud=transactions["is_fraud"].astype("float64").mask(newest))
+    assert_frame_equal(
+        compute_features(strategy, partly),
         compute_features(strategy, transactions),
         check_exact=True,
     )
@@ -143,6 +191,10 @@ def test_absent_column_takes_only_its_own_features(strategy, transactions, absen
     features = refitted_features(strategy, transactions.drop(columns=absent))
     assert set(features) <= set(complete)
     assert len(features.columns) >= 10 - 1
+    if absent == "is_fraud":
+        rates = [name for name in DELAYED_RATES if name in features]
+        assert features[rates].isna().all(axis=None)
+        features = features.drop(columns=rates)
     assert_frame_equal(features, complete[features.columns], check_exact=True)
 
 

@@ -1,35 +1,36 @@
-"""Trailing windows against their definition."""
+"""Windows against their definition."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fraud_ae.errors import DataError, UserError
-from fraud_ae.features.windows import trailing_amounts
+from fraud_ae.features.windows import delayed_rates, earlier_amounts, trailing_amounts
 
 WINDOWS = (0.25, 1, 7)
+DAY = pd.Timedelta(days=1)
 
 
 def by_definition(df: pd.DataFrame, key: str) -> dict[str, np.ndarray]:
-    names = [f"{name}_{w:g}d" for w in WINDOWS for name in ("count", "mean_amount", "std_amount")]
-    result = {name: np.full(len(df), np.nan) for name in (*names, "earlier_mean", "earlier_std")}
+    names = [f"{name}_{w:g}d" for w in WINDOWS for name in ("count", "mean_amount")]
+    result = {name: np.full(len(df), np.nan) for name in (*names, "mean", "std")}
     for row in np.flatnonzero(df[key].notna()):
         past = df.iloc[: row + 1]
         past = past[past[key] == df[key].iloc[row]]
         age = df["timestamp"].iloc[row] - past["timestamp"]
         for w in WINDOWS:
-            amount = past["amount"][age < pd.Timedelta(days=w)]
+            amount = past["amount"][age < w * DAY]
             result[f"count_{w:g}d"][row] = len(amount)
             result[f"mean_amount_{w:g}d"][row] = amount.mean()
-            result[f"std_amount_{w:g}d"][row] = amount.std()
         earlier = amount.iloc[:-1]
-        result["earlier_mean"][row] = earlier.mean()
-        result["earlier_std"][row] = earlier.std()
+        result["mean"][row] = earlier.mean()
+        result["std"][row] = earlier.std()
     return result
 
 
 def assert_as_defined(df: pd.DataFrame, key: str) -> None:
-    found, expected = trailing_amounts(df, key, WINDOWS), by_definition(df, key)
+    expected = by_definition(df, key)
+    found = trailing_amounts(df, key, WINDOWS) | earlier_amounts(df, key, max(WINDOWS))
     assert found.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-9, atol=1e-6, err_msg=name)
@@ -61,17 +62,95 @@ def test_equal_amounts_after_a_huge_one_have_no_deviation():
             "amount": [1e9, 3.3, 3.3, 3.3, 3.3, 8.0],
         }
     )
-    found = trailing_amounts(df, "terminal_id", (9,))
-    assert found["earlier_std"][3:].tolist() == [0.0, 0.0, 0.0]
+    found = earlier_amounts(df, "terminal_id", 9)
+    assert found["std"][3:].tolist() == [0.0, 0.0, 0.0]
 
 
-def test_unsorted_transactions_are_refused(transactions):
+def rates_at(
+    elapsed: list[str], labels: list[float] | None, delay_days: float
+) -> tuple[list[float], list[float]]:
+    """Counts and fraud rates of a window of one day, of rows at one terminal."""
+    timestamp = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(elapsed)
+    df = pd.DataFrame({"timestamp": timestamp.as_unit("us"), "terminal_id": "m"})
+    if labels is not None:
+        df["is_fraud"] = labels
+    found = delayed_rates(df, "terminal_id", (1,), delay_days)
+    return found["delayed_count_1d"].tolist(), found["delayed_fraud_rate_1d"].tolist()
+
+
+def test_edges_of_a_delayed_window():
+    # The window of the last row is (1 d, 2 d].
+    elapsed = ["24h", "24:00:00.000001", "47:59:59.999999", "48h", "48h", "48:00:00.000001", "120h"]
+    count, rate = rates_at(elapsed, [1, 0, 1, 1, 0, 1, 1], delay_days=3)
+    assert (count[-1], rate[-1]) == (4, 0.5)
+    assert count[:-1] == [0] * 6
+    assert rate[:-1] == [0] * 6
+
+
+def test_without_a_delay_nothing_simultaneous_counts():
+    elapsed = ["0h", "1h", "1h", "24h", "25h"]
+    count, rate = rates_at(elapsed, [1, 0, 1, 1, 0], delay_days=0)
+    assert count == [0, 1, 1, 2, 1]
+    assert rate == [0, 1, 1, 0.5, 1]
+
+
+@pytest.mark.parametrize("delay_days", [1e-12, 1 / 86_400_000_000])
+def test_the_least_delay_counts_what_was_a_microsecond_before(delay_days):
+    count, rate = rates_at(["0h", "0.000001s", "0.000001s"], [1, 1, 1], delay_days)
+    assert count == [0, 1, 1]
+    assert rate == [0, 1, 1]
+
+
+def test_rows_without_a_label_count_but_have_no_part_in_the_rate():
+    elapsed = ["0h", "1h", "2h", "3h", "24h", "26h", "27h"]
+    count, rate = rates_at(elapsed, [np.nan, 1, np.nan, 0, np.nan, 0, 0], delay_days=1)
+    assert count == [0, 0, 0, 0, 1, 3, 4]
+    assert rate == [0, 0, 0, 0, 0, 1, 0.5]
+
+
+def test_the_rate_is_unknown_without_labels_and_the_count_is_not():
+    count, rate = rates_at(["0h", "24h"], None, delay_days=1)
+    assert count == [0, 1]
+    assert np.isnan(rate).all()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float64", "bool", "Int8", "boolean"])
+def test_labels_of_any_type(transactions, dtype):
+    expected = delayed_rates(transactions, "terminal_id", WINDOWS, 2.0)
+    df = transactions.astype({"is_fraud": "bool"}).astype({"is_fraud": dtype})
+    found = delayed_rates(df, "terminal_id", WINDOWS, 2.0)
+    np.testing.assert_equal(found, expected)
+
+
+def test_later_labels_fill_no_earlier_window(transactions):
+    """Where a frame has labels from some time on, what came before stays 0."""
+    known = transactions["is_fraud"].astype("float64").mask(transactions.index < 300)
+    found = delayed_rates(transactions.assign(is_fraud=known), "terminal_id", WINDOWS, 0.0)
+    before = transactions["timestamp"] <= transactions["timestamp"][300]
+    keyed = transactions["terminal_id"].notna()
+    for w in WINDOWS:
+        assert (found[f"delayed_fraud_rate_{w:g}d"][before & keyed] == 0).all()
+        assert np.isnan(found[f"delayed_fraud_rate_{w:g}d"][~keyed]).all()
+
+
+def test_negative_delay_is_refused(transactions):
+    with pytest.raises(UserError, match="label_delay_days is -1; it cannot be negative"):
+        delayed_rates(transactions, "terminal_id", WINDOWS, -1)
+
+
+def _delayed(df: pd.DataFrame, key: str, windows: tuple) -> dict[str, np.ndarray]:
+    return delayed_rates(df, key, windows, 7.0)
+
+
+@pytest.mark.parametrize("windows_of", [trailing_amounts, _delayed])
+def test_unsorted_transactions_are_refused(transactions, windows_of):
     swapped = transactions.iloc[[*range(399), 0]].reset_index(drop=True)
     with pytest.raises(DataError, match="row 399 .* earlier than the row before"):
-        trailing_amounts(swapped, "customer_id", WINDOWS)
+        windows_of(swapped, "customer_id", WINDOWS)
 
 
+@pytest.mark.parametrize("windows_of", [trailing_amounts, _delayed])
 @pytest.mark.parametrize("windows", [(), (1, 0)])
-def test_windows_without_length_are_refused(transactions, windows):
+def test_windows_without_length_are_refused(transactions, windows_of, windows):
     with pytest.raises(UserError, match="windows_days"):
-        trailing_amounts(transactions, "customer_id", windows)
+        windows_of(transactions, "customer_id", windows)

@@ -11,3 +11,6 @@ IDENTIFIERS = ("shipping_address", "billing_address", "ip_address", "terminal_id
 OPTIONAL = NUMERIC + CATEGORICAL + IDENTIFIERS
 
 CANONICAL = REQUIRED + OPTIONAL
+
+# What kind of fraud a transaction was: an answer key, which no feature may ever see.
+SCENARIO = "fraud_scenario"

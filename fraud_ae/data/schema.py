@@ -6,10 +6,10 @@ import logging
 import numpy as np
 import pandas as pd
 
-from fraud_ae.data.columns import CANONICAL, CATEGORICAL, IDENTIFIERS, NUMERIC
+from fraud_ae.data.columns import CANONICAL, CATEGORICAL, IDENTIFIERS, NUMERIC, SCENARIO
 from fraud_ae.errors import DataError
 
-TEXT = ("transaction_id", "customer_id", *CATEGORICAL, *IDENTIFIERS)
+TEXT = ("transaction_id", "customer_id", *CATEGORICAL, *IDENTIFIERS, SCENARIO)
 MICROSECONDS = {"s": 1e6, "ms": 1e3, "us": 1.0}
 
 _EARLIEST = pd.Timestamp("1900-01-01", tz="UTC")
@@ -167,7 +167,7 @@ def _schema(names: list[str]):
     }
     columns = {name: required[name] for name in names if name in required}
     for name in names:
-        if name in NUMERIC or name not in CANONICAL:
+        if name in NUMERIC or name not in (*CANONICAL, SCENARIO):
             lowest = 0.0 if name in NUMERIC else -np.inf
             allowed = _number_check(lowest, _HIGHEST.get(name, np.inf))
             columns[name] = pa.Column("float64", allowed, nullable=True)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fraud_ae.data import schema
-from fraud_ae.data.columns import CANONICAL
+from fraud_ae.data.columns import CANONICAL, SCENARIO
 from fraud_ae.errors import DataError
+
+_NAMES = (*CANONICAL, SCENARIO)
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,15 @@ def listed(names, most: int = 40) -> str:
 def _format_problems(source_format: SourceFormat) -> list[str]:
     columns, extras = source_format.columns, source_format.extra_columns
     problems = [
-        f"data.columns.{name}: unknown name{did_you_mean((name,), CANONICAL)}; "
-        f"known are {listed(CANONICAL)}"
+        f"data.columns.{name}: unknown name{did_you_mean((name,), _NAMES)}; "
+        f"known are {listed(_NAMES)}"
         for name in columns
-        if name not in CANONICAL
+        if name not in _NAMES
     ]
     label = columns.get("is_fraud", "is_fraud")
     if label and list(columns.values()).count(label) > 1:
         problems.append(f"data.columns: {label!r} is the label and cannot be another column too")
-    taken = {*CANONICAL, *columns.values()}
+    taken = {*_NAMES, *columns.values()}
     problems += [
         f"data.extra_columns: {name!r} is used already"
         for name in dict.fromkeys(extras)

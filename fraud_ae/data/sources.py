@@ -5,30 +5,43 @@ from functools import cached_property
 
 import pandas as pd
 
-from fraud_ae.data.columns import CANONICAL
+from fraud_ae.data.columns import CANONICAL, SCENARIO
 from fraud_ae.data.reading import read_transactions
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.synthetic import generate_transactions
+from fraud_ae.data.synthetic import simulate
 from fraud_ae.data.transactions import fingerprint, to_transactions
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Canonical transactions in order of time, and how raw ones are mapped to them."""
+    """Canonical transactions in order of time, and how raw ones are mapped to them.
+
+    scenarios: (n,) str, what kind of fraud each transaction was, where the source knows it. It is
+    kept apart from the transactions, so that no feature can be made of it.
+    """
 
     transactions: pd.DataFrame
     source_format: SourceFormat
+    scenarios: pd.Series | None = None
+
+    @classmethod
+    def of(cls, mapped: pd.DataFrame, source_format: SourceFormat) -> "Dataset":
+        """From what `to_transactions` gives."""
+        transactions = mapped.drop(columns=SCENARIO, errors="ignore")
+        return cls(transactions, source_format, mapped.get(SCENARIO))
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all columns and values: the same data give the same one, wherever they lie."""
-        return fingerprint(self.transactions)
+        frame = self.transactions
+        return fingerprint(frame if self.scenarios is None else frame.join(self.scenarios))
 
 
 def synthetic(**settings) -> Dataset:
-    """A simulated marketplace; settings are those of `generate_transactions`."""
-    source_format = SourceFormat(columns={name: name for name in CANONICAL})
-    return Dataset(to_transactions(generate_transactions(**settings), source_format), source_format)
+    """A simulated marketplace; settings are those of `simulate`."""
+    source_format = SourceFormat(columns={name: name for name in (*CANONICAL, SCENARIO)})
+    transactions, scenarios = simulate(**settings)
+    return Dataset.of(to_transactions(transactions.join(scenarios), source_format), source_format)
 
 
 def from_file(path: str | None, **settings) -> Dataset:
@@ -37,4 +50,4 @@ def from_file(path: str | None, **settings) -> Dataset:
     settings: the fields of SourceFormat. Raises DataError naming everything that is wrong.
     """
     source_format = SourceFormat(**settings)
-    return Dataset(read_transactions(path, source_format), source_format)
+    return Dataset.of(read_transactions(path, source_format), source_format)

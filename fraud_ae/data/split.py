@@ -17,7 +17,10 @@ _INSTANT = pd.Timedelta(1, unit="us")
 
 @dataclass(frozen=True)
 class Split:
-    """Boundaries in time, UTC; every part is a half-open interval [start, end)."""
+    """Boundaries in time, UTC; every part is a half-open interval [start, end).
+
+    label_delay_days: how long after its transaction a label becomes known.
+    """
 
     train_start: pd.Timestamp
     train_end: pd.Timestamp
@@ -25,6 +28,7 @@ class Split:
     validation_end: pd.Timestamp
     test_start: pd.Timestamp
     test_end: pd.Timestamp
+    label_delay_days: float
 
     def train(self, df: pd.DataFrame) -> np.ndarray:
         """Mask of the training rows of `df`: bool, shape (n,)."""
@@ -84,6 +88,7 @@ def split_by_time(
         validation_end=validation_end,
         test_start=given.get("test_start", validation_end + delay),
         test_end=end,
+        label_delay_days=delay / pd.Timedelta(days=1),
     )
     _check_order(split)
     _check_delay(split, delay)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from fraud_ae.data.columns import CANONICAL
+from fraud_ae.data.columns import SCENARIO
 from fraud_ae.data.marketplace import (
     CATEGORIES,
     CHEAP,
@@ -167,7 +167,7 @@ def _frame(rng, world, rows, start):
         "ip_address": a + "." + b + "." + c + "." + d,
         "terminal_id": _text(terminals, rows["terminal"]),
     }
-    return pd.DataFrame(columns)[list(CANONICAL)]
+    return pd.DataFrame(columns)
 
 
 def _first_day(start):
@@ -183,8 +183,33 @@ def _whole(name, value, least, most=10**9):
         raise ValueError(f"{name} is {value!r}; it should be a whole number, {least} to {most}")
 
 
-def _simulate(n_transactions, n_customers, n_terminals, days, fraud_ratio, start, seed):
-    """The transactions, and for each its pattern as a position in PATTERNS."""
+def simulate(
+    n_transactions: int = 100_000,
+    n_customers: int | None = None,
+    n_terminals: int | None = None,
+    days: int = 180,
+    fraud_ratio: float = 0.025,
+    start: str = "2024-01-01",
+    seed: int = 7,
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Simulate an online marketplace with fraud that overlaps its customers' honest habits.
+
+    Returns `n_transactions` rows, sorted by time, with the columns of
+    `fraud_ae.data.columns.CANONICAL`, and apart from them the pattern of each, one of PATTERNS:
+    (n,) str. `timestamp` is datetime64[us, UTC] in whole seconds within `days` days from `start`,
+    `amount` float64 above 0 in cents, `is_fraud` int8, the other numeric columns whole float64
+    (`customer_age` is missing for about 1 % of the customers) and everything else str. A share
+    `fraud_ratio` of the rows is fraud: card testing, account takeover, stolen cards and compromised
+    merchants, at the same rates all through the period. By default there are 25 purchases per
+    customer and 170 per terminal (merchant). The same arguments always give the same frame.
+
+    Raises ValueError, naming the argument, for sizes that are too small (100 transactions, 10
+    customers, 10 terminals, 1 day), a `fraud_ratio` outside (0, 0.5) or a `start` that is no date.
+
+    Customers with habits of their own and terminals compromised for a few weeks follow the
+    simulator of Le Borgne et al., "Reproducible Machine Learning for Credit Card Fraud Detection -
+    Practical Handbook" (2022), chapter 3.
+    """
     _whole("n_transactions", n_transactions, 100)
     if n_customers is None:
         n_customers = max(n_transactions // 25, 50)
@@ -209,34 +234,10 @@ def _simulate(n_transactions, n_customers, n_terminals, days, fraud_ratio, start
     rows = {name: np.concatenate([part[name] for part in (honest, *parts)]) for name in honest}
     rows["pattern"] = np.repeat(np.arange(len(PATTERNS)), (n_transactions - n_fraud, *sizes))
     rows = in_time_order(rows)
-    return _frame(rng, world, rows, first_day), rows["pattern"]
+    patterns = _text(PATTERNS, rows["pattern"]).rename(SCENARIO)
+    return _frame(rng, world, rows, first_day), patterns
 
 
-def generate_transactions(
-    n_transactions: int = 100_000,
-    n_customers: int | None = None,
-    n_terminals: int | None = None,
-    days: int = 180,
-    fraud_ratio: float = 0.025,
-    start: str = "2024-01-01",
-    seed: int = 7,
-) -> pd.DataFrame:
-    """Simulate an online marketplace with fraud that overlaps its customers' honest habits.
-
-    Returns `n_transactions` rows, sorted by time, with the columns of
-    `fraud_ae.data.columns.CANONICAL`: `timestamp` as datetime64[us, UTC] in whole seconds within
-    `days` days from `start`, `amount` as float64 above 0 in cents, `is_fraud` as int8, the other
-    numeric columns as whole float64 (`customer_age` is missing for about 1 % of the customers) and
-    everything else as str. A share `fraud_ratio` of the rows is fraud: card testing, account
-    takeover, stolen cards and compromised merchants, at the same rates all through the period.
-    By default there are 25 purchases per customer and 170 per terminal (merchant). The same
-    arguments always give the same frame.
-
-    Raises ValueError, naming the argument, for sizes that are too small (100 transactions, 10
-    customers, 10 terminals, 1 day), a `fraud_ratio` outside (0, 0.5) or a `start` that is no date.
-
-    Customers with habits of their own and terminals compromised for a few weeks follow the
-    simulator of Le Borgne et al., "Reproducible Machine Learning for Credit Card Fraud Detection -
-    Practical Handbook" (2022), chapter 3.
-    """
-    return _simulate(n_transactions, n_customers, n_terminals, days, fraud_ratio, start, seed)[0]
+def generate_transactions(*arguments, **settings) -> pd.DataFrame:
+    """The transactions of `simulate`, which takes the same arguments, without their pattern."""
+    return simulate(*arguments, **settings)[0]

@@ -7,7 +7,7 @@ import logging
 import pandas as pd
 
 from fraud_ae.data import schema
-from fraud_ae.data.columns import CANONICAL, OPTIONAL, REQUIRED
+from fraud_ae.data.columns import CANONICAL, OPTIONAL, REQUIRED, SCENARIO
 from fraud_ae.data.source_format import SourceFormat, did_you_mean, listed
 
 _LOGGER = logging.getLogger("fraud_ae")
@@ -28,27 +28,39 @@ def map_columns(
     """Canonical transactions, shape (n, d), in the order of `raw`, which is not changed.
 
     Ids and categories are `str`, times datetime64[us, UTC], numbers and extras float64, is_fraud
-    int8 (with `labelled=False` absent unless every row has it). Raises DataError with all
-    problems at once.
+    int8. With `labelled=False` labels may be missing: is_fraud is then float64 with NaN in the rows
+    that have none, and absent if no row has one, and fraud_scenario is left out. Raises DataError
+    with all problems at once.
     """
     sources, problems = _resolve(raw, source_format, labelled)
     if len(raw) == 0:
         problems.append("the table has no rows")
     shown = {name: raw[source].reset_index(drop=True) for name, source in sources.items()}
     frame = _typed(shown, source_format, len(raw))
-    if not labelled and "is_fraud" in frame and shown["is_fraud"].isna().any():
-        if shown["is_fraud"].notna().any():
-            _LOGGER.warning("is_fraud: some rows have no label; the labels are left out")
-        frame = frame.drop(columns="is_fraud")
-    frame = schema.check(frame, shown, source_format.bad_values, problems)
+    unlabelled = _unlabelled(shown, labelled, len(raw))
     if "is_fraud" in frame:
-        frame = frame.astype({"is_fraud": "int8"})
-    return frame
+        # The rules allow no missing label: a row that may lack one passes with another.
+        frame = frame.assign(is_fraud=frame["is_fraud"].mask(unlabelled, 0.0))
+    frame = schema.check(frame, shown, source_format.bad_values, problems)
+    if "is_fraud" not in frame:
+        return frame
+    if unlabelled.all():
+        return frame.drop(columns="is_fraud")
+    if unlabelled.any():
+        return frame.assign(is_fraud=frame["is_fraud"].mask(unlabelled))
+    return frame.astype({"is_fraud": "int8"})
+
+
+def _unlabelled(shown: dict[str, pd.Series], labelled: bool, rows: int) -> pd.Series:
+    """Which rows have no label and need none: (n,) bool."""
+    if labelled or "is_fraud" not in shown:
+        return pd.Series(False, index=range(rows))
+    return schema.as_text(shown["is_fraud"]).isna()
 
 
 def _typed(shown: dict[str, pd.Series], source_format: SourceFormat, rows: int) -> pd.DataFrame:
     typed = {}
-    for name in (*CANONICAL, *source_format.extra_columns):
+    for name in (*CANONICAL, SCENARIO, *source_format.extra_columns):
         if name == "timestamp" and name in shown:
             typed[name] = _typed_times(shown[name], source_format)
         elif name in shown:
@@ -69,7 +81,7 @@ def _typed_times(values: pd.Series, source_format: SourceFormat) -> pd.Series:
 def unused_columns(raw: pd.DataFrame, source_format: SourceFormat) -> list[str]:
     """Names of the numeric columns of `raw` that the format does not use."""
     sources, _ = _resolve(raw, source_format, labelled=False)
-    used = set(sources.values())
+    used = {*sources.values(), source_format.columns.get(SCENARIO)}
     return [str(name) for name, values in raw.items() if name not in used and _is_numeric(values)]
 
 
@@ -95,8 +107,11 @@ def _resolve(
     """Column of `raw` for every canonical name and extra that it has, and what is wrong."""
     wanted = {name: source_format.columns.get(name, name) for name in REQUIRED}
     wanted |= {name: source_format.columns.get(name) for name in OPTIONAL}
+    if labelled:
+        wanted[SCENARIO] = source_format.columns.get(SCENARIO)  # what is scored has no answer key
     wanted |= {name: name for name in source_format.extra_columns}
     present, mapped = set(raw.columns), set(wanted.values())
+    may_be_absent = (*OPTIONAL, SCENARIO)
     found: dict[str, str] = {}
     problems = []
     for name, source in wanted.items():
@@ -110,7 +125,7 @@ def _resolve(
                 f"{name}: cannot be null, every source needs it; "
                 f"set data.columns.{name}=NAME_IN_THE_FILE"
             )
-        elif source is not None and not may_lack and not (source == name and name in OPTIONAL):
+        elif source is not None and not may_lack and not (source == name and name in may_be_absent):
             problems.append(_not_found(name, source, raw))
     is_canonical = any(wanted[name] != source for name, source in found.items())
     if wanted["transaction_id"] is None and is_canonical and "transaction_id" in present:
@@ -128,9 +143,9 @@ def _resolve(
 
 def _not_found(name: str, source: str, raw: pd.DataFrame) -> str:
     meant = did_you_mean((source, name.replace("_", " ")), raw.columns)
-    if name not in CANONICAL:
+    if name not in (*CANONICAL, SCENARIO):
         return f"no column {source!r} in the file{meant}; see data.extra_columns"
-    null = ", or =null where there is none" if name in (*_MAY_BE_NULL, *OPTIONAL) else ""
+    null = ", or =null where there is none" if name in (*_MAY_BE_NULL, *OPTIONAL, SCENARIO) else ""
     return (
         f"{name}: no column {source!r} in the file{meant}; "
         f"set data.columns.{name}=NAME_IN_THE_FILE{null}"

@@ -188,11 +188,47 @@ def test_canonical_frames_map_to_themselves():
 def test_scoring_needs_no_labels(caplog):
     unlabelled = raw_frame().drop(columns="Class")
     assert "is_fraud" not in to_transactions(unlabelled, FORMAT, labelled=False)
-    assert "is_fraud" in to_transactions(raw_frame(), FORMAT, labelled=False)
-    assert "is_fraud" not in to_transactions(raw_frame(Class=None), FORMAT, labelled=False)
+    for labels in (None, [np.nan] * 3, ["", " ", None]):
+        raw = raw_frame(Class=labels)
+        assert "is_fraud" not in to_transactions(raw, FORMAT, labelled=False)
+    labelled = to_transactions(raw_frame(), FORMAT, labelled=False)["is_fraud"]
+    assert labelled.tolist() == [1, 0, 0]
+    assert labelled.dtype == np.int8
     assert not caplog.records
-    assert "is_fraud" not in to_transactions(raw_frame(Class=[0, None, 1]), FORMAT, labelled=False)
-    assert "some rows have no label" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [0, None, 1],
+        ["0", "", "1"],
+        ["false", " ", "True"],
+        pd.array([False, None, True], dtype="boolean"),
+        pd.Categorical(["0", None, "1"]),
+    ],
+)
+def test_scoring_keeps_the_labels_that_are_known(labels, caplog):
+    frame = to_transactions(raw_frame(Class=labels), FORMAT, labelled=False)
+    np.testing.assert_array_equal(frame["is_fraud"], [np.nan, 1, 0])
+    assert frame["is_fraud"].dtype == np.float64
+    again = to_transactions(frame, FORMAT, labelled=False)
+    pd.testing.assert_frame_equal(again, frame)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("bad", [2, "x", -1, 0.5])
+@pytest.mark.parametrize("other", [None, 1])
+def test_scoring_tells_of_bad_labels(bad, other):
+    raw = raw_frame(Class=pd.Series([bad, other, 0], dtype=object))
+    with pytest.raises(DataError, match=f"is_fraud: 1 bad value: row 0 .* is '?{bad}'?; must be 0"):
+        to_transactions(raw, FORMAT, labelled=False)
+
+
+def test_training_needs_every_label():
+    with pytest.raises(
+        DataError, match=r"is_fraud: 1 bad value: row 1 \(transaction b\) is missing"
+    ):
+        to_transactions(raw_frame(Class=[0, None, 1]), FORMAT)
 
 
 def test_input_is_not_changed():

@@ -32,7 +32,13 @@ RUN_FACTS = (
 BUILT_IN = (
     "final_auc",
     "test_auc",
+    "final_auc_low",
+    "final_auc_high",
     "average_precision",
+    "average_precision_low",
+    "average_precision_high",
+    "recall_at_1pct_fpr",
+    "value_caught",
     "precision",
     "recall",
     "f1",
@@ -44,6 +50,9 @@ BUILT_IN = (
     "true_negatives",
     *RUN_FACTS,
 )
+
+# Figures whose names end in a number that the user chose.
+BUILT_IN_AT = ("daily_precision_at_", "card_precision_at_")
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
@@ -107,7 +116,7 @@ def check_metrics(paths: dict[str, str]) -> None:
     Raises UserError if one has the name of a built-in figure, cannot be imported, or does not take
     (y_true, scores).
     """
-    taken = [name for name in paths if name in BUILT_IN]
+    taken = [name for name in paths if name in BUILT_IN or name.startswith(BUILT_IN_AT)]
     if taken:
         raise UserError(f"metrics.extra.{taken[0]}: this is a built-in figure; use another name")
     for name, path in paths.items():

@@ -1,0 +1,105 @@
+"""For which frauds a detector works: by scenario, by amount and by month."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from fraud_ae.evaluation.alerting import value_caught
+from fraud_ae.evaluation.metrics import ranking_metrics
+from fraud_ae.evaluation.threshold import alerts, utc_days
+
+COLUMNS = (
+    "by",
+    "group",
+    "rows",
+    "frauds",
+    "auc",
+    "average_precision",
+    "recall",
+    "precision",
+    "value_caught",
+)
+# Shares of the normal transactions, in percent: most are small, and the large ones matter.
+_BANDS = (50, 90, 99)
+
+
+def breakdown(scored: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Figures of parts of the transactions, one row for each part.
+
+    scored: n rows with timestamp (datetime64[us, UTC]), amount, is_fraud (0 or 1), score (higher
+    is more anomalous) and, if known, fraud_scenario (a label of each fraud). threshold: scores
+    above it are alerts.
+
+    `by` is one of
+    - `scenario`: the frauds of one scenario and all normal rows; frauds without a label are in no
+      such part;
+    - `amount band`: up to the 50 %, 90 % and 99 % quantile of the normal rows' amounts, and above;
+    - `month`: YYYY-MM, in UTC.
+
+    auc is the ROC AUC; value_caught the share of the frauds' summed amounts that is alerted on.
+    NaN where a figure is undefined, such as a recall without frauds. Parts without rows are left
+    out.
+    """
+    needed = scored[["amount", "is_fraud", "score"]]
+    parts = [
+        {"by": by, "group": group, **_figures(needed[rows], threshold)}
+        for by, groups in (
+            ("scenario", _scenarios(scored)),
+            ("amount band", _amount_bands(scored)),
+            ("month", _months(scored)),
+        )
+        for group, rows in groups
+        if rows.any()
+    ]
+    figures = dict.fromkeys(COLUMNS[4:], "float64")
+    types = {"by": "str", "group": "str", "rows": "int64", "frauds": "int64", **figures}
+    return pd.DataFrame(parts, columns=list(COLUMNS)).astype(types)
+
+
+def _scenarios(scored: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    if "fraud_scenario" not in scored:
+        return
+    is_fraud = scored["is_fraud"].to_numpy() == 1
+    scenario = scored["fraud_scenario"]
+    for name in sorted(scenario[is_fraud].dropna().unique()):
+        yield name, ~is_fraud | (scenario == name).to_numpy(dtype=bool, na_value=False)
+
+
+def _amount_bands(scored: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    normal = scored["amount"][scored["is_fraud"] == 0]
+    if len(normal) == 0:
+        return
+    # Amounts that occur, so that the text shows the very edge.
+    edges = np.percentile(normal, _BANDS, method="inverted_cdf")
+    band = np.searchsorted(edges, scored["amount"].to_numpy())
+    low, middle, high = (f"{edge:,.2f}" for edge in edges)
+    names = (
+        f"up to {_BANDS[0]} % (to {low})",
+        f"{_BANDS[0]}-{_BANDS[1]} % ({low} to {middle})",
+        f"{_BANDS[1]}-{_BANDS[2]} % ({middle} to {high})",
+        f"above {_BANDS[2]} % (over {high})",
+    )
+    for number, name in enumerate(names):
+        yield name, band == number
+
+
+def _months(scored: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    month = utc_days(scored["timestamp"]).astype("datetime64[M]")
+    for name in np.unique(month):
+        yield str(name), month == name
+
+
+def _figures(scored: pd.DataFrame, threshold: float) -> dict[str, float | int | None]:
+    is_fraud = scored["is_fraud"].to_numpy() == 1
+    scores = scored["score"].to_numpy()
+    flagged = alerts(scores, threshold)
+    caught = np.count_nonzero(flagged & is_fraud)
+    return {
+        "rows": len(scored),
+        "frauds": np.count_nonzero(is_fraud),
+        **ranking_metrics(is_fraud, scores),
+        "recall": caught / is_fraud.sum() if is_fraud.any() else None,
+        "precision": caught / flagged.sum() if flagged.any() else None,
+        "value_caught": value_caught(scored, threshold),
+    }

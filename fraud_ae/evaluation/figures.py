@@ -1,0 +1,56 @@
+"""All figures of a scored frame, under the names that leaderboards, W&B and metrics.json use."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from fraud_ae.evaluation.alerting import (
+    card_precision,
+    daily_precision,
+    recall_at_false_positive_rate,
+    value_caught,
+)
+from fraud_ae.evaluation.bootstrap import bootstrap_intervals
+from fraud_ae.evaluation.metrics import alert_metrics, extra_metrics, ranking_metrics
+from fraud_ae.evaluation.threshold import ThresholdPolicy
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How scores are read; none of it needs a training.
+
+    policy: chooses the threshold. extra: the user's own metrics, name -> `package.module.function`.
+    top_k: so many alerts, or customers, are reviewed in a day. replicates: of the bootstrap.
+    """
+
+    policy: ThresholdPolicy = field(default_factory=ThresholdPolicy)
+    extra: dict[str, str] = field(default_factory=dict)
+    top_k: int = 100
+    replicates: int = 200
+
+    def figures(self, scored: pd.DataFrame, threshold: float) -> dict[str, float | int | None]:
+        """Every figure of n scored rows at a threshold, see `fraud_ae.evaluation.scored`.
+
+        None where a figure is undefined. Intervals are 95 % bootstrap intervals over customers.
+        Raises UserError if a metric of the user's own fails.
+        """
+        labels, scores = scored["is_fraud"].to_numpy(), scored["score"].to_numpy()
+        ranking = ranking_metrics(labels, scores)
+        clusters = scored["customer_id" if "customer_id" in scored else "transaction_id"]
+        intervals = bootstrap_intervals(labels, scores, clusters, replicates=self.replicates)
+        auc_low, auc_high = intervals["auc"] or (None, None)
+        precision_low, precision_high = intervals["average_precision"] or (None, None)
+        return {
+            "final_auc": ranking["auc"],
+            "final_auc_low": auc_low,
+            "final_auc_high": auc_high,
+            "average_precision": ranking["average_precision"],
+            "average_precision_low": precision_low,
+            "average_precision_high": precision_high,
+            **alert_metrics(labels, scores, threshold),
+            "recall_at_1pct_fpr": recall_at_false_positive_rate(labels, scores, 0.01),
+            f"daily_precision_at_{self.top_k}": daily_precision(scored, self.top_k),
+            f"card_precision_at_{self.top_k}": card_precision(scored, self.top_k),
+            "value_caught": value_caught(scored, threshold),
+            **extra_metrics(labels, scores, self.extra),
+        }

@@ -83,6 +83,14 @@ class Encoder:
             *(f"{c}={v}" for c, values in self.categories_.items() for v in values),
         ]
 
+    def input_groups(self) -> list[int]:
+        """For each input, the number of the feature that it belongs to, from 0 without gaps."""
+        number = {name: i for i, name in enumerate((*self.numeric_, *self.categories_))}
+        return [
+            *(number[c] for c in (*self.numeric_, *self.indicators_)),
+            *(number[c] for c, values in self.categories_.items() for _ in values),
+        ]
+
     def to_dict(self) -> dict:
         """Settings and everything learned, as plain data that JSON can hold."""
         scaler = {}

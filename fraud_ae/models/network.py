@@ -35,7 +35,8 @@ class Autoencoder(nn.Module):
     of that standard deviation is added to the inputs and the clean ones are to be reconstructed.
 
     n_inputs: number of encoded features. hidden_sizes: widths of the encoder's hidden layers.
-    activation: one of relu, leaky_relu, tanh, silu. norm: none, batch or layer.
+    activation: one of relu, leaky_relu, tanh, silu (Elfwing et al., 2018). norm: none, batch (Ioffe
+    and Szegedy, ICML 2015) or layer (Ba et al., 2016).
     """
 
     def __init__(
@@ -43,14 +44,14 @@ class Autoencoder(nn.Module):
         n_inputs: int,
         hidden_sizes: list[int] = (64, 32),
         latent_dim: int = 16,
-        activation: str = "relu",
-        norm: str = "none",
+        activation: str = "silu",
+        norm: str = "layer",
         dropout: float = 0.0,
         input_noise: float = 0.0,
     ) -> None:
         super().__init__()
         self.input_noise = input_noise
-        widths = [n_inputs, *hidden_sizes]
+        widths = [self._fed_inputs(n_inputs), *hidden_sizes]
         self.encoder = nn.Sequential(
             *_hidden_layers(widths, activation, norm, dropout),
             nn.Linear(widths[-1], self._code_size(latent_dim)),
@@ -61,7 +62,13 @@ class Autoencoder(nn.Module):
         )
 
     @staticmethod
+    def _fed_inputs(n_inputs: int) -> int:
+        """So many numbers enter the encoder."""
+        return n_inputs
+
+    @staticmethod
     def _code_size(latent_dim: int) -> int:
+        """So many numbers leave the encoder."""
         return latent_dim
 
     def encode(self, inputs: Tensor) -> Tensor:
@@ -71,6 +78,10 @@ class Autoencoder(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Reconstruction without noise. (n, n_inputs) float32 -> (n, n_inputs) float32."""
         return self.decoder(self.encode(inputs))
+
+    def residuals(self, inputs: Tensor) -> Tensor:
+        """What scores are made of: reconstruction minus input. (n, n_inputs) -> (n, n_inputs)."""
+        return self(inputs) - inputs
 
     def loss(self, inputs: Tensor) -> Tensor:
         """Mean squared reconstruction error of a batch, a scalar."""
@@ -112,3 +123,80 @@ class VariationalAutoencoder(Autoencoder):
             code = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).mean()
         return F.mse_loss(self.decoder(code), inputs) + self.kl_weight * divergence
+
+
+class MaskedAutoencoder(Autoencoder):
+    """Autoencoder that reconstructs hidden features from the others (Yin et al., ICLR 2024).
+
+    In training a random part of the features is hidden from each row; what is to be reconstructed
+    is mostly the hidden part. Scores come from several passes over fixed masks, which hide each
+    feature once in each of `rounds`: a value that the other features do not lead one to expect has
+    a large error. All inputs of a feature, such as its one-hot columns, are hidden together, and
+    the network is told which ones are (He et al., CVPR 2022, mask for images).
+
+    groups: for each input, the number of the feature that it belongs to, from 0 without gaps.
+    mask_ratio: share of the features that is hidden, between 0 and 1. rounds: masks that hide all
+    features once; more of them cost time and steady the scores.
+    """
+
+    # Reconstructing what is in plain sight is easy; it only keeps the code complete.
+    _VISIBLE_WEIGHT = 0.1
+
+    def __init__(
+        self,
+        n_inputs: int,
+        groups: list[int] | None = None,
+        mask_ratio: float = 0.3,
+        rounds: int = 3,
+        **autoencoder: object,
+    ) -> None:
+        super().__init__(n_inputs, **autoencoder)
+        self.mask_ratio = mask_ratio
+        groups = torch.arange(n_inputs) if groups is None else torch.tensor(groups)
+        self.n_features = int(groups.max()) + 1
+        self.register_buffer("groups", groups)
+        # Part of the weights, so that a loaded model hides what the trained one did.
+        self.register_buffer("masks", self._scoring_masks(rounds))
+
+    @staticmethod
+    def _fed_inputs(n_inputs: int) -> int:
+        return 2 * n_inputs
+
+    def _scoring_masks(self, rounds: int) -> Tensor:
+        """(n_masks, n_inputs) float32, 1 where hidden."""
+        # At least two parts: with all features hidden at once there is nothing to go by.
+        parts = min(self.n_features, max(2, round(1 / self.mask_ratio)))
+        masks = []
+        for _ in range(rounds):
+            part = torch.randperm(self.n_features) % parts
+            masks += [(part == number)[self.groups] for number in range(parts)]
+        return torch.stack(masks).float()
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        """Latent code with nothing hidden. (n, n_inputs) float32 -> (n, latent_dim) float32."""
+        return self.encoder(torch.cat([inputs, torch.zeros_like(inputs)], dim=1))
+
+    def residuals(self, inputs: Tensor) -> Tensor:
+        """Reconstruction minus input over the passes that hid it. (n, n_inputs) -> (n, n_inputs).
+
+        The root mean square of the passes, with the sign of their mean.
+        """
+        total, squares = torch.zeros_like(inputs), torch.zeros_like(inputs)
+        for mask in self.masks:
+            residual = (self._reconstruct(inputs, mask.expand_as(inputs)) - inputs) * mask
+            total += residual
+            squares += residual.square()
+        return total.sign() * (squares / self.masks.sum(dim=0)).sqrt()
+
+    def loss(self, inputs: Tensor) -> Tensor:
+        """Mean squared error, mostly of what is hidden, a scalar; not random in evaluation."""
+        if not self.training:
+            return self.residuals(inputs).square().mean()
+        noisy = self._noisy(inputs)
+        hidden = torch.rand(len(inputs), self.n_features, device=inputs.device) < self.mask_ratio
+        mask = hidden[:, self.groups].float()
+        error = (self._reconstruct(noisy, mask) - inputs).square()
+        return (error * (mask + self._VISIBLE_WEIGHT)).mean()
+
+    def _reconstruct(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        return self.decoder(self.encoder(torch.cat([inputs * (1 - mask), mask], dim=1)))

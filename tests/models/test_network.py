@@ -3,18 +3,15 @@ import itertools
 import pytest
 import torch
 
-from fraud_ae.models.network import ACTIVATIONS, Autoencoder, VariationalAutoencoder
+from fraud_ae.models.network import (
+    ACTIVATIONS,
+    Autoencoder,
+    MaskedAutoencoder,
+    VariationalAutoencoder,
+)
 
 N_INPUTS = 7
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Threads cost far more than they gain on so few rows."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+CLASSES = (Autoencoder, VariationalAutoencoder, MaskedAutoencoder)
 
 
 def rows(n: int = 12, seed: int = 0) -> torch.Tensor:
@@ -26,7 +23,7 @@ def seeded(cls=Autoencoder, **settings) -> Autoencoder:
     return cls(N_INPUTS, **settings)
 
 
-@pytest.mark.parametrize("cls", [Autoencoder, VariationalAutoencoder])
+@pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize(
     ("activation", "norm", "dropout"),
     list(itertools.product(ACTIVATIONS, ["none", "batch", "layer"], [0.0, 0.3])),
@@ -36,10 +33,11 @@ def test_reconstructions_have_the_shape_of_the_inputs(cls, activation, norm, dro
     assert network(rows()).shape == (12, N_INPUTS)
     assert network.loss(rows()).shape == ()
     assert network.loss(rows()).isfinite()
-    assert network.eval()(rows(1)).shape == (1, N_INPUTS)
+    network.eval()
+    assert network(rows(1)).shape == network.residuals(rows(1)).shape == (1, N_INPUTS)
 
 
-@pytest.mark.parametrize("cls", [Autoencoder, VariationalAutoencoder])
+@pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("latent_dim", [1, 5, 20])
 @pytest.mark.parametrize("hidden_sizes", [[], [6], [9, 4]])
 def test_the_code_has_the_latent_size(cls, latent_dim, hidden_sizes):
@@ -80,6 +78,12 @@ def test_the_loss_is_the_mean_squared_reconstruction_error():
     network = seeded()
     error = (network(rows()) - rows()).square().mean()
     torch.testing.assert_close(network.loss(rows()), error)
+
+
+@pytest.mark.parametrize("cls", [Autoencoder, VariationalAutoencoder])
+def test_residuals_are_the_reconstruction_minus_the_inputs(cls):
+    network = seeded(cls).eval()
+    torch.testing.assert_close(network.residuals(rows()), network(rows()) - rows())
 
 
 def test_noise_is_added_to_the_inputs_in_training_alone():
@@ -125,3 +129,123 @@ def test_a_standard_normal_code_has_no_divergence():
 
 def test_wild_inputs_do_not_overflow_a_variational_loss():
     assert seeded(VariationalAutoencoder).loss(1e4 * rows()).isfinite()
+
+
+# Three numbers, and two categories of two values each, which do not stand together.
+GROUPS = [0, 1, 3, 4, 2, 4, 3]
+
+
+def masked(seed: int = 0, **settings) -> MaskedAutoencoder:
+    torch.manual_seed(seed)
+    return MaskedAutoencoder(N_INPUTS, **{"groups": GROUPS, "hidden_sizes": [9], **settings})
+
+
+def fed(network: MaskedAutoencoder, call) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the encoder is shown in a call: inputs and mask, each (passes, n, n_inputs)."""
+    seen = []
+    hook = network.encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    call(rows())
+    hook.remove()
+    return torch.stack(seen).chunk(2, dim=-1)
+
+
+def by_feature(mask: torch.Tensor) -> torch.Tensor:
+    """Whether each feature is hidden; all inputs of a feature have to agree."""
+    groups = torch.tensor(GROUPS)
+    for feature in range(5):
+        own = mask[..., groups == feature]
+        assert (own == own[..., :1]).all()
+    return mask[..., [GROUPS.index(feature) for feature in range(5)]]
+
+
+def test_training_hides_that_share_of_whole_features_anew_in_each_row():
+    network = masked(mask_ratio=0.3)
+    masks = torch.cat([by_feature(fed(network, network.loss)[1]) for _ in range(50)])
+    assert masks.mean() == pytest.approx(0.3, abs=0.03)
+    assert len(masks.reshape(-1, 5).unique(dim=0)) > 20
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+@pytest.mark.parametrize("mask_ratio", [0.05, 0.3, 0.5, 0.9])
+def test_scoring_hides_each_feature_once_in_each_round(rounds, mask_ratio):
+    network = masked(mask_ratio=mask_ratio, rounds=rounds).eval()
+    _, masks = fed(network, network.residuals)
+    hidden = by_feature(masks)[:, 0]
+    assert (masks == masks[:, :1]).all()  # the same features in every row
+    assert (hidden.sum(dim=0) == rounds).all()
+    # Never all of them at once: from nothing nothing can be reconstructed.
+    assert (hidden.mean(dim=1) < 1).all()
+    assert (hidden.sum(dim=1) > 0).all()
+
+
+def test_what_is_hidden_is_not_shown():
+    network = masked()
+    for call in (network.loss, network.eval().residuals):
+        inputs, mask = fed(network, call)
+        assert (inputs[mask == 1] == 0).all()
+        assert torch.equal(inputs[mask == 0], rows().expand_as(inputs)[mask == 0])
+
+
+@pytest.mark.parametrize("feature", range(5))
+def test_what_is_expected_of_a_feature_does_not_depend_on_its_own_value(feature):
+    network, own = masked(rounds=1).eval(), torch.tensor(GROUPS) == feature
+    other = torch.where(own, rows(seed=1), rows())
+    expected, found = (network.residuals(given) + given for given in (rows(), other))
+    torch.testing.assert_close(found[:, own], expected[:, own])
+    assert not torch.allclose(found[:, ~own], expected[:, ~own])
+
+
+def test_residuals_are_the_root_mean_square_of_the_rounds_with_the_sign_of_their_mean():
+    network, single = masked(rounds=2).eval(), masked(rounds=1).eval()
+    single.load_state_dict({**network.state_dict(), "masks": single.masks})
+    rounds = []
+    for masks in network.masks.chunk(2):
+        single.masks = masks
+        rounds.append(single.residuals(rows()))
+    mean, squares = sum(rounds) / 2, sum(r.square() for r in rounds) / 2
+    torch.testing.assert_close(network.residuals(rows()), mean.sign() * squares.sqrt())
+
+
+def test_evaluation_of_a_masked_autoencoder_is_not_random():
+    network = masked(input_noise=0.5)
+    assert network.loss(rows()) != network.loss(rows())
+    network.eval()
+    assert torch.equal(network.residuals(rows()), network.residuals(rows()))
+    assert network.loss(rows()) == network.loss(rows())
+    torch.testing.assert_close(network.loss(rows()), network.residuals(rows()).square().mean())
+
+
+def test_a_value_that_the_others_do_not_lead_one_to_expect_has_a_large_error():
+    def correlated(n: int, seed: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        common = torch.randn(n, 1, generator=generator)
+        return common + 0.1 * torch.randn(n, 4, generator=generator)
+
+    torch.manual_seed(0)
+    network = MaskedAutoencoder(4, hidden_sizes=[16], latent_dim=4, norm="none")
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for step in range(300):
+        optimizer.zero_grad()
+        network.loss(correlated(64, step)).backward()
+        optimizer.step()
+    network.eval()
+    usual = correlated(200, 1000)
+    odd = usual.clone()
+    odd[:, 2] = -odd[:, 2].sign() * 1.5  # as large as others are, with the other sign
+    with torch.inference_mode():
+        errors, odd_errors = network.residuals(usual).square(), network.residuals(odd).square()
+    assert errors.mean() < 0.1
+    assert odd_errors[:, 2].median() > 20 * errors[:, 2].median()
+
+
+@pytest.mark.parametrize("groups", [GROUPS, None])
+def test_the_weights_of_a_masked_autoencoder_hold_its_masks(groups):
+    network, other = masked(groups=groups).eval(), masked(seed=1, groups=groups).eval()
+    assert not torch.equal(network.masks, other.masks)
+    other.load_state_dict(network.state_dict())
+    assert torch.equal(network.residuals(rows()), other.residuals(rows()))
+
+
+def test_a_single_feature_can_be_masked():
+    network = MaskedAutoencoder(3, groups=[0, 0, 0], hidden_sizes=[4]).eval()
+    assert network.residuals(torch.randn(5, 3)).isfinite().all()

@@ -1,0 +1,64 @@
+"""How far errors and latent code together lie from those of normal rows."""
+
+import json
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from fraud_ae.atomic_files import write_json
+from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
+from fraud_ae.scorers.signals import Signals
+
+
+class MahalanobisScorer(Scorer):
+    """Squared Mahalanobis distance of residuals and latent code from those of the normal rows.
+
+    Unlike a sum of errors it sees errors that are usual by themselves and unusual together, and
+    rows that are reconstructed well from a code that no normal row has. After Lee et al., "A Simple
+    Unified Framework for Detecting Out-of-Distribution Samples" (NeurIPS 2018), with the residuals
+    of the reconstruction beside the code (Denouden et al., 2018).
+    """
+
+    # Directions in which normal rows do not vary at all say nothing about how far is far.
+    _LEAST_VARIANCE = 1e-6
+
+    def fit(
+        self,
+        fitted: Signals,
+        labels: np.ndarray,
+        validation: Signals | None = None,
+        validation_labels: np.ndarray | None = None,
+    ) -> Self:
+        """Learn mean and covariance of the normal fitted rows."""
+        normal = fitted[labels == 0] if (labels == 0).any() else fitted
+        values = _values(normal)
+        self.mean_ = values.mean(axis=0)
+        covariance = np.atleast_2d(np.cov(values - self.mean_, rowvar=False, bias=True))
+        variances, directions = np.linalg.eigh(covariance)
+        kept = variances > self._LEAST_VARIANCE * max(variances.max(), self._LEAST_VARIANCE)
+        self.whitening_ = directions[:, kept] / np.sqrt(variances[kept])
+        return self
+
+    def score(self, signals: Signals) -> np.ndarray:
+        """Scores of transactions: (n,) float32."""
+        white = (_values(signals) - self.mean_) @ self.whitening_
+        return np.square(white).sum(axis=1).astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write `scorer.json`."""
+        learned = {"mean": self.mean_.tolist(), "whitening": self.whitening_.tolist()}
+        write_json(folder / SCORER_FILE, learned)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The scorer that `save` wrote."""
+        data = json.loads((folder / SCORER_FILE).read_text())
+        scorer = cls()
+        scorer.mean_ = np.asarray(data["mean"])
+        scorer.whitening_ = np.asarray(data["whitening"]).reshape(len(scorer.mean_), -1)
+        return scorer
+
+
+def _values(signals: Signals) -> np.ndarray:
+    return np.hstack([signals.residuals, signals.code]).astype(np.float64)

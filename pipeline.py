@@ -18,9 +18,14 @@ CONF = str(Path(__file__).resolve().parent / "conf")
 @hydra.main(config_path=CONF, config_name="pipeline", execution_whitelist=["fraud_ae.*"])
 @exit_on_user_error
 def pipeline(cfg: DictConfig) -> None:
-    """Run the stages that are asked for, or print the summary."""
+    """Run the stages that are asked for, audit the strategies, or print the summary."""
     settings = OmegaConf.to_container(cfg, resolve=True)
     config.validate(settings)
+    if cfg.audit:
+        from fraud_ae.sweep.audit import audit_strategies
+
+        audit_strategies(settings, list(HydraConfig.get().overrides.task))
+        return
     if not cfg.summary:
         from fraud_ae.sweep.stages import run_stages
 

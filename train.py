@@ -16,9 +16,14 @@ CONF = str(Path(__file__).resolve().parent / "conf")
 
 @hydra.main(config_path=CONF, config_name="train", execution_whitelist=["fraud_ae.*"])
 @exit_on_user_error
-def train(cfg: DictConfig) -> float:
-    """One Hydra job; returns the value that a sweep maximises."""
-    config.validate(OmegaConf.to_container(cfg, resolve=True))
+def train(cfg: DictConfig) -> float | None:
+    """One Hydra job; returns the value that a sweep maximises, None of an audit."""
+    settings = OmegaConf.to_container(cfg, resolve=True)
+    config.validate(settings)
+    if cfg.audit:
+        from fraud_ae.sweep.audit import audit_strategy
+
+        return audit_strategy(settings)
     # torch and all that is heavy comes only after the configuration is known to be right.
     from fraud_ae.sweep.job import run_job
 

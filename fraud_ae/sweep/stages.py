@@ -37,7 +37,7 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
         _run([*sweep, f"stage={stage}", *compared, *passed_on, *own])
         if stage == "features":
             gate = settings["gate"]
-            decision = decide(OUTPUTS / settings["experiment"], gate["baseline_auc"], gate["force"])
+            decision = decide(OUTPUTS / settings["experiment"], **gate)
             print(explain(decision))
             if not decision["tune"]:
                 break
@@ -62,16 +62,24 @@ def _strategies_to_compare(overrides: list[str]) -> list[str]:
     """The sweep over all strategies that the data have columns for; none if one was chosen."""
     if any(o.startswith("features=") for o in overrides):
         return []
-    usable = []
+    return [f"features={','.join(usable_strategies(overrides))}"]
+
+
+def usable_strategies(overrides: list[str]) -> dict[str, dict]:
+    """The strategies that the data have columns for: name -> resolved configuration.
+
+    overrides: of the command line of the pipeline. Of the others a line tells.
+    """
+    usable = {}
     for name in GlobalHydra.instance().config_loader().get_group_options("features"):
         cfg = compose(config_name="pipeline", overrides=[*overrides, f"features={name}"])
         config = OmegaConf.to_container(cfg, resolve=True)
         try:
             strategy_of(config, dataset_of(config))
-            usable.append(name)
+            usable[name] = config
         except StrategyRefused as error:
             print(f"left out of the feature sweep: {name}\n  {error}")
-    return [f"features={','.join(usable)}"]
+    return usable
 
 
 def _run(arguments: list[str]) -> None:

@@ -67,6 +67,7 @@ class Columns:
     billing_address: str | None = None
     ip_address: str | None = None
     terminal_id: str | None = None
+    fraud_scenario: str | None = None
 
 
 @dataclass
@@ -88,6 +89,7 @@ class StrategyConfig:
 @dataclass
 class BehaviouralConfig(StrategyConfig):
     windows_days: list[float] = field(default_factory=lambda: [1.0, 7.0, 30.0])
+    label_delay_days: float = 7.0
 
 
 @dataclass
@@ -108,15 +110,22 @@ class AutoencoderConfig:
     _target_: str = MISSING
     hidden_sizes: list[int] = field(default_factory=lambda: [64, 32])
     latent_dim: int = 16
-    activation: Literal["relu", "leaky_relu", "tanh", "silu"] = "relu"
-    norm: Literal["none", "batch", "layer"] = "none"
+    activation: Literal["relu", "leaky_relu", "tanh", "silu"] = "silu"
+    norm: Literal["none", "batch", "layer"] = "layer"
     dropout: float = 0.0
     input_noise: float = 0.0
+    members: int = 1
 
 
 @dataclass
 class VariationalConfig(AutoencoderConfig):
     kl_weight: float = 0.01
+
+
+@dataclass
+class MaskedConfig(AutoencoderConfig):
+    mask_ratio: float = 0.3
+    rounds: int = 3
 
 
 @dataclass
@@ -132,19 +141,37 @@ class TrainerConfig:
 
 
 @dataclass
-class ReconstructionScorerConfig:
+class ScorerConfig:
     _target_: str = MISSING
-    cap: float | None = 20.0
+
+
+@dataclass
+class ReconstructionScorerConfig(ScorerConfig):
+    cap: float | None = None
+
+
+@dataclass
+class CalibratedScorerConfig(ScorerConfig):
+    seed: int = 0
 
 
 @dataclass
 class ThresholdConfig:
+    method: Literal["percentile", "best_f1", "recall", "precision", "budget", "cost"] = "percentile"
     percentile: float = 95.0
+    least_recall: float = 0.8
+    least_precision: float = 0.5
+    alerts_per_day: float = 100.0
+    review_cost: float = 10.0
 
 
 @dataclass
 class MetricsConfig:
     extra: dict[str, str] = field(default_factory=dict)
+    # So many alerts, or customers, are reviewed in a day.
+    top_k: int = 100
+    # Of the bootstrap that the intervals come from.
+    replicates: int = 200
 
 
 @dataclass
@@ -179,6 +206,9 @@ class TrainConfig:
     seed: int = 42
     objective: str = "final_auc"
     retrain: bool = False
+    audit: bool = False
+    # Features that may tell fraud from the rest alone without the audit refusing them.
+    allow_features: list[str] = field(default_factory=list)
     data: Any = MISSING
     features: Any = MISSING
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -195,6 +225,7 @@ class TrainConfig:
 @dataclass
 class GateConfig:
     baseline_auc: float = 0.70
+    min_gain: float = 0.0
     force: bool = False
 
 
@@ -221,8 +252,16 @@ SCHEMAS = {
         "behavioural": BehaviouralConfig,
         "demographic_risk": DemographicRiskConfig,
     },
-    "model": {"autoencoder": AutoencoderConfig, "variational": VariationalConfig},
-    "scorer": {"reconstruction": ReconstructionScorerConfig},
+    "model": {
+        "autoencoder": AutoencoderConfig,
+        "variational": VariationalConfig,
+        "masked": MaskedConfig,
+    },
+    "scorer": {
+        "scorer": ScorerConfig,
+        "reconstruction": ReconstructionScorerConfig,
+        "calibrated": CalibratedScorerConfig,
+    },
 }
 
 
@@ -259,6 +298,11 @@ _POSITIVE = (
     "trainer.learning_rate",
     "trainer.early_stopping_patience",
     "model.latent_dim",
+    "model.members",
+    "model.rounds",
+    "threshold.alerts_per_day",
+    "metrics.top_k",
+    "metrics.replicates",
     "encoder.max_categories",
     "production.folds",
 )
@@ -268,6 +312,7 @@ _NOT_NEGATIVE = (
     "trainer.min_delta",
     "model.input_noise",
     "model.kl_weight",
+    "threshold.review_cost",
     "data.split.label_delay_days",
     "wandb.init_timeout_seconds",
 )
@@ -283,6 +328,10 @@ def validate(config: dict) -> None:
     rules += [(key, lambda v: v >= 0, "0 or more") for key in _NOT_NEGATIVE]
     rules += [
         ("threshold.percentile", lambda v: 0 < v < 100, "between 0 and 100"),
+        ("threshold.least_recall", lambda v: 0 < v <= 1, "greater than 0 and at most 1"),
+        ("threshold.least_precision", lambda v: 0 < v <= 1, "greater than 0 and at most 1"),
+        ("model.mask_ratio", lambda v: 0 < v < 1, "between 0 and 1"),
+        ("gate.min_gain", lambda v: -1 < v < 1, "between -1 and 1"),
         ("model.dropout", lambda v: 0 <= v < 1, "0 or more and less than 1"),
         ("model.hidden_sizes", lambda v: all(n > 0 for n in v), "a list of positive sizes"),
         ("encoder.clip", lambda v: v is None or v > 0, "greater than 0, or null"),

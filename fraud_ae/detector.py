@@ -2,13 +2,13 @@
 
 import json
 import pkgutil
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
-import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -16,14 +16,17 @@ from fraud_ae.atomic_files import write_json
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import map_columns
 from fraud_ae.errors import UserError
-from fraud_ae.evaluation.threshold import alerts
+from fraud_ae.evaluation.threshold import ThresholdPolicy, alerts
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.strategy import (
     compute_features,
     strategy_from_dict,
     strategy_to_dict,
 )
+from fraud_ae.models.ensemble import Ensemble
 from fraud_ae.run_store import MODEL_FILES
+from fraud_ae.scorers.scorer import Scorer
+from fraud_ae.scorers.signals import signals_of
 
 FORMAT = 1
 _SCORED_AT_ONCE = 65_536
@@ -35,7 +38,8 @@ class FraudDetector:
 
     source_format: how raw columns become canonical ones. network: on the CPU, in evaluation mode.
     network_settings: class path and arguments, from which the network is built when it is loaded.
-    threshold: scores above it are alerts; None where it has not been chosen yet.
+    threshold: scores above it are alerts; None where it has not been chosen yet. threshold_policy:
+    how it was chosen.
     """
 
     source_format: SourceFormat
@@ -43,15 +47,17 @@ class FraudDetector:
     encoder: Encoder
     network: nn.Module
     network_settings: dict
-    scorer: object
+    scorer: Scorer
     threshold: float | None = None
+    threshold_policy: ThresholdPolicy | None = None
 
     def predict_anomaly_scores(self, df: pd.DataFrame) -> np.ndarray:
         """Anomaly scores of raw transactions.
 
-        df: n transactions with the source's columns or the canonical ones, in any order; labels
-        are not needed. Features that look back (trailing windows, time since the previous
-        transaction) see the earlier rows of this frame, so a frame brings its own history.
+        df: n transactions with the source's columns or the canonical ones, in any order. Features
+        that look back (trailing windows, time since the previous transaction) see the earlier rows
+        of this frame, so a frame brings its own history, and in `is_fraud` the labels that are
+        known of it (missing where they are not): the fraud rates of terminals are made of them.
         Returns (n,) float32 in the order of the rows; higher is more anomalous.
         Raises DataError if columns are missing or hold bad values.
         """
@@ -72,6 +78,14 @@ class FraudDetector:
             raise UserError("this detector has no threshold, so it can score but not alert")
         return alerts(self.predict_anomaly_scores(df), self.threshold).astype(np.int8)
 
+    def choose_threshold(self, policy: ThresholdPolicy, scored: pd.DataFrame) -> Self:
+        """This detector with the threshold that a policy chooses; nothing is trained.
+
+        scored: rows that it was not fitted on, such as the validation scores that are kept with a
+        run; see `ThresholdPolicy.choose` for the columns and the errors.
+        """
+        return replace(self, threshold=policy.choose(scored), threshold_policy=policy)
+
     def score_transactions(self, transactions: pd.DataFrame) -> np.ndarray:
         """Scores of canonical transactions in order of time. (n, d) -> (n,) float32."""
         features = compute_features(self.strategy, transactions)
@@ -79,9 +93,9 @@ class FraudDetector:
 
     def score_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """Scores of encoded rows. (n, n_inputs) float32 -> (n,) float32."""
+        groups = self.encoder.input_groups()
         parts = [
-            self.scorer.score(reconstruction_errors(self.network, chunk))
-            for chunk in _chunks(inputs)
+            self.scorer.score(signals_of(self.network, chunk, groups)) for chunk in _chunks(inputs)
         ]
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
 
@@ -102,9 +116,11 @@ class FraudDetector:
             "format": FORMAT,
             "source_format": asdict(self.source_format),
             "network": self.network_settings,
-            "scorer": {"class": class_path(self.scorer), **self.scorer.to_dict()},
+            "scorer": class_path(self.scorer),
             "threshold": self.threshold,
+            "threshold_policy": asdict(self.threshold_policy) if self.threshold_policy else None,
         }
+        self.scorer.save(folder)
         write_json(folder / "detector.json", settings)
 
     @classmethod
@@ -123,8 +139,7 @@ class FraudDetector:
                 f"{folder}: saved in format {settings['format']}, newer than {FORMAT}, the newest "
                 "that this version reads; install a newer fraud_ae"
             )
-        scorer = dict(settings["scorer"])
-        scorer_class = pkgutil.resolve_name(scorer.pop("class"))
+        policy = settings["threshold_policy"]
         network = build_network(settings["network"])
         network.load_state_dict(load_file(folder / "weights.safetensors"))
         return cls(
@@ -133,22 +148,21 @@ class FraudDetector:
             encoder=Encoder.from_dict(json.loads((folder / "encoder.json").read_text())),
             network=network.eval(),
             network_settings=settings["network"],
-            scorer=scorer_class.from_dict(scorer),
+            scorer=pkgutil.resolve_name(settings["scorer"]).load(folder),
             threshold=settings["threshold"],
+            threshold_policy=ThresholdPolicy(**policy) if policy else None,
         )
 
 
 def build_network(settings: dict) -> nn.Module:
-    """The network of `{"class": "module.Class", **arguments}`, with new weights."""
+    """The network of `{"class": "module.Class", **arguments}`, with new weights.
+
+    With `members` above 1, an ensemble of so many of them.
+    """
     arguments = dict(settings)
-    return pkgutil.resolve_name(arguments.pop("class"))(**arguments)
-
-
-def reconstruction_errors(network: nn.Module, inputs: np.ndarray) -> np.ndarray:
-    """Squared errors of each input of each row. (n, n_inputs) float32 -> the same shape."""
-    with torch.inference_mode():
-        batch = torch.from_numpy(np.ascontiguousarray(inputs))
-        return (network(batch) - batch).square().numpy()
+    build = partial(pkgutil.resolve_name(arguments.pop("class")), **arguments)
+    members = build.keywords.pop("members", 1)
+    return build() if members == 1 else Ensemble(build, members)
 
 
 def class_path(instance: object) -> str:

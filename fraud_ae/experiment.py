@@ -1,6 +1,8 @@
 """One run: fit a detector on training rows, score the validation rows, keep both."""
 
 import copy
+import inspect
+import pkgutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,24 +13,19 @@ import torch
 
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
-from fraud_ae.detector import FraudDetector, build_network, reconstruction_errors
+from fraud_ae.detector import FraudDetector, build_network
 from fraud_ae.errors import UserError
-from fraud_ae.evaluation.metrics import (
-    RUN_FACTS,
-    alert_metrics,
-    check_metrics,
-    extra_metrics,
-    ranking_metrics,
-)
-from fraud_ae.evaluation.threshold import alerts, percentile_threshold
+from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.evaluation.metrics import RUN_FACTS, check_metrics
+from fraud_ae.evaluation.scored import scored_frame
+from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.strategy import compute_features, fit_strategy
 from fraud_ae.models.training import TrainerSettings, train_network
 from fraud_ae.run_store import Run
+from fraud_ae.scorers.scorer import Scorer
+from fraud_ae.scorers.signals import signals_of
 from fraud_ae.tracking import TrackedRun, Tracker, track
-
-# So many rows say how large an input's error typically is.
-_SCORER_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Recipe:
     strategy: object
     encoder: Encoder
     network: dict
-    scorer: object
+    scorer: Scorer
     trainer: TrainerSettings
     train_on: str
     seed: int
@@ -52,12 +49,15 @@ class Recipe:
 class Prepared:
     """Encoded transactions, and what encoded them.
 
-    inputs: (n, n_inputs) float32 of all given transactions. train_rows: (n,) bool.
+    inputs: (n, n_inputs) float32 of all given transactions. labels: (n,) 0 or 1. fit_rows: (n,)
+    bool, the period that is fitted on. train_rows: (n,) bool, what the network sees of it.
     """
 
     strategy: object
     encoder: Encoder
     inputs: np.ndarray
+    labels: np.ndarray
+    fit_rows: np.ndarray
     train_rows: np.ndarray
 
 
@@ -69,21 +69,32 @@ def prepare(recipe: Recipe, transactions: pd.DataFrame, fit_rows: np.ndarray) ->
     fitted_on = transactions[fit_rows].reset_index(drop=True)
     strategy = fit_strategy(copy.deepcopy(recipe.strategy), fitted_on)
     features = compute_features(strategy, transactions)
-    train_rows = fit_rows & trainable(recipe, transactions)
+    labels = transactions["is_fraud"].to_numpy()
+    train_rows = fit_rows & trainable(recipe, labels)
     if not train_rows.any():
         raise UserError(
             "no training row is known to be normal (data.train_on=normal): is "
             "data.columns.is_fraud mapped the right way round?"
         )
     encoder = copy.deepcopy(recipe.encoder).fit(features[train_rows])
-    return Prepared(strategy, encoder, encoder.transform(features), train_rows)
+    inputs = encoder.transform(features)
+    return Prepared(strategy, encoder, inputs, labels, fit_rows, train_rows)
 
 
-def trainable(recipe: Recipe, transactions: pd.DataFrame) -> np.ndarray:
-    """Which transactions the network may learn to reconstruct: (n,) bool."""
-    if recipe.train_on == "all":
-        return np.ones(len(transactions), dtype=bool)
-    return transactions["is_fraud"].to_numpy() == 0
+def trainable(recipe: Recipe, labels: np.ndarray) -> np.ndarray:
+    """Which transactions the network may learn to reconstruct. (n,) 0 or 1 -> (n,) bool."""
+    return np.ones(len(labels), dtype=bool) if recipe.train_on == "all" else labels == 0
+
+
+def network_settings(network: dict, groups: list[int]) -> dict:
+    """Everything that a network is built from: what was configured, and what the inputs are.
+
+    network: `{"class": path, ...}`. groups: of `Encoder.input_groups`, told to a class whose
+    `__init__` takes them.
+    """
+    known = {"n_inputs": len(groups), "groups": groups}
+    taken = inspect.signature(pkgutil.resolve_name(network["class"])).parameters
+    return {**{name: value for name, value in known.items() if name in taken}, **network}
 
 
 @dataclass(frozen=True)
@@ -105,25 +116,38 @@ def fit_detector(
     tracker: Tracker | None = None,
     report: Callable[[dict], None] | None = None,
 ) -> Fit:
-    """Train the network and fit the scorer on the training rows.
+    """Train the network on the training rows, and fit the scorer.
 
-    validation_rows: (n,) bool, on which early stopping and the best epoch are decided; None trains
-    for all epochs, with `learning_rates`, one for each.
+    validation_rows: (n,) bool, of which those that may be trained on decide early stopping and the
+    best epoch, and which the scorer may learn from; None trains for all epochs, with
+    `learning_rates`, one for each.
     """
     train_inputs = prepared.inputs[prepared.train_rows]
-    settings = {"n_inputs": prepared.inputs.shape[1], **recipe.network}
+    groups = prepared.encoder.input_groups()
+    settings = network_settings(recipe.network, groups)
+    stopping_rows = None
+    if validation_rows is not None:
+        stopping_rows = validation_rows & trainable(recipe, prepared.labels)
+        if not stopping_rows.any():
+            raise UserError("no validation row is known to be normal, so no epoch can be chosen")
     trained = train_network(
         lambda n_inputs: build_network(settings),
         torch.from_numpy(train_inputs),
-        None if validation_rows is None else torch.from_numpy(prepared.inputs[validation_rows]),
+        None if stopping_rows is None else torch.from_numpy(prepared.inputs[stopping_rows]),
         recipe.trainer,
         recipe.seed,
         learning_rates=learning_rates,
         logger=tracker.lightning_logger() if tracker else None,
         report=report,
     )
-    sample = train_inputs[:: max(1, len(train_inputs) // _SCORER_ROWS)]
-    scorer = copy.deepcopy(recipe.scorer).fit(reconstruction_errors(trained.network, sample))
+    uses_labels = recipe.train_on == "normal" or recipe.scorer.learns_labels
+    labels = prepared.labels if uses_labels else np.zeros_like(prepared.labels)
+    evidence = []
+    for rows in (prepared.fit_rows, validation_rows):
+        if rows is not None:
+            signals = signals_of(trained.network, prepared.inputs[rows], groups)
+            evidence += [signals, labels[rows]]
+    scorer = copy.deepcopy(recipe.scorer).fit(*evidence)
     detector = FraudDetector(
         source_format=dataset.source_format,
         strategy=prepared.strategy,
@@ -142,8 +166,7 @@ def train_run(
     split: Split,
     prepared: Prepared,
     *,
-    percentile: float,
-    extra: dict[str, str],
+    evaluation: Evaluation,
     target: TrackedRun,
     config: dict,
     report: Callable[[dict], None] | None = None,
@@ -151,85 +174,51 @@ def train_run(
     """Train one run and write its folder; `metrics.json` comes last.
 
     prepared: of the transactions before the test period, fitted on the training rows.
-    percentile, extra: of the evaluation that is logged with the run; others need no training.
+    evaluation: what is logged with the run; another needs no training.
     config: the resolved configuration, for W&B.
     """
     started = time.perf_counter()
-    check_metrics(extra)
-    visible = dataset.transactions[split.before_test(dataset.transactions)]
-    validation = split.validation(visible)
-    stopping_rows = validation & trainable(recipe, visible)
-    if not stopping_rows.any():
-        raise UserError("no validation row is known to be normal, so no epoch can be chosen")
+    check_metrics(evaluation.extra)
+    visible = split.before_test(dataset.transactions)
+    validation = split.validation(dataset.transactions[visible])
+    evaluation.policy.check_labels(prepared.labels[validation])
     run.start()
     with track(target, run.folder, config) as tracker:
-        fit = fit_detector(
-            recipe,
-            dataset,
-            prepared,
-            stopping_rows,
-            tracker=tracker,
-            report=report,
-        )
+        fit = fit_detector(recipe, dataset, prepared, validation, tracker=tracker, report=report)
         scores = fit.detector.score_inputs(prepared.inputs[validation])
-        rows = visible[validation]
-        labels = rows["is_fraud"].to_numpy()
-        threshold = percentile_threshold(scores, percentile)
-        replace(fit.detector, threshold=threshold).save(run.model_folder)
+        scored = scored_frame(dataset, validation, scores, split)
+        detector = fit.detector.choose_threshold(evaluation.policy, scored)
+        detector.save(run.model_folder)
         run.write_history(fit.history)
-        run.write_scores(
-            pd.DataFrame(
-                {
-                    "transaction_id": rows["transaction_id"].to_numpy(),
-                    "is_fraud": labels,
-                    "score": scores,
-                }
-            )
-        )
+        run.write_scores(scored)
         facts = {
             "best_epoch": fit.best_epoch,
             "epochs": len(fit.history),
-            "feature_count": len(fit.detector.feature_names),
+            "feature_count": len(detector.feature_names),
             "input_count": int(prepared.inputs.shape[1]),
             "train_rows": int(prepared.train_rows.sum()),
-            "validation_rows": len(labels),
-            "fraud_ratio": float(labels.mean()),
+            "validation_rows": len(scored),
+            "fraud_ratio": float(scored["is_fraud"].mean()),
             "train_seconds": time.perf_counter() - started,
         }
-        metrics = {**evaluate(labels, scores, threshold, {}), **facts}
         failure = None
         try:
-            metrics |= extra_metrics(labels, scores, extra)
+            figures = evaluation.figures(scored, detector.threshold)
         except UserError as error:
+            figures = replace(evaluation, extra={}).figures(scored, detector.threshold)
             failure = error
-        tracker.log_evaluation(labels, alerts(scores, threshold), metrics)
+        metrics = {**figures, **facts}
+        tracker.log_evaluation(
+            scored["is_fraud"].to_numpy(), alerts(scores, detector.threshold), metrics
+        )
     # Whatever a user's metric does with these scores, the training is not lost.
     run.finish(metrics)
     if failure is not None:
         raise failure
 
 
-def evaluate(
-    labels: np.ndarray, scores: np.ndarray, threshold: float, extra: dict[str, str]
-) -> dict:
-    """All figures of scores at a threshold.
-
-    labels: (n,) 0 or 1. scores: (n,), higher is more anomalous. extra: the user's own metrics,
-    name -> `package.module.function`.
-    """
-    ranking = ranking_metrics(labels, scores)
-    return {
-        "final_auc": ranking["auc"],
-        "average_precision": ranking["average_precision"],
-        **alert_metrics(labels, scores, threshold),
-        **extra_metrics(labels, scores, extra),
-    }
-
-
-def evaluate_run(run: Run, percentile: float, extra: dict[str, str]) -> dict:
+def evaluate_run(run: Run, evaluation: Evaluation) -> dict:
     """The figures of a finished run at another threshold or with other metrics, untrained."""
-    kept = run.scores()
-    labels, scores = kept["is_fraud"].to_numpy(), kept["score"].to_numpy()
-    threshold = percentile_threshold(scores, percentile)
+    scored = run.scores()
     facts = {name: value for name, value in run.metrics().items() if name in RUN_FACTS}
-    return {**evaluate(labels, scores, threshold, extra), **facts}
+    return {**evaluation.figures(scored, evaluation.policy.choose(scored)), **facts}

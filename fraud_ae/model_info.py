@@ -10,6 +10,7 @@ def flat_metrics(figures: dict) -> dict:
         "test_auc": test.pop("test_auc"),
         "test_average_precision": test.pop("average_precision"),
         **test,
+        "optimism": winner["optimism"]["final_auc"],
         "deployed_threshold": deployed["threshold"],
         "best_epoch": winner["best_epoch"],
         "feature_count": winner["feature_count"],

@@ -4,7 +4,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,11 +18,16 @@ from fraud_ae.atomic_files import write_whole
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector
+from fraud_ae.evaluation.breakdown import breakdown
+from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.metrics import check_metrics
-from fraud_ae.evaluation.threshold import alerts, percentile_threshold
-from fraud_ae.experiment import Recipe, evaluate, fit_detector, prepare
+from fraud_ae.evaluation.scored import scored_frame
+from fraud_ae.evaluation.threshold import NEEDS_FRAUD, alerts
+from fraud_ae.experiment import Recipe, fit_detector, prepare
+from fraud_ae.features.label_use import features_from_labels
 from fraud_ae.model_info import flat_metrics
 from fraud_ae.run_store import Run
+from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.tracking import TrackedRun, Tracker, track
 
 TEST_SCORES = "test_scores.parquet"
@@ -56,30 +61,29 @@ def make_production_model(
     split: Split,
     folder: Path,
     *,
-    percentile: float,
-    extra: dict[str, str],
+    evaluation: Evaluation,
     target: TrackedRun,
     config: dict,
     report: Callable[[str], None],
 ) -> dict:
     """Fit and publish the model for production, unless that very fit is there already.
 
-    The test rows are scored once, when the run is made; another percentile or metric is answered
+    The test rows are scored once, when the run is made; another threshold or metric is answered
     from the kept scores. folder: of the experiment, where `models/final_model/` and
     `model_info.yaml` are written. report: called with a line before each long step.
     Returns the content of model_info.yaml.
     """
     if plan.run.finished:
         created = plan.run.metrics()["fitted_at"]
-        return _publish(plan, dataset, split, folder, percentile, extra, config, created)
-    check_metrics(extra)
+        return _publish(plan, dataset, split, folder, evaluation, config, created)
+    check_metrics(evaluation.extra)
     started = time.perf_counter()
     created = datetime.now(UTC).isoformat(timespec="seconds")
     plan.run.start()
     with track(target, plan.run.folder, config) as tracker:
         _fit_and_score(plan, dataset, split, tracker, report)
-        info = _publish(plan, dataset, split, folder, percentile, extra, config, created)
-        tracker.log_evaluation(*_test_alerts(plan, percentile), flat_metrics(info["figures"]))
+        info = _publish(plan, dataset, split, folder, evaluation, config, created)
+        tracker.log_evaluation(*_test_alerts(plan, evaluation), flat_metrics(info["figures"]))
         model = folder / "models" / "final_model"
         tracker.log_model(model, folder / "model_info.yaml", f"{config['experiment']}-detector")
     plan.run.finish({"fitted_at": created, "train_seconds": time.perf_counter() - started})
@@ -97,23 +101,29 @@ def _fit_and_score(
         deployed, held_out = winner, plan.winner.scores()
     else:
         rates = history["learning_rate"].tolist()
-        refit = _Refit(plan, dataset, rates)
+        refit = _Refit(plan, dataset, rates, winner.scorer)
         fit_rows, newest = _rows(plan.fit_on, split, transactions)
         report(f"fit on {plan.fit_on}: {fit_rows.sum():,} transactions, {len(rates)} epochs")
         deployed = refit(fit_rows, tracker=tracker)
-        held_out = _out_of_fold(refit, fit_rows, newest, plan.folds, transactions, report)
+        scores = _out_of_fold(refit, fit_rows, newest, plan.folds, transactions, report)
+        held_out = scored_frame(dataset, newest, scores, split)
     deployed.save(plan.run.model_folder)
     plan.run.write_scores(held_out)
     report("score the test rows")
-    _score_test(plan, winner, deployed, split, transactions)
+    _score_test(plan, winner, deployed, dataset, split)
 
 
 class _Refit:
-    """The winner's recipe on other rows: as many epochs, with the same learning rates."""
+    """The winner's recipe on other rows: as many epochs, with the same learning rates.
 
-    def __init__(self, plan: Plan, dataset: Dataset, learning_rates: list[float]) -> None:
+    scorer: of the winner; what it learned from validation rows is kept.
+    """
+
+    def __init__(
+        self, plan: Plan, dataset: Dataset, learning_rates: list[float], scorer: Scorer
+    ) -> None:
         trainer = replace(plan.recipe.trainer, max_epochs=len(learning_rates))
-        self.recipe = replace(plan.recipe, trainer=trainer)
+        self.recipe = replace(plan.recipe, trainer=trainer, scorer=scorer)
         self.dataset = dataset
         self.learning_rates = learning_rates
 
@@ -150,7 +160,7 @@ def _out_of_fold(
     folds: int,
     transactions: pd.DataFrame,
     report: Callable[[str], None],
-) -> pd.DataFrame:
+) -> np.ndarray:
     """Scores of the newest fitted rows, each by a fit that did not see its part of the period."""
     parts = [part for part in np.array_split(np.flatnonzero(newest), folds) if len(part)]
     scores = np.full(len(transactions), np.nan, dtype=np.float32)
@@ -159,67 +169,68 @@ def _out_of_fold(
         others = fit_rows.copy()
         others[part] = False
         scores[part] = refit(others).score_transactions(transactions.iloc[: part[-1] + 1])[part]
-    rows = transactions[newest]
-    return pd.DataFrame(
-        {
-            "transaction_id": rows["transaction_id"].to_numpy(),
-            "is_fraud": rows["is_fraud"].to_numpy(),
-            "score": scores[newest],
-        }
-    )
+    return scores[newest]
 
 
 def _score_test(
-    plan: Plan,
-    winner: FraudDetector,
-    deployed: FraudDetector,
-    split: Split,
-    transactions: pd.DataFrame,
+    plan: Plan, winner: FraudDetector, deployed: FraudDetector, dataset: Dataset, split: Split
 ) -> None:
-    test = split.test(transactions)
-    rows = transactions[test]
-    scores = {"winner": winner.score_transactions(transactions)[test]}
+    test = split.test(dataset.transactions)
+    scores = winner.score_transactions(dataset.transactions)[test]
+    frame = scored_frame(dataset, test, scores, split)
     if plan.fit_on != "all":
-        scores["deployed"] = deployed.score_transactions(transactions)[test]
-    frame = pd.DataFrame(
-        {
-            "transaction_id": rows["transaction_id"].to_numpy(),
-            "is_fraud": rows["is_fraud"].to_numpy(),
-            **scores,
-        }
-    )
+        frame["deployed_score"] = deployed.score_transactions(dataset.transactions)[test]
     frame.to_parquet(plan.run.folder / TEST_SCORES, index=False)
 
 
-def _figures(plan: Plan, percentile: float, extra: dict[str, str]) -> dict:
+def _figures(plan: Plan, evaluation: Evaluation) -> dict:
     """All figures, each under the fit that it belongs to, read from kept scores."""
-    kept = plan.winner.scores()
-    threshold = percentile_threshold(kept["score"].to_numpy(), percentile)
-    held_out = plan.run.scores()
-    deployed_threshold = percentile_threshold(held_out["score"].to_numpy(), percentile)
+    policy = evaluation.policy
+    kept, held_out = plan.winner.scores(), plan.run.scores()
     test = pd.read_parquet(plan.run.folder / TEST_SCORES)
-    labels = test["is_fraud"].to_numpy()
+    threshold, deployed_threshold = policy.choose(kept), policy.choose(held_out)
     facts = plan.winner.metrics()
+    validation = evaluation.figures(kept, threshold)
+    found = evaluation.figures(test, threshold)
     deployed = {
         "fitted_on": plan.fit_on,
         "threshold": deployed_threshold,
         "threshold_from": _threshold_source(plan),
-        "alert_rate_asked": round(1 - percentile / 100, 10),
+        "threshold_policy": asdict(policy),
     }
-    if "deployed" in test:
-        deployed["test"] = _test_figures(labels, test["deployed"], deployed_threshold, extra)
+    if "deployed_score" in test:
+        of_deployed = test.assign(score=test["deployed_score"])
+        deployed["test"] = _as_test(evaluation.figures(of_deployed, deployed_threshold))
     return {
         "winner": {
             "fitted_on": "train",
             "run_id": plan.winner.id,
             **{k: facts[k] for k in ("best_epoch", "feature_count", "fraud_ratio")},
-            "validation": evaluate(
-                kept["is_fraud"].to_numpy(), kept["score"].to_numpy(), threshold, extra
-            ),
-            "test": _test_figures(labels, test["winner"], threshold, extra),
+            "validation": validation,
+            "test": _as_test(found),
+            "optimism": _optimism(validation, found),
+            "validation_by_group": _by_group(kept, threshold),
+            "test_by_group": _by_group(test, threshold),
         },
         "deployed": deployed,
     }
+
+
+def _optimism(validation: dict, test: dict) -> dict:
+    """How much better the figures of the rows are that the winner was chosen on."""
+    return {
+        name: None if None in (validation[name], test[name]) else validation[name] - test[name]
+        for name in ("final_auc", "average_precision", "precision", "recall", "f1")
+    }
+
+
+def _by_group(scored: pd.DataFrame, threshold: float) -> list[dict]:
+    rows = breakdown(scored, threshold).to_dict("records")
+    return [{k: None if pd.isna(v) else v for k, v in row.items()} for row in rows]
+
+
+def _as_test(figures: dict) -> dict:
+    return {name.replace("final_auc", "test_auc"): value for name, value in figures.items()}
 
 
 def _threshold_source(plan: Plan) -> str:
@@ -229,24 +240,18 @@ def _threshold_source(plan: Plan) -> str:
     return f"{period} rows, in {plan.folds} parts, each scored by a fit without it"
 
 
-def _test_figures(labels: np.ndarray, scores: pd.Series, threshold: float, extra: dict) -> dict:
-    found = evaluate(labels, scores.to_numpy(), threshold, extra)
-    return {"test_auc" if name == "final_auc" else name: value for name, value in found.items()}
-
-
 def _publish(
     plan: Plan,
     dataset: Dataset,
     split: Split,
     folder: Path,
-    percentile: float,
-    extra: dict[str, str],
+    evaluation: Evaluation,
     config: dict,
     created: str,
 ) -> dict:
-    found = _figures(plan, percentile, extra)
+    found = _figures(plan, evaluation)
     detector = FraudDetector.load(plan.run.model_folder)
-    detector = replace(detector, threshold=found["deployed"]["threshold"])
+    detector = detector.choose_threshold(evaluation.policy, plan.run.scores())
     model = folder / "models" / "final_model"
     draft = model.with_name(".final_model.draft")
     shutil.rmtree(draft, ignore_errors=True)
@@ -256,6 +261,7 @@ def _publish(
         "name": config["experiment"],
         "created": created,
         "run_id": plan.run.id,
+        "labels": _label_use(plan, detector, transactions[split.before_test(transactions)]),
         "figures": found,
         "data": {
             "fingerprint": dataset.fingerprint,
@@ -283,7 +289,24 @@ def _publish(
     return info
 
 
-def _test_alerts(plan: Plan, percentile: float) -> tuple[np.ndarray, np.ndarray]:
-    threshold = percentile_threshold(plan.winner.scores()["score"].to_numpy(), percentile)
+def _label_use(plan: Plan, detector: FraudDetector, transactions: pd.DataFrame) -> dict:
+    """What labels went into the detector; without any of it, it may be called unsupervised."""
+    features = features_from_labels(plan.recipe.strategy, transactions)
+    scorer, method = detector.scorer, detector.threshold_policy.method
+    # One that learns labels has read them even if they were too few to learn from.
+    learned = features or plan.recipe.scorer.learns_labels or method in NEEDS_FRAUD
+    return {
+        "unsupervised": plan.recipe.train_on == "all" and not learned,
+        "train_on": plan.recipe.train_on,
+        "features_from_labels": features,
+        "scorer": type(scorer).__name__,
+        "scorer_uses_labels": scorer.uses_labels,
+        "scorer_fallback": scorer.fallback,
+        "threshold_uses_labels": method in NEEDS_FRAUD,
+    }
+
+
+def _test_alerts(plan: Plan, evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+    threshold = evaluation.policy.choose(plan.winner.scores())
     test = pd.read_parquet(plan.run.folder / TEST_SCORES)
-    return test["is_fraud"].to_numpy(), alerts(test["winner"].to_numpy(), threshold)
+    return test["is_fraud"].to_numpy(), alerts(test["score"].to_numpy(), threshold)

@@ -19,10 +19,19 @@ from fraud_ae.atomic_files import write_json, write_whole
 log = logging.getLogger("fraud_ae")
 
 # What a saved detector consists of.
-MODEL_FILES = ("detector.json", "strategy.json", "encoder.json", "weights.safetensors")
+MODEL_FILES = (
+    "detector.json",
+    "strategy.json",
+    "encoder.json",
+    "scorer.json",
+    "weights.safetensors",
+)
+
+# The validation rows with their scores.
+SCORES = "validation_scores.parquet"
 
 # Raised when a change of the code makes earlier runs worthless.
-_FORMAT = 1
+_FORMAT = 2
 
 
 def run_identity(config: dict, fingerprint: str) -> dict:
@@ -123,11 +132,11 @@ class Run:
 
     def write_scores(self, scores: pd.DataFrame) -> None:
         """Keep the validation scores, so that thresholds and metrics need no training."""
-        scores.to_parquet(self.folder / "validation_scores.parquet", index=False)
+        scores.to_parquet(self.folder / SCORES, index=False)
 
     def scores(self) -> pd.DataFrame:
-        """Validation scores: transaction_id, is_fraud (0 or 1), score (higher is anomalous)."""
-        return pd.read_parquet(self.folder / "validation_scores.parquet")
+        """Validation scores: the scored frame of `fraud_ae.evaluation.scored`."""
+        return pd.read_parquet(self.folder / SCORES)
 
     def finish(self, metrics: dict) -> None:
         """Write `metrics.json`, whole or not at all."""

@@ -1,6 +1,7 @@
-"""Small configurations, and runs trained from them."""
+"""Small configurations, runs trained from them, and models for production."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
@@ -9,8 +10,18 @@ from omegaconf import OmegaConf
 
 from fraud_ae import config
 from fraud_ae.data.sources import Dataset
+from fraud_ae.detector import FraudDetector
+from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.production import Plan, make_production_model, production_identity
 from fraud_ae.run_store import Run, run_identity
-from fraud_ae.sweep.build import dataset_of, recipe_of, split_of, strategy_of, tracked_run
+from fraud_ae.sweep.build import (
+    dataset_of,
+    evaluation_of,
+    recipe_of,
+    split_of,
+    strategy_of,
+    tracked_run,
+)
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SMALL = (
@@ -60,8 +71,7 @@ def train(dataset) -> Callable[..., Run]:
             dataset,
             split,
             prepare(recipe, visible, split.train(visible)),
-            percentile=config["threshold"]["percentile"],
-            extra=config["metrics"]["extra"],
+            evaluation=evaluation_of(config),
             target=tracked_run(config),
             config=config,
         )
@@ -74,3 +84,61 @@ def train(dataset) -> Callable[..., Run]:
 def finished_run(compose, train, tmp_path_factory) -> Run:
     """One run of the small configuration; tests only read it."""
     return train(compose(), tmp_path_factory.mktemp("runs"))
+
+
+@dataclass
+class Made:
+    """A production model, what it was made of, and what was trained for it."""
+
+    plan: Plan
+    folder: Path
+    info: dict
+    trainings: list[dict]
+
+    @property
+    def model(self) -> FraudDetector:
+        return FraudDetector.load(self.folder / "models" / "final_model")
+
+
+@pytest.fixture(scope="session")
+def make(dataset) -> Callable[..., Made]:
+    """Makes the production model of a configuration and its finished run in a folder."""
+    from fraud_ae import experiment
+
+    own = dataset
+
+    def made(
+        config: dict,
+        winner: Run,
+        fit_on: str,
+        folder: Path,
+        *,
+        dataset: Dataset = own,
+        evaluation: Evaluation | None = None,
+        folds: int = 3,
+    ) -> Made:
+        recipe = recipe_of(config, strategy_of(config, dataset))
+        run = Run(folder / "runs", production_identity(winner, fit_on, folds))
+        plan, trainings = Plan(winner, run, recipe, fit_on, folds), []
+
+        def watched(build, train_inputs, validation_inputs, settings, seed, **others):
+            trained = original(build, train_inputs, validation_inputs, settings, seed, **others)
+            trainings.append({"rows": len(train_inputs), "history": trained.history})
+            return trained
+
+        original = experiment.train_network
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(experiment, "train_network", watched)
+            info = make_production_model(
+                plan,
+                dataset,
+                split_of(config, dataset),
+                folder,
+                evaluation=evaluation or evaluation_of(config),
+                target=tracked_run(config),
+                config=config,
+                report=lambda line: None,
+            )
+        return Made(plan, folder, info, trainings)
+
+    return made

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from fraud_ae import config
 from fraud_ae.errors import UserError
+from fraud_ae.evaluation.threshold import METHODS
 from fraud_ae.models import training
 from fraud_ae.sweep.build import dataset_of, recipe_of, split_of, strategy_of
 from tests.commands import ROOT
@@ -51,7 +52,7 @@ def test_every_option_composes_and_fits_the_signature_it_names(group, option):
         if node is settings["data"]:
             arguments = {k: v for k, v in arguments.items() if k not in usage}
         if node is settings["model"]:
-            arguments["n_inputs"] = 1
+            arguments = {k: v for k, v in arguments.items() if k != "members"} | {"n_inputs": 1}
         inspect.signature(target).bind(**arguments)
 
 
@@ -70,6 +71,8 @@ def test_pipeline_knows_everything_that_train_knows():
         ("encoder.scalin=robust", "encoder.scalin", "scaling"),
         ("features.parts.behavioural.window_days=[1]", "window_days", "windows_days"),
         ("wandb.entty=me", "wandb.entty", "entity"),
+        ("threshold.percentil=90", "threshold.percentil", "percentile"),
+        ("metrics.replicate=9", "metrics.replicate", "replicates"),
         ("sed=1", "sed", "seed"),
     ],
 )
@@ -93,6 +96,9 @@ def test_a_mistyped_key_is_named_with_the_nearest_real_one(override, full_key, n
         ("encoder.scaling=minmax", "encoder.scaling"),
         ("wandb.mode=on", "wandb.mode"),
         ("scorer.cap=high", "scorer.cap"),
+        ("threshold.method=median", "threshold.method"),
+        ("threshold.alerts_per_day=few", "threshold.alerts_per_day"),
+        ("metrics.top_k=many", "metrics.top_k"),
         (
             "features.parts.behavioural.windows_days=[week]",
             "features.parts.behavioural.windows_days",
@@ -118,6 +124,48 @@ def test_all_values_out_of_range_are_told_at_once():
         config.validate(settings)
     for part in ("model.latent_dim=0", "threshold.percentile=150.0", "trainer.batch_size=-1"):
         assert part in str(caught.value)
+
+
+OUT_OF_RANGE = [
+    ("train", "threshold.percentile=0", "between 0 and 100"),
+    ("train", "threshold.percentile=100", "between 0 and 100"),
+    ("train", "threshold.least_recall=0", "greater than 0 and at most 1"),
+    ("train", "threshold.least_recall=1.1", "greater than 0 and at most 1"),
+    ("train", "threshold.least_precision=0", "greater than 0 and at most 1"),
+    ("train", "threshold.alerts_per_day=0", "greater than 0"),
+    ("train", "threshold.review_cost=-1", "0 or more"),
+    ("train", "metrics.top_k=0", "greater than 0"),
+    ("train", "metrics.replicates=0", "greater than 0"),
+    ("train", "model.members=0", "greater than 0"),
+    ("train", "model=masked model.rounds=0", "greater than 0"),
+    ("train", "model=masked model.mask_ratio=0", "between 0 and 1"),
+    ("train", "model=masked model.mask_ratio=1", "between 0 and 1"),
+    ("train", "scorer.cap=0", "greater than 0, or null"),
+    ("pipeline", "gate.min_gain=1", "between -1 and 1"),
+    ("pipeline", "gate.baseline_auc=1.1", "between 0 and 1"),
+]
+
+
+@pytest.mark.parametrize(("command", "overrides", "wanted"), OUT_OF_RANGE)
+def test_a_value_out_of_range_is_named_with_what_would_be_right(command, overrides, wanted):
+    settings = OmegaConf.to_container(compose(command, overrides=overrides.split()), resolve=True)
+    with pytest.raises(UserError) as caught:
+        config.validate(settings)
+    key, value = overrides.split()[-1].split("=")
+    assert re.match(rf"{key}={value}(\.0)?: must be {wanted}", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["threshold.least_recall=1", "threshold.least_precision=1", "threshold.review_cost=0"],
+        ["threshold.alerts_per_day=0.5", "threshold.percentile=99.9", "metrics.top_k=1"],
+        *([f"threshold.method={method}"] for method in METHODS),
+    ],
+    ids=str,
+)
+def test_what_lies_at_the_edge_of_a_range_is_right(overrides):
+    config.validate(composed(*overrides))
 
 
 def observed(settings: dict, monkeypatch) -> dict:

@@ -16,6 +16,8 @@ from fraud_ae.errors import DataError, UserError
 from fraud_ae.run_store import Run
 
 ROOT = Path(__file__).resolve().parents[1]
+# Of the configuration, which none of these tests changes.
+LABEL_DELAY_DAYS = 7
 SOURCE_NAMES = {name: f"The {name.replace('_', ' ')}" for name in CANONICAL}
 
 
@@ -63,7 +65,7 @@ detector = FraudDetector.load(sys.argv[1])
 np.save(sys.argv[3], detector.predict_anomaly_scores(pd.read_parquet(sys.argv[2])))
 """
     raw, found = tmp_path / "raw.parquet", tmp_path / "scores.npy"
-    transactions.drop(columns="is_fraud").to_parquet(raw)
+    transactions.to_parquet(raw)
     command = [sys.executable, "-c", code, finished_run.model_folder, raw, found]
     subprocess.run(list(map(str, command)), cwd=ROOT, check=True)
     assert_as_kept(finished_run, transactions["transaction_id"], np.load(found))
@@ -85,15 +87,35 @@ def test_the_index_of_the_frame_does_not_matter(detector, frame, scores):
     assert_same(detector.predict_anomaly_scores(frame.set_axis(frame.index[::-1] * 3)), scores)
 
 
-@pytest.mark.parametrize("labels", ["absent", "turned round", "partly missing"])
-def test_labels_do_not_matter(detector, frame, scores, labels):
-    if labels == "absent":
-        frame = frame.drop(columns="is_fraud")
-    elif labels == "turned round":
-        frame["is_fraud"] = 1 - frame["is_fraud"]
-    else:
-        frame["is_fraud"] = frame["is_fraud"].astype("float64").mask(frame.index % 2 == 0)
+@pytest.fixture
+def young(transactions) -> pd.Series:
+    """The rows whose labels nobody knows yet at the time of the newest transaction."""
+    times = transactions["timestamp"]
+    return times > times.max() - pd.Timedelta(days=LABEL_DELAY_DAYS)
+
+
+@pytest.mark.parametrize("labels", ["turned round", "missing"])
+def test_labels_younger_than_the_label_delay_do_not_matter(detector, frame, scores, young, labels):
+    other = 1 - frame["is_fraud"] if labels == "turned round" else np.nan
+    frame["is_fraud"] = frame["is_fraud"].astype("float64").mask(young, other)
+    assert 0 < young.sum() < len(frame)
     assert_same(detector.predict_anomaly_scores(frame), scores)
+
+
+def test_older_labels_are_read_and_may_be_missing(detector, frame, scores, young):
+    frame["is_fraud"] = frame["is_fraud"].astype("float64").mask(~young & (frame.index % 2 == 0))
+    found = detector.predict_anomaly_scores(frame)
+    assert np.isfinite(found).all()
+    assert not np.allclose(found, scores)
+
+
+def test_a_frame_without_labels_is_scored_and_told_what_is_unknown(detector, frame, caplog):
+    found = detector.predict_anomaly_scores(frame.drop(columns="is_fraud"))
+    assert np.isfinite(found).all()
+    rates = [name for name in detector.feature_names if "delayed_fraud_rate" in name]
+    assert len(rates) == 3
+    assert all(name in caplog.text for name in rates)
+    assert "is_fraud" in caplog.text
 
 
 def test_later_rows_do_not_change_the_scores_of_earlier_ones(detector, transactions, scores):
@@ -184,7 +206,8 @@ def test_the_columns_of_the_source_and_the_canonical_ones_give_the_same_scores(
     assert_as_kept(run, raw[SOURCE_NAMES["transaction_id"]], by_source)
     assert_same(detector.predict_anomaly_scores(transactions), by_source)
     unlabelled = raw.drop(columns=SOURCE_NAMES["is_fraud"])
-    assert_same(detector.predict_anomaly_scores(unlabelled), by_source)
+    same = detector.predict_anomaly_scores(transactions.drop(columns="is_fraud"))
+    assert_same(detector.predict_anomaly_scores(unlabelled), same)
 
 
 def test_a_missing_column_of_the_source_is_named_as_the_source_names_it(renamed):
@@ -193,15 +216,28 @@ def test_a_missing_column_of_the_source_is_named_as_the_source_names_it(renamed)
         FraudDetector.load(run.model_folder).predict(raw.drop(columns="The device"))
 
 
-@pytest.mark.parametrize("model", ["variational", "denoising"])
+@pytest.mark.parametrize("model", ["variational", "denoising", "masked", "masked members"])
 def test_every_kind_of_network_is_loaded_as_it_was_saved(
     compose, train, transactions, tmp_path, model
 ):
-    settings = ("model.norm=batch", "model.dropout=0.3", "scorer.cap=null")
-    config = compose(f"model={model}", "trainer.max_epochs=1", "encoder.scaling=robust", *settings)
+    kind, *ensemble = model.split()
+    settings = ["model.norm=batch", "model.dropout=0.3", "scorer.cap=5"]
+    settings += ["model.members=2"] if ensemble else []
+    config = compose(f"model={kind}", "trainer.max_epochs=1", "encoder.scaling=robust", *settings)
     run = train(config, tmp_path)
     found = FraudDetector.load(run.model_folder).predict_anomaly_scores(transactions)
     assert_as_kept(run, transactions["transaction_id"], found)
+
+
+@pytest.mark.parametrize("scorer", ["mahalanobis", "calibrated"])
+def test_every_kind_of_scorer_is_loaded_as_it_was_saved(
+    compose, train, transactions, tmp_path, scorer
+):
+    run = train(compose(f"scorer={scorer}", "trainer.max_epochs=1"), tmp_path)
+    detector = FraudDetector.load(run.model_folder)
+    found = detector.predict_anomaly_scores(transactions)
+    assert_as_kept(run, transactions["transaction_id"], found)
+    assert detector.scorer.uses_labels == (scorer == "calibrated")
 
 
 def test_saving_again_gives_the_same_files(detector, finished_run, tmp_path):
@@ -246,7 +282,7 @@ def test_a_newer_format_is_refused_by_name(finished_run, tmp_path):
 
 def test_a_category_never_seen_does_not_alert_by_itself(finished_run, dataset):
     detector = FraudDetector.load(finished_run.model_folder)
-    known = dataset.transactions.drop(columns="is_fraud")
+    known = dataset.transactions
     usual = detector.predict(known).mean()
     for value in ("a device of next year", None):
         unseen = known.assign(device=pd.Series([value] * len(known), dtype="str"))

@@ -9,11 +9,14 @@ from sklearn import metrics as sklearn_metrics
 
 from fraud_ae import experiment
 from fraud_ae.data.sources import Dataset
-from fraud_ae.detector import FraudDetector, reconstruction_errors
+from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import UserError
+from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.experiment import evaluate_run, prepare
 from fraud_ae.features import compute_features, strategy_to_dict
-from fraud_ae.run_store import Run, run_identity
+from fraud_ae.run_store import MODEL_FILES, Run, run_identity
+from fraud_ae.scorers.signals import signals_of
 from fraud_ae.sweep.build import recipe_of, split_of, strategy_of
 
 
@@ -53,6 +56,7 @@ def test_a_run_writes_all_its_files_and_the_metrics_last(finished_run):
         "validation_scores.parquet",
         "model/detector.json",
         "model/encoder.json",
+        "model/scorer.json",
         "model/strategy.json",
         "model/weights.safetensors",
     }
@@ -140,7 +144,8 @@ def test_the_best_epoch_is_that_of_validation_rows_of_the_kind_that_is_trained_o
     validation = split.validation(dataset.transactions)
     normal = (dataset.transactions["is_fraud"] == 0).to_numpy()
     rows = validation & normal if train_on == "normal" else validation
-    errors = reconstruction_errors(detector.network, detector.encoder.transform(features[rows]))
+    inputs, groups = detector.encoder.transform(features[rows]), detector.encoder.input_groups()
+    errors = np.square(signals_of(detector.network, inputs, groups).residuals)
     assert errors.mean() == pytest.approx(run.history()["val_loss"].min(), rel=1e-5)
 
 
@@ -156,7 +161,7 @@ def test_the_test_rows_have_no_influence(finished_run, compose, train, dataset, 
     unseen = garbled(dataset, ~split.before_test(dataset.transactions))
     run = train(compose(), tmp_path, unseen)
     assert run.id != finished_run.id
-    for name in ("weights.safetensors", "strategy.json", "encoder.json", "detector.json"):
+    for name in MODEL_FILES:
         kept = (finished_run.model_folder / name).read_bytes()
         assert (run.model_folder / name).read_bytes() == kept
     assert figures(run) == figures(finished_run)
@@ -199,10 +204,14 @@ def own_metric(tmp_path, monkeypatch) -> dict[str, str]:
     return {"top_ten": "own_ranking.frauds_in_the_top_ten"}
 
 
+def with_metrics(config: dict, extra: dict[str, str]) -> dict:
+    return {**config, "metrics": {**config["metrics"], "extra": extra}}
+
+
 def test_another_threshold_and_metric_need_no_training(finished_run, own_metric, monkeypatch):
     forbid_training(monkeypatch)
     kept = finished_run.scores()
-    found = evaluate_run(finished_run, 80.0, own_metric)
+    found = evaluate_run(finished_run, Evaluation(ThresholdPolicy(percentile=80.0), own_metric))
     assert found["alert_rate"] == pytest.approx(0.2, abs=0.005)
     assert found["threshold"] == pytest.approx(np.percentile(kept["score"], 80))
     assert found["top_ten"] == kept.nlargest(10, "score")["is_fraud"].sum()
@@ -213,12 +222,11 @@ def test_another_threshold_and_metric_need_no_training(finished_run, own_metric,
 
 
 def test_the_threshold_of_the_training_gives_the_figures_of_the_training(finished_run):
-    assert evaluate_run(finished_run, 95.0, {}) == finished_run.metrics()
+    assert evaluate_run(finished_run, Evaluation()) == finished_run.metrics()
 
 
 def test_a_metric_of_ones_own_is_part_of_a_run(compose, train, own_metric, tmp_path):
-    extra = {"metrics": {"extra": own_metric}}
-    run = train(compose("trainer.max_epochs=1") | extra, tmp_path / "runs")
+    run = train(with_metrics(compose("trainer.max_epochs=1"), own_metric), tmp_path / "runs")
     expected = run.scores().nlargest(10, "score")["is_fraud"].sum()
     assert run.metrics()["top_ten"] == expected
 
@@ -227,9 +235,8 @@ def test_a_metric_that_cannot_be_imported_is_refused_before_training(
     compose, train, tmp_path, monkeypatch
 ):
     forbid_training(monkeypatch)
-    extra = {"metrics": {"extra": {"cost": "no_such_module.cost"}}}
     with pytest.raises(UserError, match=r"metrics\.extra\.cost"):
-        train(compose() | extra, tmp_path)
+        train(with_metrics(compose(), {"cost": "no_such_module.cost"}), tmp_path)
 
 
 def test_without_frauds_in_validation_the_ranking_is_undefined_and_kept_as_such(

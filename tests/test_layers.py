@@ -1,4 +1,4 @@
-"""Imports go one way: data, features, models, evaluation, experiment, sweep."""
+"""Imports go one way: data, features, models, scorers, evaluation, experiment, sweep."""
 
 import ast
 
@@ -8,7 +8,7 @@ from tests.commands import ROOT
 
 PACKAGE = ROOT / "fraud_ae"
 # A part may import from those before it and from itself.
-ORDER = ("data", "features", "models", "evaluation", "experiment", "sweep")
+ORDER = ("data", "features", "models", "scorers", "evaluation", "experiment", "sweep")
 SHARED = ("errors", "atomic_files")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

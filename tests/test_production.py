@@ -1,5 +1,6 @@
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,33 +14,21 @@ from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import UserError
-from fraud_ae.model_info import flat_metrics
-from fraud_ae.production import Plan, make_production_model, production_identity
+from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.evaluation.threshold import ThresholdPolicy
+from fraud_ae.production import production_identity
 from fraud_ae.run_store import Run
-from fraud_ae.sweep.build import recipe_of, split_of, strategy_of, tracked_run
+from fraud_ae.sweep.build import split_of
+from tests.conftest import Made
 
 FITS = ("train", "train+validation", "all")
-
-
-@dataclass
-class Made:
-    """A production model, what it was made of, and what was trained for it."""
-
-    plan: Plan
-    folder: Path
-    info: dict
-    trainings: list[dict]
-
-    @property
-    def model(self) -> FraudDetector:
-        return FraudDetector.load(self.folder / "models" / "final_model")
 
 
 @pytest.fixture(scope="module")
 def config(compose) -> dict:
     # So high a rate that the best epoch is not the last, and the rate is lowered on the way.
-    wild = ("trainer.learning_rate=0.2", "trainer.reduce_lr_patience=0", "trainer.min_delta=0.02")
-    return compose(*wild, "trainer.max_epochs=8", "seed=2")
+    wild = ("trainer.learning_rate=0.2", "trainer.reduce_lr_patience=0", "trainer.min_delta=0.05")
+    return compose(*wild, "model.norm=none", "trainer.max_epochs=8", "seed=3")
 
 
 @pytest.fixture(scope="module")
@@ -53,54 +42,18 @@ def winner(config, train, tmp_path_factory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def make(config, dataset, split, winner) -> Callable[..., Made]:
-    own = dataset
-
-    def made(
-        fit_on: str,
-        folder: Path,
-        *,
-        dataset: Dataset = own,
-        percentile: float = 95.0,
-        extra: dict | None = None,
-        folds: int = 3,
-    ) -> Made:
-        recipe = recipe_of(config, strategy_of(config, dataset))
-        run = Run(folder / "runs", production_identity(winner, fit_on, folds))
-        plan, trainings = Plan(winner, run, recipe, fit_on, folds), []
-
-        def watched(build, train_inputs, validation_inputs, settings, seed, **others):
-            trained = original(build, train_inputs, validation_inputs, settings, seed, **others)
-            trainings.append({"rows": len(train_inputs), "history": trained.history})
-            return trained
-
-        original = experiment.train_network
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(experiment, "train_network", watched)
-            info = make_production_model(
-                plan,
-                dataset,
-                split,
-                folder,
-                percentile=percentile,
-                extra=extra or {},
-                target=tracked_run(config),
-                config=config,
-                report=lambda line: None,
-            )
-        return Made(plan, folder, info, trainings)
-
-    return made
+def make_here(make, config, winner) -> Callable[..., Made]:
+    return functools.partial(make, config, winner)
 
 
 @pytest.fixture(scope="module", params=FITS)
-def made(request, make, tmp_path_factory) -> Made:
-    return make(request.param, tmp_path_factory.mktemp("experiment"))
+def made(request, make_here, tmp_path_factory) -> Made:
+    return make_here(request.param, tmp_path_factory.mktemp("experiment"))
 
 
 @pytest.fixture(scope="module")
-def refitted(make, tmp_path_factory) -> Made:
-    return make("train+validation", tmp_path_factory.mktemp("refitted"))
+def refitted(make_here, tmp_path_factory) -> Made:
+    return make_here("train+validation", tmp_path_factory.mktemp("refitted"))
 
 
 def garbled_test_rows(dataset: Dataset, split: Split) -> Dataset:
@@ -130,6 +83,7 @@ def test_the_model_and_what_is_known_of_it_are_published(made):
     assert sorted(path.name for path in model.iterdir()) == [
         "detector.json",
         "encoder.json",
+        "scorer.json",
         "strategy.json",
         "weights.safetensors",
     ]
@@ -230,8 +184,8 @@ def test_a_refit_repeats_the_learning_rates_of_the_winner_up_to_its_best_epoch(m
     assert made.plan.run.history()["learning_rate"].tolist() == rates
 
 
-def test_deploying_the_winner_deploys_its_weights(make, winner, tmp_path):
-    found = make("train", tmp_path)
+def test_deploying_the_winner_deploys_its_weights(make_here, winner, tmp_path):
+    found = make_here("train", tmp_path)
     assert weights(found.plan.run.model_folder) == weights(winner.model_folder)
 
 
@@ -239,18 +193,18 @@ def test_a_refit_has_other_weights_than_the_winner(refitted, winner):
     assert weights(refitted.plan.run.model_folder) != weights(winner.model_folder)
 
 
-def test_making_it_anew_gives_the_same_model(refitted, make, tmp_path):
-    again = make("train+validation", tmp_path)
+def test_making_it_anew_gives_the_same_model(refitted, make_here, tmp_path):
+    again = make_here("train+validation", tmp_path)
     assert weights(again.plan.run.model_folder) == weights(refitted.plan.run.model_folder)
     assert again.info["figures"] == refitted.info["figures"]
 
 
 def test_the_test_rows_have_no_influence_on_the_deployed_model(
-    refitted, make, dataset, split, tmp_path
+    refitted, make_here, dataset, split, tmp_path
 ):
-    other = make("train+validation", tmp_path, dataset=garbled_test_rows(dataset, split))
+    other = make_here("train+validation", tmp_path, dataset=garbled_test_rows(dataset, split))
     ours, theirs = refitted.plan.run.model_folder, other.plan.run.model_folder
-    for name in ("weights.safetensors", "strategy.json", "encoder.json"):
+    for name in ("weights.safetensors", "strategy.json", "encoder.json", "scorer.json"):
         assert (ours / name).read_bytes() == (theirs / name).read_bytes()
     assert other.model.threshold == refitted.model.threshold
     found, before = other.info["figures"], refitted.info["figures"]
@@ -270,27 +224,28 @@ def no_work(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_work")
-def test_a_finished_fit_is_neither_repeated_nor_scored_again(made, make):
-    again = make(made.plan.fit_on, made.folder)
+def test_a_finished_fit_is_neither_repeated_nor_scored_again(made, make_here):
+    again = make_here(made.plan.fit_on, made.folder)
     assert again.info == made.info
     assert again.plan.run.metrics() == made.plan.run.metrics()
 
 
-def test_a_broken_model_folder_is_published_again_from_the_kept_fit(made, make):
+def test_a_broken_model_folder_is_published_again_from_the_kept_fit(made, make_here):
     model = made.folder / "models" / "final_model"
     (model / "detector.json").write_text("{")
     (made.folder / "model_info.yaml").unlink()
-    assert make(made.plan.fit_on, made.folder).model.threshold == made.model.threshold
+    assert make_here(made.plan.fit_on, made.folder).model.threshold == made.model.threshold
     assert (made.folder / "model_info.yaml").exists()
 
 
 def test_another_percentile_or_metric_changes_figures_without_fitting(
-    made, make, request, tmp_path, monkeypatch
+    made, make_here, request, tmp_path, monkeypatch
 ):
     (tmp_path / "own_figures.py").write_text("def frauds(y, s):\n    return y.sum()\n")
     monkeypatch.syspath_prepend(tmp_path)
     request.getfixturevalue("no_work")
-    found = make(made.plan.fit_on, made.folder, percentile=80.0, extra={"n": "own_figures.frauds"})
+    other = Evaluation(ThresholdPolicy(percentile=80.0), {"n": "own_figures.frauds"})
+    found = make_here(made.plan.fit_on, made.folder, evaluation=other)
     held_out = found.plan.run.scores()["score"]
     assert found.model.threshold == pytest.approx(np.percentile(held_out, 80))
     assert found.model.threshold < made.info["figures"]["deployed"]["threshold"]
@@ -299,28 +254,29 @@ def test_another_percentile_or_metric_changes_figures_without_fitting(
     assert after["test"]["alert_rate"] > before["test"]["alert_rate"]
     assert after["test"]["test_auc"] == before["test"]["test_auc"]
     assert after["test"]["n"] == found.info["data"]["split"]["test"]["frauds"]
-    make(made.plan.fit_on, made.folder)  # as it was, for the other tests
+    make_here(made.plan.fit_on, made.folder)  # as it was, for the other tests
 
 
-def test_an_interrupted_fit_is_made_anew(make, tmp_path, monkeypatch):
+def test_an_interrupted_fit_is_made_anew(make_here, tmp_path, monkeypatch):
     def interrupt(*arguments, **settings):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        make("train", tmp_path)
+        make_here("train", tmp_path)
     assert not list(tmp_path.glob("runs/*/metrics.json"))
     assert not (tmp_path / "models").exists()
     monkeypatch.undo()
-    assert make("train", tmp_path).plan.run.finished
+    assert make_here("train", tmp_path).plan.run.finished
 
 
 def test_a_metric_that_cannot_be_imported_is_refused_before_anything_is_fitted(
-    make, tmp_path, monkeypatch, request
+    make_here, tmp_path, monkeypatch, request
 ):
     request.getfixturevalue("no_work")
+    evaluation = Evaluation(extra={"cost": "no_such_module.cost"})
     with pytest.raises(UserError, match=r"metrics\.extra\.cost"):
-        make("train+validation", tmp_path, extra={"cost": "no_such_module.cost"})
+        make_here("train+validation", tmp_path, evaluation=evaluation)
 
 
 def test_each_fit_and_number_of_folds_is_a_run_of_its_own(winner):
@@ -330,21 +286,3 @@ def test_each_fit_and_number_of_folds_is_a_run_of_its_own(winner):
         for folds in (3, 4)
     }
     assert len(ids | {winner.id}) == 7
-
-
-def test_flat_figures_are_those_of_model_info(made):
-    flat, found = flat_metrics(made.info["figures"]), made.info["figures"]
-    assert flat["final_auc"] == found["winner"]["validation"]["final_auc"]
-    assert flat["test_auc"] == found["winner"]["test"]["test_auc"]
-    assert flat["deployed_threshold"] == made.model.threshold
-    for name in ("best_epoch", "feature_count", "fraud_ratio"):
-        assert flat[name] == found["winner"][name]
-
-
-def test_flat_figures_at_a_threshold_are_all_of_one_fit(made):
-    flat = flat_metrics(made.info["figures"])
-    at_threshold = ("threshold", "precision", "recall", "alert_rate")
-    fits = [made.info["figures"][fit].get("test") for fit in ("winner", "deployed")]
-    assert [flat[n] for n in at_threshold] in [
-        [fit[n] for n in at_threshold] for fit in fits if fit
-    ]

@@ -95,9 +95,9 @@ def test_a_run_is_grouped_by_experiment_and_named_by_its_stage(offline):
 
 def test_the_configuration_is_kept(offline):
     _, config, tracked = offline
-    # W&B leaves out what is empty, and here that is all of `metrics`.
-    assert config["metrics"] == {"extra": {}}
-    assert tracked.config == {k: v for k, v in config.items() if k != "metrics"}
+    # W&B leaves out what is empty.
+    metrics = {k: v for k, v in config["metrics"].items() if v}
+    assert tracked.config == {**config, "metrics": metrics}
 
 
 def test_the_summary_has_the_figures_of_the_run_under_flat_names(offline):

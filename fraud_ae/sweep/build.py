@@ -12,6 +12,8 @@ from hydra.utils import instantiate
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import BOUNDARIES, Split, split_by_time
 from fraud_ae.errors import UserError
+from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.strategy import check_strategy, missing_columns
 from fraud_ae.tracking import TrackedRun
@@ -101,7 +103,8 @@ def _network_settings(model: dict) -> dict:
     path = arguments.pop("_target_")
     try:
         network_class = pkgutil.resolve_name(path)
-        inspect.signature(network_class).bind(n_inputs=1, **arguments)
+        own = {name: value for name, value in arguments.items() if name != "members"}
+        inspect.signature(network_class).bind(n_inputs=1, **own)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UserError(f"model._target_={path}: {error}") from error
     return {"class": path, **arguments}
@@ -126,6 +129,17 @@ class PreparedInputs:
             self._prepared = prepare(recipe, visible, split.train(visible))
             self._key = key
         return self._prepared
+
+
+def evaluation_of(config: dict) -> Evaluation:
+    """How the scores of a configuration are read."""
+    metrics = config["metrics"]
+    return Evaluation(
+        policy=ThresholdPolicy(**config["threshold"]),
+        extra=metrics["extra"],
+        top_k=metrics["top_k"],
+        replicates=metrics["replicates"],
+    )
 
 
 def tracked_run(config: dict) -> TrackedRun:

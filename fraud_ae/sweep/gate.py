@@ -6,17 +6,20 @@ import pandas as pd
 
 from fraud_ae.atomic_files import write_json
 from fraud_ae.errors import UserError
+from fraud_ae.evaluation.bootstrap import paired_bootstrap
+from fraud_ae.run_store import SCORES
 from fraud_ae.sweep.leaderboard import read_leaderboard
 
 DECISION = "decision.json"
 
 
-def decide(folder: Path, baseline_auc: float, force: bool) -> dict:
+def decide(folder: Path, baseline_auc: float, min_gain: float, force: bool) -> dict:
     """Judge the feature sweep of an experiment, and write `decision.json`.
 
-    Tuning goes on if the best strategy's final_auc is above `baseline_auc` and above that of the
-    `baseline` strategy, or in any case with `force`. Where the baseline strategy was not among the
-    strategies compared, only the first is asked.
+    Tuning goes on if the best strategy's final_auc is above `baseline_auc`, and its gain over the
+    `baseline` strategy is above `min_gain` even at the lower end of a 95 % interval: a paired
+    bootstrap over the customers of the same validation rows. With `force` it goes on in any case.
+    Where the baseline strategy was not among the strategies compared, only the first is asked.
 
     Raises UserError if there is no feature sweep to judge.
     """
@@ -30,38 +33,58 @@ def decide(folder: Path, baseline_auc: float, force: bool) -> dict:
     # The leaderboard is in order of the objective, which need not be the ROC AUC.
     best = finished.iloc[0]
     baseline = finished[finished["features"] == "baseline"]
-    own = float(baseline["final_auc"].iloc[0]) if len(baseline) else None
-    failed = _failed(best, baseline_auc, own)
+    own = baseline.iloc[0] if len(baseline) else None
+    gain = None if own is None else _gain(folder, best["run_id"], own["run_id"])
+    failed = _failed(best, baseline_auc, gain, min_gain)
     decision = {
         "tune": force or not failed,
         "forced": force and bool(failed),
         "best_strategy": best["features"],
         "final_auc": float(best["final_auc"]),
         "run_id": best["run_id"],
-        "baseline_strategy_auc": own,
+        "baseline_strategy_auc": None if own is None else float(own["final_auc"]),
         "baseline_auc": baseline_auc,
-        "gain_over_baseline_strategy": None if own is None else float(best["final_auc"]) - own,
         "gain_over_baseline_auc": float(best["final_auc"]) - baseline_auc,
+        "gain_over_baseline_strategy": gain,
+        "min_gain": min_gain,
         "failed": failed,
     }
     write_json(folder / DECISION, decision)
     return decision
 
 
-def _failed(best: pd.Series, baseline_auc: float, own: float | None) -> list[str]:
+def _gain(folder: Path, best: str, baseline: str) -> dict:
+    """How much higher one run's ROC AUC is than another's, as `paired_bootstrap` gives it."""
+    scored, other = (
+        pd.read_parquet(folder / "runs" / run / SCORES).set_index("transaction_id", drop=False)
+        for run in (best, baseline)
+    )
+    clusters = scored["customer_id" if "customer_id" in scored else "transaction_id"]
+    other_scores = other["score"].reindex(scored.index).to_numpy()
+    return paired_bootstrap(scored["is_fraud"], scored["score"], other_scores, clusters)
+
+
+def _failed(best: pd.Series, baseline_auc: float, gain: dict | None, min_gain: float) -> list[str]:
     """What speaks against tuning, in words."""
     failed = []
-    reached = f"the best strategy, {best['features']}, reaches {best['final_auc']:.4f}"
+    name = f"the best strategy, {best['features']},"
     if best["final_auc"] <= baseline_auc:
-        failed.append(f"{reached}, not above gate.baseline_auc={baseline_auc}")
-    if own is not None and best["final_auc"] <= own:
-        failed.append(f"{reached}, not above the {own:.4f} of the baseline strategy")
+        reached = f"{best['final_auc']:.4f}, not above gate.baseline_auc={baseline_auc}"
+        failed.append(f"{name} reaches {reached}")
+    if gain is not None and best["features"] == "baseline":
+        failed.append("no strategy is better than the baseline strategy")
+    elif gain is not None and (gain["low"] is None or gain["low"] <= min_gain):
+        low = "unknown" if gain["low"] is None else f"{gain['low']:+.4f}"
+        failed.append(
+            f"{name} gains {gain['difference']:+.4f} on the baseline strategy; the lower end of "
+            f"the interval, {low}, is not above gate.min_gain={min_gain}"
+        )
     return failed
 
 
 def explain(decision: dict) -> str:
     """The decision in a few lines for the screen."""
-    own = decision["baseline_strategy_auc"]
+    own, gain = decision["baseline_strategy_auc"], decision["gain_over_baseline_strategy"]
     lines = [
         f"gate: {'tune' if decision['tune'] else 'stop'}"
         + (" (gate.force=true)" if decision["forced"] else ""),
@@ -69,6 +92,12 @@ def explain(decision: dict) -> str:
         "  baseline strategy   " + ("not compared" if own is None else f"{own:.4f}"),
         f"  gate.baseline_auc   {decision['baseline_auc']:.4f}",
     ]
+    if gain is not None and gain["low"] is not None:
+        lines.append(
+            f"  gain on baseline    {gain['difference']:+.4f}, "
+            f"{gain['confidence']:.0%} interval {gain['low']:+.4f} to {gain['high']:+.4f}, "
+            f"gate.min_gain {decision['min_gain']}"
+        )
     lines += [f"  {reason}" for reason in decision["failed"]]
     if not decision["tune"]:
         lines.append("  To tune all the same: python pipeline.py gate.force=true")

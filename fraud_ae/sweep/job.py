@@ -19,6 +19,7 @@ from fraud_ae.run_store import Run, run_identity
 from fraud_ae.sweep.build import (
     PreparedInputs,
     dataset_of,
+    evaluation_of,
     recipe_of,
     split_of,
     strategy_of,
@@ -43,7 +44,15 @@ SHOWN = (
     "feature_count",
     "fraud_ratio",
 )
-_OBJECTIVES = ("final_auc", "average_precision", "precision", "recall", "f1")
+_OBJECTIVES = (
+    "final_auc",
+    "average_precision",
+    "precision",
+    "recall",
+    "f1",
+    "recall_at_1pct_fpr",
+    "value_caught",
+)
 
 _inputs = PreparedInputs()
 # Trained by this process: `retrain=true` does not train them a second time.
@@ -140,8 +149,7 @@ def _production_job(config: dict) -> float:
             dataset,
             split,
             _folder(config),
-            percentile=config["threshold"]["percentile"],
-            extra=config["metrics"]["extra"],
+            evaluation=evaluation_of(config),
             target=tracked_run(config),
             config=config,
             report=print,
@@ -160,7 +168,7 @@ def _train_or_reuse(
 
     dataset = dataset_of(config)
     run = Run(_folder(config) / "runs", run_identity(config, dataset.fingerprint))
-    percentile, extra = config["threshold"]["percentile"], config["metrics"]["extra"]
+    evaluation = evaluation_of(config)
     with run.lock():
         reused = run.finished and (run.id in trained or not config["retrain"])
         if not reused:
@@ -172,14 +180,13 @@ def _train_or_reuse(
                 dataset,
                 split,
                 _inputs.of(recipe, dataset, split, config),
-                percentile=percentile,
-                extra=extra,
+                evaluation=evaluation,
                 target=tracked_run(config),
                 config=config,
                 report=report,
             )
             trained.add(run.id)
-        return run, reused, evaluate_run(run, percentile, extra)
+        return run, reused, evaluate_run(run, evaluation)
 
 
 def _folder(config: dict) -> Path:

@@ -11,7 +11,13 @@ from fraud_ae.atomic_files import write_whole
 RESULT = "result.json"
 _FIGURES = (
     "final_auc",
+    "final_auc_low",
+    "final_auc_high",
     "average_precision",
+    "average_precision_low",
+    "average_precision_high",
+    "recall_at_1pct_fpr",
+    "value_caught",
     "precision",
     "recall",
     "f1",

@@ -103,7 +103,7 @@ def _print_model(folder: Path, console: Console) -> None:
     if "test" in deployed:
         console.print(
             f"            alerts on {deployed['test']['alert_rate']:.2%} of the test rows, "
-            f"{deployed['alert_rate_asked']:.2%} asked"
+            f"{_asked(deployed['threshold_policy'])}"
         )
     parameters = {
         **{k: v for k, v in info["configuration"]["model"].items() if k != "_target_"},
@@ -111,6 +111,12 @@ def _print_model(folder: Path, console: Console) -> None:
     }
     shown = ", ".join(f"{name}={value}" for name, value in parameters.items())
     console.print(Padding(shown, (0, 0, 0, 2)))
+
+
+def _asked(policy: dict) -> str:
+    if policy["method"] == "percentile":
+        return f"{1 - policy['percentile'] / 100:.2%} asked"
+    return f"threshold.method={policy['method']}"
 
 
 def _right(table: Table, first: int, last: int | None = None) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -87,9 +88,8 @@ def table(protocol: Protocol, rows: list[dict], settings: dict[str, dict]) -> Ta
     """Means over the seeds, standard deviations behind them, and median seconds."""
     board = pd.DataFrame(rows)
     seeds = board["seed"].nunique()
-    shown = Table(
-        "method", "labels", "ROC AUC", "AP", "CP@100", "seconds", title=protocol.description
-    )
+    shown = Table("method", "labels", "ROC AUC", "AP", "CP@100", "seconds", box=SIMPLE)
+    shown.title = protocol.description
     for column in shown.columns[2:]:
         column.justify = "right"
     for name, own in board.groupby("method", sort=False):
@@ -108,6 +108,13 @@ def table(protocol: Protocol, rows: list[dict], settings: dict[str, dict]) -> Ta
 
 def _short(figure: float) -> str:
     return f"{figure:.3f}".removeprefix("0")
+
+
+def _choice(settings: dict) -> str:
+    """What was chosen for a method, in words."""
+    values = dict(ours.NETWORKS[settings["network"]] if "network" in settings else settings)
+    network = values.pop("class", "").rpartition(".")[2]
+    return " ".join([network, *(f"{key}={value}" for key, value in values.items())]).strip()
 
 
 def arguments() -> argparse.Namespace:
@@ -159,8 +166,7 @@ def main() -> None:
         )
     for name, own in settings.items():
         if own:
-            shown = ours.NETWORKS[own["network"]] if "network" in own else own
-            console.print(f"chosen for {name}: {shown}")
+            console.print(f"{name}: {_choice(own)}")
     if len(peers) < len(PEERS):
         console.print("PyOD is not installed, so its detectors are left out: pip install pyod")
     if given.json:

@@ -15,6 +15,7 @@ from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector, build_network
 from fraud_ae.errors import UserError
+from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.metrics import RUN_FACTS, check_metrics
 from fraud_ae.evaluation.scored import scored_frame
@@ -218,7 +219,12 @@ def train_run(
 
 
 def evaluate_run(run: Run, evaluation: Evaluation) -> dict:
-    """The figures of a finished run at another threshold or with other metrics, untrained."""
+    """The figures of a finished run at another threshold or with other metrics, untrained.
+
+    The run's results by group are written anew, at that threshold.
+    """
     scored = run.scores()
+    threshold = evaluation.policy.choose(scored)
+    run.write_groups(breakdown(scored, threshold))
     facts = {name: value for name, value in run.metrics().items() if name in RUN_FACTS}
-    return {**evaluation.figures(scored, evaluation.policy.choose(scored)), **facts}
+    return {**evaluation.figures(scored, threshold), **facts}

@@ -138,6 +138,14 @@ class Run:
         """Validation scores: the scored frame of `fraud_ae.evaluation.scored`."""
         return pd.read_parquet(self.folder / SCORES)
 
+    def write_groups(self, groups: pd.DataFrame) -> None:
+        """Keep the results by fraud scenario, amount band and month."""
+        write_whole(self.folder / "groups.csv", groups.to_csv(index=False))
+
+    def groups(self) -> pd.DataFrame:
+        """Results by group, at the threshold that was asked for last: see `breakdown`."""
+        return pd.read_csv(self.folder / "groups.csv", dtype={"by": "str", "group": "str"})
+
     def finish(self, metrics: dict) -> None:
         """Write `metrics.json`, whole or not at all."""
         write_json(self.folder / "metrics.json", metrics)

@@ -31,6 +31,7 @@ SMALL = (
     "model.latent_dim=4",
     "trainer.max_epochs=4",
     "trainer.accelerator=cpu",
+    "scorer=reconstruction",
     "wandb.mode=disabled",
 )
 

@@ -58,8 +58,8 @@ def sealed(**settings) -> Dataset:
     split = split_by_time(transactions["timestamp"])
     hidden = ~split.before_test(transactions)
     rubbish = {"is_fraud": 1 - transactions["is_fraud"]}
-    rubbish |= {name: np.nan for name in transactions.select_dtypes("float64")}
-    rubbish |= {name: "SEALED" for name in transactions.select_dtypes("str")}
+    rubbish |= dict.fromkeys(transactions.select_dtypes("float64"), np.nan)
+    rubbish |= dict.fromkeys(transactions.select_dtypes("str"), "SEALED")
     spoiled = transactions.assign(
         **{name: transactions[name].mask(hidden, value) for name, value in rubbish.items()}
     )

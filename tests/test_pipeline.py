@@ -18,7 +18,7 @@ from fraud_ae.run_store import MODEL_FILES
 from tests.commands import ROOT, SHARED_DATA, board, run, start
 from tests.test_tracking import Tracked
 
-SMALL = ("data.n_transactions=2000", "gate.force=true", "experiment=small")
+SMALL = ("data.n_transactions=2000", "gate.force=true", "experiment=small", "scorer=reconstruction")
 
 
 @pytest.fixture(scope="module")

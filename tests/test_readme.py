@@ -34,6 +34,7 @@ def test_the_strategy_of_ones_own_runs_as_it_is_printed(checkout):
     (checkout / "payday.py").write_text(code)
     (checkout / "conf" / "features" / "payday.yaml").write_text(settings)
     small = ("data.n_transactions=2000", "trainer.max_epochs=1", "wandb.mode=disabled")
+    small += ("scorer=reconstruction",)
     assert "python train.py features=payday\n" in README
     run_in(checkout, "train.py", "features=payday", *small)
     run_in(checkout, "train.py", "stage=production", "candidate=null", "features=payday", *small)

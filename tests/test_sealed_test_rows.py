@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from fraud_ae.data.sources import synthetic
+from fraud_ae.run_store import MODEL_FILES
 from tests.commands import board, run
 from tests.sealed_transactions import SealBroken, sealed
 
@@ -21,7 +22,7 @@ def folders(tmp_path_factory):
     """The outputs of a pipeline of true transactions, and of one whose test rows are sealed."""
     cwd = tmp_path_factory.mktemp("sealed")
     grid = ",".join(f'"{value}"' for value in ONE)
-    common = (*SMALL, "gate.force=true", f"overrides.broad=[{grid}]", "metrics.top_k=5")
+    common = (*SMALL, "gate.force=true", f"overrides.broad=[{grid}]", "data.fraud_ratio=0.05")
     run("pipeline.py", *common, f"stages=[{','.join(STAGES)}]", "experiment=plain", cwd=cwd)
     target = "data._target_=tests.sealed_transactions.sealed"
     broken = run("pipeline.py", *common, target, "experiment=sealed", cwd=cwd, fails=True)
@@ -68,8 +69,8 @@ def test_every_run_has_the_same_model_scores_and_figures(folders):
     assert len(finished) >= 5
     for name in finished:
         ours, theirs = plain / "runs" / name, sealed_ / "runs" / name
-        for path in (ours / "model").iterdir():
-            assert path.read_bytes() == (theirs / "model" / path.name).read_bytes()
+        for file in MODEL_FILES:
+            assert (ours / "model" / file).read_bytes() == (theirs / "model" / file).read_bytes()
         kept = [pd.read_parquet(f / "validation_scores.parquet") for f in (ours, theirs)]
         pd.testing.assert_frame_equal(*kept)
         figures = [json.loads((f / "metrics.json").read_text()) for f in (ours, theirs)]

@@ -8,9 +8,16 @@ import pandas as pd
 import pytest
 
 from fraud_ae.data.sources import synthetic
+from fraud_ae.detector import FraudDetector
+from fraud_ae.run_store import MODEL_FILES
 from tests.commands import SHARED_DATA, run
 
-SMALL = ("data.n_transactions=2000", "trainer.max_epochs=2", "wandb.mode=disabled")
+SMALL = (
+    "data.n_transactions=2000",
+    "trainer.max_epochs=2",
+    "wandb.mode=disabled",
+    "scorer=reconstruction",
+)
 
 
 def finished_runs(folder) -> list:
@@ -44,9 +51,28 @@ def test_another_threshold_is_read_from_the_same_run(tmp_path):
     assert len(finished_runs(tmp_path / "outputs" / "synthetic")) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "learned"),
+    [
+        (("scorer=calibrated", "model.members=2", "data.fraud_ratio=0.1"), {"scorer.skops"}),
+        (("scorer=mahalanobis", "model=masked"), set()),
+    ],
+)
+def test_other_models_and_scorers_are_trained_and_kept(tmp_path, kind, learned):
+    small = [o for o in SMALL if not o.startswith("scorer")]
+    printed = run("train.py", *small, *kind, cwd=tmp_path)
+    figures = dict(pair.split("=") for pair in printed.splitlines()[-1].split())
+    assert float(figures["final_auc"]) > 0.5
+    (folder,) = finished_runs(tmp_path / "outputs" / "synthetic")
+    assert {path.name for path in (folder / "model").iterdir()} == {*MODEL_FILES, *learned}
+    detector = FraudDetector.load(folder / "model")
+    assert detector.threshold == pytest.approx(float(figures["threshold"]), abs=1e-4)
+
+
 def test_help_names_the_groups_and_the_commands(tmp_path):
     printed = run("train.py", "--help", cwd=tmp_path)
-    for text in ("features: baseline, behavioural", "scorer:", "trainer:", "wandb:"):
+    groups = ("features: baseline, behavioural", "scorer: calibrated, mahalanobis", "wandb:")
+    for text in groups:
         assert text in printed
     for command in ("-m 'features=glob(*)'", "-m stage=broad", "python pipeline.py"):
         assert command in printed

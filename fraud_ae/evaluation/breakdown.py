@@ -74,12 +74,7 @@ def _amount_bands(scored: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
     edges = np.percentile(normal, _BANDS, method="inverted_cdf")
     band = np.searchsorted(edges, scored["amount"].to_numpy())
     low, middle, high = (f"{edge:,.2f}" for edge in edges)
-    names = (
-        f"up to {_BANDS[0]} % (to {low})",
-        f"{_BANDS[0]}-{_BANDS[1]} % ({low} to {middle})",
-        f"{_BANDS[1]}-{_BANDS[2]} % ({middle} to {high})",
-        f"above {_BANDS[2]} % (over {high})",
-    )
+    names = (f"to {low}", f"{low} to {middle}", f"{middle} to {high}", f"over {high}")
     for number, name in enumerate(names):
         yield name, band == number
 

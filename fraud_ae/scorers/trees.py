@@ -34,7 +34,9 @@ def fit_trees(
         trees = ExtraTreesClassifier(
             100, min_samples_leaf=3, max_features=0.3, random_state=seed, n_jobs=-1
         )
-        return trees.fit(evidence, labels, sample_weight=weights)
+        # Fitting is the same on any number of threads; predicting adds up the trees in the order in
+        # which threads end, and the last digits show it.
+        return trees.fit(evidence, labels, sample_weight=weights).set_params(n_jobs=1)
     trees = HistGradientBoostingClassifier(
         max_iter=200,
         learning_rate=0.05,
@@ -43,6 +45,9 @@ def fit_trees(
         early_stopping=False,
         random_state=seed,
     )
+    # Weighted quantiles of the histograms take ten times as long as the rest on small data.
+    if (weights == 1).all():
+        weights = None
     # It waits for all its threads after every split: on a busy machine, ten times as long.
     with threadpool_limits(1, user_api="openmp"):
         return trees.fit(evidence, labels, sample_weight=weights)
@@ -89,7 +94,9 @@ def _nodes(trees: Trees) -> Iterator[tuple[np.ndarray, ...]]:
         for predictor in (p for iteration in trees._predictors for p in iteration):
             nodes = predictor.nodes
             is_leaf = nodes["is_leaf"].astype(bool)
-            yield is_leaf, nodes["left"], nodes["right"], nodes["feature_idx"]
+            # None of ours splits by category; the table of one would not be looked at either.
+            feature = np.where(nodes["is_categorical"] != 0, -1, nodes["feature_idx"])
+            yield is_leaf, nodes["left"], nodes["right"], feature
 
 
 def _is_sound(
@@ -100,4 +107,5 @@ def _is_sound(
     children = np.stack([left[inner], right[inner]]).astype(np.int64)
     used = feature[inner].astype(np.int64)
     forward = (children > inner).all() and (children < len(is_leaf)).all()
-    return bool(forward and (used >= 0).all() and (used < n_features).all())
+    known = (used >= 0).all() and (used < n_features).all()
+    return bool(len(is_leaf) and forward and known)

@@ -8,6 +8,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
 from fraud_ae.atomic_files import write_json, write_whole
 from fraud_ae.data.sources import Dataset
@@ -28,6 +29,7 @@ from fraud_ae.sweep.build import (
 from fraud_ae.sweep.candidate import check_data, swept_values, winning_overrides
 from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.leaderboard import RESULT
+from fraud_ae.sweep.result_tables import print_groups, print_model
 
 # The figures that are shown, in this order; the user's own follow.
 SHOWN = (
@@ -86,6 +88,7 @@ def _single_job(config: dict) -> float:
     print(f"written to {run.folder}")
     if metrics["final_auc"] is None:
         print("ROC AUC and average precision are undefined: they need rows with and without fraud")
+    print_groups(run.groups(), Console(highlight=False))
     print(metrics_line(metrics, config["metrics"]["extra"]))
     return _objective(config, metrics)
 
@@ -156,6 +159,7 @@ def _production_job(config: dict) -> float:
         )
     print(f"run {run.id}: {'finished before, not fitted again' if reused else 'fitted'}")
     print(f"written to {_folder(config) / 'models' / 'final_model'}")
+    print_model(_folder(config), Console(highlight=False))
     print(metrics_line(flat_metrics(info["figures"]), config["metrics"]["extra"]))
     return _objective(config, reached)
 

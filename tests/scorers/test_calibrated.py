@@ -1,26 +1,25 @@
+import copy
 import itertools
-import pickle
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-import skops.io
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.tree import ExtraTreeClassifier
 
-from fraud_ae.errors import UserError
 from fraud_ae.scorers import calibrated
 from fraud_ae.scorers.calibrated import (
     LEAST_FRAUDS,
     LEAST_VALIDATION_FRAUDS,
-    LEAVES,
     CalibratedScorer,
 )
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
+from fraud_ae.scorers.signals import Signals
+from fraud_ae.scorers.trees import KINDS
 from tests.scorers.rows import labelled, signals
 
 FITTED, VALIDATION, OTHERS = labelled(seed=1), labelled(seed=2), labelled(seed=3)
+FEW_FITTED = labelled(seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -71,17 +70,23 @@ def test_the_mean_probability_is_the_share_of_frauds_in_validation(fitted):
 @pytest.mark.parametrize("rows", [VALIDATION, OTHERS], ids=["validation", "others"])
 def test_of_rows_of_like_probability_that_share_is_fraud(fitted, rows):
     scores, labels = fitted.score(rows[0]), rows[1]
-    edges = [0, 0.02, 0.1, 0.3, 0.6, 1]
+    edges = [0, 0.02, 0.1, 0.5, 1.01]
     for low, high in itertools.pairwise(edges):
         inside = (scores >= low) & (scores < high)
         expected, n = scores[inside].mean(), inside.sum()
         noise = np.sqrt(expected * (1 - expected) / n)
-        assert n > 20
+        assert n > 10
         assert labels[inside].mean() == pytest.approx(expected, abs=4 * noise + 0.03)
 
 
-def test_calibration_leaves_the_order_as_it_is(scores):
-    plain = CalibratedScorer().fit(*FITTED).score(OTHERS[0])
+def uncalibrated(fitted: CalibratedScorer, rows: Signals) -> np.ndarray:
+    plain = copy.copy(fitted)
+    plain.curve_ = (1.0, 0.0)
+    return plain.score(rows)
+
+
+def test_calibration_leaves_the_order_as_it_is(fitted, scores):
+    plain = uncalibrated(fitted, OTHERS[0])
     assert not np.allclose(plain, scores, atol=0.01)
     order = np.argsort(plain, kind="stable")
     assert (np.diff(scores[order]) >= 0).all()
@@ -92,8 +97,8 @@ def test_scores_that_separate_validation_rows_keep_their_order_too():
     rows = [labelled(seed=seed) for seed in (1, 2, 3)]
     for each, labels in rows:
         each.inputs[labels == 1, 0] += 20
-    plain = CalibratedScorer().fit(*rows[0]).score(rows[2][0])
-    scores = CalibratedScorer().fit(*rows[0], *rows[1]).score(rows[2][0])
+    found = CalibratedScorer().fit(*rows[0], *rows[1])
+    plain, scores = uncalibrated(found, rows[2][0]), found.score(rows[2][0])
     assert roc_auc_score(rows[2][1], plain) == 1
     assert len(np.unique(scores)) == len(np.unique(plain))
     assert scores.max() < 1
@@ -138,36 +143,33 @@ def test_too_few_frauds_in_validation_are_said_and_scores_stay_as_they_are(caplo
     assert enough.fallback is None
 
 
-def noisy(rows: tuple, seed: int) -> tuple:
-    """Three in ten labels are wrong."""
-    wrong = np.random.default_rng(seed).random(len(rows[1])) < 0.3
-    return rows[0], np.where(wrong, 1 - rows[1], rows[1]).astype(np.int8)
+# Of so few frauds boosting makes less than extremely randomised trees.
+FEW = (FEW_FITTED[0][:500], FEW_FITTED[1][:500], *labelled(seed=4))
 
 
-NOISY = (*noisy(FITTED, 1), *noisy(VALIDATION, 2))
-
-
-@pytest.mark.parametrize(("rows", "best"), [((*FITTED, *VALIDATION), 3), (NOISY, 10)])
-def test_leaves_are_as_large_as_ranks_validation_rows_best(monkeypatch, rows, best):
+@pytest.mark.parametrize(
+    ("rows", "best"), [((*FITTED, *VALIDATION), "boosting"), (FEW, "extra_trees")]
+)
+def test_the_kind_of_trees_is_the_one_that_ranks_validation_rows_best(monkeypatch, rows, best):
     scores = {}
-    for leaf in LEAVES:
-        monkeypatch.setattr(calibrated, "LEAVES", (leaf,))
-        scores[leaf] = CalibratedScorer().fit(*rows).score(rows[2])
-    precision = {leaf: average_precision_score(rows[3], found) for leaf, found in scores.items()}
+    for kind in KINDS:
+        monkeypatch.setattr(calibrated, "KINDS", (kind,))
+        scores[kind] = CalibratedScorer().fit(*rows).score(rows[2])
+    precision = {kind: average_precision_score(rows[3], found) for kind, found in scores.items()}
     assert max(precision, key=precision.get) == best
     monkeypatch.undo()
     np.testing.assert_array_equal(CalibratedScorer().fit(*rows).score(rows[2]), scores[best])
 
 
-def test_a_refit_without_validation_rows_keeps_the_curve_and_the_leaves():
-    found = CalibratedScorer().fit(*NOISY)
-    kept = found.curve_, found.leaf_
+def test_a_refit_without_validation_rows_keeps_the_curve_and_the_kind():
+    found = CalibratedScorer().fit(*FITTED, *VALIDATION)
+    kept = found.curve_, found.kind_
     untaught = CalibratedScorer().fit(*FITTED)
     assert kept[0] != untaught.curve_
-    assert kept[1] != untaught.leaf_
+    assert kept[1] != untaught.kind_
     found.fit(*OTHERS)
-    assert (found.curve_, found.leaf_) == kept
-    assert found.trees_.min_samples_leaf == kept[1]
+    assert (found.curve_, found.kind_) == kept
+    assert isinstance(found.trees_, HistGradientBoostingClassifier)
     assert found.fallback is None
 
 
@@ -184,8 +186,8 @@ def test_a_refit_that_was_never_calibrated_says_so():
 def test_a_seed_repeats_the_scores_and_another_gives_others(scores):
     again = CalibratedScorer().fit(*FITTED, *VALIDATION).score(OTHERS[0])
     np.testing.assert_array_equal(again, scores)
-    other = CalibratedScorer(seed=1).fit(*FITTED, *VALIDATION).score(OTHERS[0])
-    assert not np.array_equal(other, scores)
+    one, other = (CalibratedScorer(seed).fit(*FEW).score(OTHERS[0]) for seed in (0, 1))
+    assert not np.array_equal(other, one)
 
 
 @pytest.fixture
@@ -206,18 +208,6 @@ def test_a_saved_scorer_gives_identical_scores(saved, scores):
     )
 
 
-def test_no_pickle_is_written_or_read(fitted, tmp_path, monkeypatch):
-    def refuse(*arguments, **settings):
-        raise AssertionError("pickled")
-
-    for name in ("dump", "dumps", "load", "loads", "Pickler", "Unpickler"):
-        monkeypatch.setattr(pickle, name, refuse)
-    fitted.save(tmp_path)
-    assert CalibratedScorer.load(tmp_path).trees_.n_estimators == fitted.trees_.n_estimators
-    with zipfile.ZipFile(tmp_path / "scorer.skops") as archive:
-        assert {name.rpartition(".")[2] for name in archive.namelist()} <= {"json", "npy"}
-
-
 @pytest.mark.parametrize("frauds", [0, LEAST_FRAUDS])
 def test_a_scorer_that_fell_back_is_saved_as_such(tmp_path, frauds):
     rows = (*with_frauds(FITTED, frauds), *with_frauds(VALIDATION, 0))
@@ -226,39 +216,3 @@ def test_a_scorer_that_fell_back_is_saved_as_such(tmp_path, frauds):
     again = CalibratedScorer.load(tmp_path)
     assert (again.fallback, again.uses_labels) == (found.fallback, found.uses_labels)
     np.testing.assert_array_equal(again.score(OTHERS[0]), found.score(OTHERS[0]))
-
-
-@pytest.mark.parametrize(
-    ("array", "value"),
-    [
-        ("children_left", 10**6),
-        ("children_right", 10**6),
-        ("children_left", 0),  # a circle, which would never end
-        ("children_right", -7),
-        ("feature", 10**6),
-        ("feature", -5),
-    ],
-)
-def test_trees_that_lead_nowhere_are_refused(saved, array, value):
-    trees = skops.io.load(saved / "scorer.skops", trusted=["sklearn.tree._tree.Tree"])
-    getattr(trees.estimators_[7].tree_, array)[0] = value
-    skops.io.dump(trees, saved / "scorer.skops")
-    with pytest.raises(UserError, match=r"scorer\.skops.*damaged"):
-        CalibratedScorer.load(saved)
-
-
-@pytest.mark.parametrize("damage", ["cut", "text", "absent", "other trees", "other class"])
-def test_a_file_that_holds_no_trees_is_refused(saved, damage):
-    path = saved / "scorer.skops"
-    content = path.read_bytes()
-    path.unlink()
-    if damage == "cut":
-        path.write_bytes(content[: len(content) // 2])
-    elif damage == "text":
-        path.write_text("trees")
-    elif damage == "other trees":
-        skops.io.dump(ExtraTreeClassifier().fit([[0], [1]], [0, 1]), path)
-    elif damage == "other class":
-        skops.io.dump(ReconstructionScorer(), path)
-    with pytest.raises(UserError, match=r"scorer\.skops"):
-        CalibratedScorer.load(saved)

@@ -1,0 +1,158 @@
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from fraud_ae.errors import UserError
+from fraud_ae.scorers import trees as trees_module
+from fraud_ae.scorers.trees import KINDS, Trees, fit_trees, load_trees, log_odds, save_trees
+
+
+def evidence(n: int = 1000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of five numbers, and labels that depend on one of them."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(n, 5)).astype(np.float32)
+    return rows, (rng.random(n) < expit(2 * rows[:, 1] - 2)).astype(np.int8)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def trees(kind) -> Trees:
+    return fit_trees(kind, 0, *evidence(), np.ones(1000))
+
+
+@pytest.fixture
+def path(trees, tmp_path) -> Path:
+    save_trees(trees, tmp_path / "scorer.skops")
+    return tmp_path / "scorer.skops"
+
+
+def test_odds_are_those_of_the_classes_and_finite(trees):
+    rows, labels = evidence(seed=1)
+    odds = log_odds(trees, rows)
+    assert odds.shape == (1000,)
+    assert np.isfinite(odds).all()
+    assert odds[labels == 1].mean() > odds[labels == 0].mean() + 0.5
+    assert expit(odds).mean() == pytest.approx(labels.mean(), abs=0.05)
+
+
+def test_a_seed_repeats_the_trees(kind, trees):
+    again = fit_trees(kind, 0, *evidence(), np.ones(1000))
+    rows = np.repeat(evidence()[0], 10, axis=0)  # so many that threads would share them
+    for found in (trees, again):
+        np.testing.assert_array_equal(log_odds(found, rows), log_odds(trees, rows))
+
+
+def test_weights_count_as_so_many_rows(kind):
+    rows, labels = evidence()
+    weights = np.where(labels == 1, 1.0, 5.0)
+    fewer = log_odds(fit_trees(kind, 0, rows, labels, weights), rows)
+    assert fewer.mean() < log_odds(fit_trees(kind, 0, rows, labels, np.ones(1000)), rows).mean() - 1
+
+
+def test_saved_trees_give_identical_odds(trees, path):
+    rows = evidence(seed=1)[0]
+    np.testing.assert_array_equal(log_odds(load_trees(path), rows), log_odds(trees, rows))
+
+
+def test_no_pickle_is_written_or_read(trees, tmp_path, monkeypatch):
+    def refuse(*arguments, **settings):
+        raise AssertionError("pickled")
+
+    for name in ("dump", "dumps", "load", "loads", "Pickler", "Unpickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    save_trees(trees, tmp_path / "scorer.skops")
+    assert type(load_trees(tmp_path / "scorer.skops")) is type(trees)
+    with zipfile.ZipFile(tmp_path / "scorer.skops") as archive:
+        assert {name.rpartition(".")[2] for name in archive.namelist()} <= {"json", "npy"}
+
+
+def spoiled(path: Path, change) -> Path:
+    """The same file after a change of the trees in it."""
+    found = skops.io.load(path, trusted=trees_module._TRUSTED)
+    change(found)
+    skops.io.dump(found, path)
+    return path
+
+
+FAR = 10**6
+
+
+@pytest.mark.parametrize("kind", ["extra_trees"], indirect=True)
+@pytest.mark.parametrize(
+    ("array", "value"),
+    [
+        ("children_left", FAR),
+        ("children_right", FAR),
+        ("children_left", 0),  # a circle, which would never end
+        ("children_right", -7),
+        ("feature", FAR),
+        ("feature", 5),
+        ("feature", -5),
+    ],
+)
+def test_randomised_trees_that_lead_nowhere_are_refused(path, array, value):
+    def change(found):
+        getattr(found.estimators_[7].tree_, array)[0] = value
+
+    with pytest.raises(UserError, match=r"scorer\.skops.*damaged"):
+        load_trees(spoiled(path, change))
+
+
+@pytest.mark.parametrize("kind", ["boosting"], indirect=True)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("left", FAR),
+        ("right", FAR),
+        ("left", 0),
+        ("feature_idx", FAR),
+        ("feature_idx", 5),
+        ("feature_idx", -5),
+        ("is_categorical", 1),
+    ],
+)
+def test_boosted_trees_that_lead_nowhere_are_refused(path, field, value):
+    def change(found):
+        found._predictors[7][0].nodes[field][0] = value
+
+    with pytest.raises(UserError, match=r"scorer\.skops.*damaged"):
+        load_trees(spoiled(path, change))
+
+
+@pytest.mark.parametrize("kind", ["boosting"], indirect=True)
+def test_a_tree_without_a_node_is_refused(path):
+    def change(found):
+        found._predictors[7][0].nodes = found._predictors[7][0].nodes[:0]
+
+    with pytest.raises(UserError, match=r"scorer\.skops.*damaged"):
+        load_trees(spoiled(path, change))
+
+
+class Unknown:
+    pass
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "absent", "other model", "unknown class"])
+def test_a_file_that_holds_no_trees_is_refused(path, damage):
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "text":
+        path.write_text("trees")
+    elif damage == "other model":
+        skops.io.dump(LogisticRegression(), path)
+    elif damage == "unknown class":
+        skops.io.dump(Unknown(), path)
+    with pytest.raises(UserError, match=r"scorer\.skops"):
+        load_trees(path)

@@ -7,11 +7,11 @@ import pandas as pd
 
 from tests.commands import board, run
 
-SIZE = "data.n_transactions=2000"
+SMALL = ("data.n_transactions=2000", "scorer=reconstruction")
 
 
 def test_a_closed_gate_stops_with_success_and_says_how_to_force(tmp_path):
-    printed = run("pipeline.py", SIZE, "gate.baseline_auc=0.99", cwd=tmp_path)
+    printed = run("pipeline.py", *SMALL, "gate.baseline_auc=0.99", cwd=tmp_path)
     folder = tmp_path / "outputs" / "synthetic"
     assert "gate: stop" in printed
     assert "gate.force=true" in printed
@@ -24,13 +24,13 @@ def test_a_closed_gate_stops_with_success_and_says_how_to_force(tmp_path):
 
 def test_a_fixed_value_shrinks_the_grid(tmp_path):
     fixed = ("model.latent_dim=4", "trainer.batch_size=256", "model.activation=tanh")
-    printed = run("pipeline.py", "stages=[broad]", SIZE, *fixed, cwd=tmp_path)
+    printed = run("pipeline.py", "stages=[broad]", *SMALL, *fixed, cwd=tmp_path)
     assert len(board(tmp_path / "outputs" / "synthetic", "broad")) == 4
     assert "broad 4/4" in printed
 
 
 def test_candidates_of_other_data_are_refused(tmp_path):
-    arguments = ("experiment=one", "gate.force=true", SIZE)
+    arguments = ("experiment=one", "gate.force=true", *SMALL)
     run("pipeline.py", *arguments, "stages=[features]", cwd=tmp_path)
     printed = run(
         "pipeline.py", *arguments, "stages=[broad]", "data.seed=3", cwd=tmp_path, fails=True
@@ -41,7 +41,7 @@ def test_candidates_of_other_data_are_refused(tmp_path):
 
 def test_one_stage_and_overrides_for_it_alone(tmp_path):
     own = '["model.latent_dim=4,5","model.activation=choice(tanh)","trainer.batch_size=choice(64)"]'
-    printed = run("pipeline.py", "stages=[broad]", SIZE, f"overrides.broad={own}", cwd=tmp_path)
+    printed = run("pipeline.py", "stages=[broad]", *SMALL, f"overrides.broad={own}", cwd=tmp_path)
     broad = board(tmp_path / "outputs" / "synthetic", "broad")
     assert len(broad) == 2 * 1 * 1 * 2 * 2
     assert set(broad["model.latent_dim"]) == {4, 5}
@@ -75,7 +75,7 @@ def test_strategies_without_their_columns_are_left_out_with_a_line(tmp_path):
 
 
 def test_a_run_that_was_half_done_is_trained_again(tmp_path):
-    arguments = ("data.n_transactions=2000", "trainer.max_epochs=2", "experiment=half")
+    arguments = (*SMALL, "trainer.max_epochs=2", "experiment=half")
     first = run("train.py", *arguments, cwd=tmp_path)
     (folder,) = (tmp_path / "outputs" / "half" / "runs").iterdir()
     (folder / "metrics.json").unlink()

@@ -95,7 +95,7 @@ def explain(decision: dict) -> str:
     if gain is not None and gain["low"] is not None:
         lines.append(
             f"  gain on baseline    {gain['difference']:+.4f}, "
-            f"{gain['confidence']:.0%} interval {gain['low']:+.4f} to {gain['high']:+.4f}, "
+            f"{gain['confidence']:.0%} {gain['low']:+.4f} to {gain['high']:+.4f}, "
             f"gate.min_gain {decision['min_gain']}"
         )
     lines += [f"  {reason}" for reason in decision["failed"]]

@@ -95,7 +95,7 @@ def test_a_mistyped_key_is_named_with_the_nearest_real_one(override, full_key, n
         ("data.n_transactions=many", "data.n_transactions"),
         ("encoder.scaling=minmax", "encoder.scaling"),
         ("wandb.mode=on", "wandb.mode"),
-        ("scorer.cap=high", "scorer.cap"),
+        ("scorer=reconstruction scorer.cap=high", "scorer.cap"),
         ("threshold.method=median", "threshold.method"),
         ("threshold.alerts_per_day=few", "threshold.alerts_per_day"),
         ("metrics.top_k=many", "metrics.top_k"),
@@ -114,7 +114,7 @@ def test_a_mistyped_key_is_named_with_the_nearest_real_one(override, full_key, n
 )
 def test_a_value_of_the_wrong_type_is_named(override, full_key):
     with pytest.raises(ConfigCompositionException) as caught:
-        composed(override)
+        composed(*override.split())
     assert f"full_key: {full_key}" in f"{caught.value} {caught.value.__cause__}"
 
 
@@ -140,7 +140,7 @@ OUT_OF_RANGE = [
     ("train", "model=masked model.rounds=0", "greater than 0"),
     ("train", "model=masked model.mask_ratio=0", "between 0 and 1"),
     ("train", "model=masked model.mask_ratio=1", "between 0 and 1"),
-    ("train", "scorer.cap=0", "greater than 0, or null"),
+    ("train", "scorer=reconstruction scorer.cap=0", "greater than 0, or null"),
     ("pipeline", "gate.min_gain=1", "between -1 and 1"),
     ("pipeline", "gate.baseline_auc=1.1", "between 0 and 1"),
 ]

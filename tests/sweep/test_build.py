@@ -77,7 +77,7 @@ def model_seen(settings: dict) -> np.ndarray:
 def scorer_seen(settings: dict) -> np.ndarray:
     scorer = recipe_of(settings, Baseline()).scorer
     assert isinstance(scorer, Scorer)
-    return scorer.fit(*labelled(1000), *labelled(1000, seed=1)).score(labelled(300, seed=2)[0])
+    return scorer.fit(*labelled(1000)).score(labelled(300, seed=2)[0])
 
 
 SEEN = {"model": model_seen, "scorer": scorer_seen}

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tests.commands import board, run
 
-SMALL = ("data.n_transactions=2000", "scorer=reconstruction")
+SMALL = ("data.n_transactions=2000", "trainer.max_epochs=2", "scorer=reconstruction")
 
 
 def test_a_closed_gate_stops_with_success_and_says_how_to_force(tmp_path):
@@ -75,7 +75,7 @@ def test_strategies_without_their_columns_are_left_out_with_a_line(tmp_path):
 
 
 def test_a_run_that_was_half_done_is_trained_again(tmp_path):
-    arguments = (*SMALL, "trainer.max_epochs=2", "experiment=half")
+    arguments = (*SMALL, "experiment=half")
     first = run("train.py", *arguments, cwd=tmp_path)
     (folder,) = (tmp_path / "outputs" / "half" / "runs").iterdir()
     (folder / "metrics.json").unlink()

@@ -28,6 +28,8 @@ NETWORKS = [
 ]
 TRAINER = TrainerSettings(max_epochs=20, batch_size=256)
 MEMBERS = 3
+# The network matters little to the calibrated scorer, so that none is chosen.
+_CALIBRATED = 1
 
 
 def train(task: Task, seed: int, network: dict):
@@ -60,17 +62,18 @@ def methods(earlier: Task, report: Callable[[str], None]) -> dict[str, Peer]:
 
         return score
 
-    calibrated_once = []
+    calibrated_before = {}
 
-    def calibrated(task: Task, seed: int, network: int) -> np.ndarray:
-        if not calibrated_once:
-            before = network_for(earlier, 0, network)
+    def calibrated(task: Task, seed: int, normal_rows: int) -> np.ndarray:
+        if normal_rows not in calibrated_before:
+            before = network_for(earlier, 0, _CALIBRATED)
             train, test = (_evidence(before, earlier, m) for m in (earlier.train, earlier.test))
-            calibrated_once.append(CalibratedScorer().fit(*train, *test))
-        scorer = copy.deepcopy(calibrated_once[0])
+            scorer = CalibratedScorer(normal_rows=normal_rows).fit(*train, *test)
+            calibrated_before[normal_rows] = scorer
+        scorer = copy.deepcopy(calibrated_before[normal_rows])
         scorer.seed = seed
-        trained = network_for(task, seed, network)
-        # Without validation rows it keeps the curve, and the kind of trees, of the earlier ones.
+        trained = network_for(task, seed, _CALIBRATED)
+        # Without validation rows it keeps the curve of the earlier ones.
         return _score(_fitted(scorer, trained, task), trained, task)
 
     return {
@@ -80,8 +83,11 @@ def methods(earlier: Task, report: Callable[[str], None]) -> dict[str, Peer]:
         "fraud_ae mahalanobis": Peer(
             without_labels(MahalanobisScorer), uses_labels=False, choices=choices
         ),
-        # The network matters little to it, so that none is chosen.
-        "fraud_ae calibrated": Peer(calibrated, uses_labels=True, choices=[{"network": 1}]),
+        "fraud_ae calibrated": Peer(
+            calibrated,
+            uses_labels=True,
+            choices=[{"normal_rows": 15_000}, {"normal_rows": 100_000}],
+        ),
     }
 
 

@@ -19,7 +19,7 @@ from fraud_ae.evaluation.threshold import METHODS, NEEDS_FRAUD, ThresholdPolicy
 from fraud_ae.model_info import flat_metrics
 from fraud_ae.production import TEST_SCORES
 from fraud_ae.run_store import Run
-from fraud_ae.sweep.build import split_of
+from fraud_ae.sweep.build import dataset_of, split_of
 from tests.conftest import Made
 
 QUICK = ("trainer.max_epochs=1", "metrics.replicates=10")
@@ -122,10 +122,12 @@ def test_a_scorer_that_found_too_few_frauds_says_so(make_from, dataset, caplog):
     assert not labels["unsupervised"]
 
 
-def test_a_refit_of_a_calibrated_ensemble_keeps_the_curve_of_the_winner(make_from):
-    own = ("scorer=calibrated", "model=masked", "model.members=2", "data.fraud_ratio=0.1")
-    found = make_from(*own, fit_on="train+validation", folds=2)
+def test_a_refit_of_a_calibrated_ensemble_keeps_the_curve_of_the_winner(make_from, compose):
+    own = ("scorer=calibrated", "model=masked", "model.members=2")
+    more_frauds = dataset_of(compose("data.fraud_ratio=0.1"))
+    found = make_from(*own, fit_on="train+validation", folds=2, dataset=more_frauds)
     winner = FraudDetector.load(found.plan.winner.model_folder)
+    assert found.info["labels"]["scorer_fallback"] is None
     assert found.model.scorer.curve_ == winner.scorer.curve_
     assert found.info["labels"]["scorer_uses_labels"]
     held_out = found.plan.run.scores()["score"]

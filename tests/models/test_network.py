@@ -178,6 +178,21 @@ def test_scoring_hides_each_feature_once_in_each_round(rounds, mask_ratio):
     assert (hidden.sum(dim=1) > 0).all()
 
 
+def test_in_training_errors_of_what_is_hidden_weigh_more():
+    network = masked(mask_ratio=0.5)
+    torch.nn.init.zeros_(network.decoder[-1].weight)
+    torch.nn.init.zeros_(network.decoder[-1].bias)  # so that every input is the error itself
+    hidden, shown = torch.zeros(200, N_INPUTS), torch.zeros(200, N_INPUTS)
+    torch.manual_seed(1)
+    mask = fed(network, lambda _: network.loss(hidden))[1][0]
+    hidden[mask == 1], shown[mask == 0] = 1.0, 1.0
+    losses = []
+    for rows_ in (hidden, shown):
+        torch.manual_seed(1)
+        losses.append(network.loss(rows_))
+    assert losses[0] > 5 * losses[1] > 0
+
+
 def test_what_is_hidden_is_not_shown():
     network = masked()
     for call in (network.loss, network.eval().residuals):

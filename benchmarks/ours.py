@@ -68,7 +68,7 @@ def methods(earlier: Task, report: Callable[[str], None]) -> dict[str, Peer]:
         if normal_rows not in calibrated_before:
             before = network_for(earlier, 0, _CALIBRATED)
             train, test = (_evidence(before, earlier, m) for m in (earlier.train, earlier.test))
-            scorer = CalibratedScorer(normal_rows=normal_rows).fit(*train, *test)
+            scorer = CalibratedScorer(normal_rows=normal_rows, members=MEMBERS).fit(*train, *test)
             calibrated_before[normal_rows] = scorer
         scorer = copy.deepcopy(calibrated_before[normal_rows])
         scorer.seed = seed

@@ -154,6 +154,7 @@ class ReconstructionScorerConfig(ScorerConfig):
 class CalibratedScorerConfig(ScorerConfig):
     seed: int = 0
     normal_rows: int = 15_000
+    members: int = 1
 
 
 @dataclass
@@ -336,6 +337,7 @@ def validate(config: dict) -> None:
         ("model.dropout", lambda v: 0 <= v < 1, "0 or more and less than 1"),
         ("model.hidden_sizes", lambda v: all(n > 0 for n in v), "a list of positive sizes"),
         ("encoder.clip", lambda v: v is None or v > 0, "greater than 0, or null"),
+        ("scorer.members", lambda v: v > 0, "greater than 0"),
         ("scorer.normal_rows", lambda v: v > 0, "greater than 0"),
         ("scorer.cap", lambda v: v is None or v > 0, "greater than 0, or null"),
         ("seed", lambda v: 0 <= v < 2**32, "0 or more and less than 2**32"),

@@ -42,3 +42,8 @@ def run_in(checkout: Path, script: str, *arguments: str) -> str:
 def board(folder: Path, stage: str) -> pd.DataFrame:
     """The leaderboard that a stage left in the folder of an experiment."""
     return pd.read_csv(folder / "leaderboards" / f"{stage}.csv", dtype={"run_id": "str"})
+
+
+def finished_runs(folder: Path) -> list[Path]:
+    """The folders of the finished runs of an experiment."""
+    return sorted(path.parent for path in folder.glob("runs/*/metrics.json"))

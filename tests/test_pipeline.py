@@ -193,6 +193,7 @@ def sweep_results(folder) -> int:
     return len(list(folder.glob("hydra/broad/*/*/result.json")))
 
 
+@pytest.mark.slow
 def test_killed_in_the_broad_sweep_it_goes_on_where_it_was(whole, tmp_path):
     undisturbed, _ = whole
     folder = tmp_path / "outputs" / "small"

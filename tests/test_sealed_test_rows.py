@@ -53,6 +53,7 @@ def test_the_seal_holds():
             read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_before_production_comes_to_the_same_without_them(folders, stage):
     plain, sealed_, _ = folders
@@ -63,6 +64,7 @@ def test_every_stage_before_production_comes_to_the_same_without_them(folders, s
     pd.testing.assert_frame_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_every_run_has_the_same_model_scores_and_figures(folders):
     plain, sealed_, _ = folders
     finished = sorted(path.parent.name for path in plain.glob("runs/*/metrics.json"))
@@ -80,6 +82,7 @@ def test_every_run_has_the_same_model_scores_and_figures(folders):
     assert (sealed_ / "decision.json").read_text() == (plain / "decision.json").read_text()
 
 
+@pytest.mark.slow
 def test_production_reads_them(folders):
     _, sealed_, broken = folders
     assert "SealBroken" in broken

@@ -40,28 +40,29 @@ def log_odds(trees: Trees, evidence: np.ndarray) -> np.ndarray:
         return trees.decision_function(evidence)
 
 
-def save_trees(trees: Trees, path: Path) -> None:
+def save_trees(members: list[Trees], path: Path) -> None:
     """Write the trees in the format of skops, which holds no pickle."""
     import skops.io
 
-    skops.io.dump(trees, path, compression=ZIP_DEFLATED)
+    skops.io.dump(members, path, compression=ZIP_DEFLATED)
 
 
-def load_trees(path: Path) -> Trees:
+def load_trees(path: Path) -> list[Trees]:
     """The trees that `save_trees` wrote. Raises UserError if the file is damaged."""
     import skops.io
 
     try:
-        trees = skops.io.load(path, trusted=_TRUSTED)
+        members = skops.io.load(path, trusted=_TRUSTED)
     except Exception as error:  # a damaged archive may fail at any place
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"{path}: the trees of this scorer cannot be read ({reason})") from error
-    if not isinstance(trees, Trees):
-        raise UserError(f"{path}: holds a {type(trees).__name__}, not the trees of this scorer")
+    if not (isinstance(members, list) and all(isinstance(trees, Trees) for trees in members)):
+        raise UserError(f"{path}: holds something else than the trees of this scorer")
     # scikit-learn follows these numbers without looking, so a damaged file must not get through.
-    if not all(_is_sound(*nodes, trees.n_features_in_) for nodes in _nodes(trees)):
-        raise UserError(f"{path}: the trees of this scorer are damaged")
-    return trees
+    for trees in members:
+        if not all(_is_sound(*nodes, trees.n_features_in_) for nodes in _nodes(trees)):
+            raise UserError(f"{path}: the trees of this scorer are damaged")
+    return members
 
 
 def _nodes(trees: Trees) -> Iterator[tuple[np.ndarray, ...]]:

@@ -27,7 +27,7 @@ def trees() -> Trees:
 
 @pytest.fixture
 def path(trees, tmp_path) -> Path:
-    save_trees(trees, tmp_path / "scorer.skops")
+    save_trees([trees], tmp_path / "scorer.skops")
     return tmp_path / "scorer.skops"
 
 
@@ -49,7 +49,7 @@ def test_a_seed_repeats_the_trees_and_another_gives_others(trees):
 
 def test_saved_trees_give_identical_odds(trees, path):
     rows = evidence(seed=1)[0]
-    np.testing.assert_array_equal(log_odds(load_trees(path), rows), log_odds(trees, rows))
+    np.testing.assert_array_equal(log_odds(load_trees(path)[0], rows), log_odds(trees, rows))
 
 
 def test_no_pickle_is_written_or_read(trees, tmp_path, monkeypatch):
@@ -58,8 +58,8 @@ def test_no_pickle_is_written_or_read(trees, tmp_path, monkeypatch):
 
     for name in ("dump", "dumps", "load", "loads", "Pickler", "Unpickler"):
         monkeypatch.setattr(pickle, name, refuse)
-    save_trees(trees, tmp_path / "scorer.skops")
-    assert type(load_trees(tmp_path / "scorer.skops")) is type(trees)
+    save_trees([trees], tmp_path / "scorer.skops")
+    assert type(load_trees(tmp_path / "scorer.skops")[0]) is type(trees)
     with zipfile.ZipFile(tmp_path / "scorer.skops") as archive:
         assert {name.rpartition(".")[2] for name in archive.namelist()} <= {"json", "npy"}
 
@@ -89,7 +89,7 @@ FAR = 10**6
 )
 def test_trees_that_lead_nowhere_are_refused(path, field, value):
     def change(found):
-        found._predictors[7][0].nodes[field][0] = value
+        found[0]._predictors[7][0].nodes[field][0] = value
 
     with pytest.raises(UserError, match=r"scorer\.skops.*damaged"):
         load_trees(spoiled(path, change))
@@ -97,7 +97,7 @@ def test_trees_that_lead_nowhere_are_refused(path, field, value):
 
 def test_a_tree_without_a_node_is_refused(path):
     def change(found):
-        found._predictors[7][0].nodes = found._predictors[7][0].nodes[:0]
+        found[0]._predictors[7][0].nodes = found[0]._predictors[7][0].nodes[:0]
 
     with pytest.raises(UserError, match=r"scorer\.skops.*damaged"):
         load_trees(spoiled(path, change))
@@ -107,7 +107,9 @@ class Unknown:
     pass
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "absent", "other model", "unknown class"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "text", "absent", "other model", "other models", "unknown class"]
+)
 def test_a_file_that_holds_no_trees_is_refused(path, damage):
     content = path.read_bytes()
     path.unlink()
@@ -117,6 +119,8 @@ def test_a_file_that_holds_no_trees_is_refused(path, damage):
         path.write_text("trees")
     elif damage == "other model":
         skops.io.dump(LogisticRegression(), path)
+    elif damage == "other models":
+        skops.io.dump([LogisticRegression()], path)
     elif damage == "unknown class":
         skops.io.dump(Unknown(), path)
     with pytest.raises(UserError, match=r"scorer\.skops"):

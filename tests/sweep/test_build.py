@@ -33,6 +33,8 @@ OTHER = {
     "model.rounds": "1",
     "scorer.cap": "2.0",
     "scorer.seed": "5",
+    "scorer.members": "2",
+    "scorer.normal_rows": "200",
 }
 SETTINGS = {
     "model": {
@@ -45,7 +47,11 @@ SETTINGS = {
             "hidden_sizes latent_dim activation norm dropout input_noise members mask_ratio rounds"
         ),
     },
-    "scorer": {"reconstruction": "cap", "calibrated": "seed", "mahalanobis": ""},
+    "scorer": {
+        "reconstruction": "cap",
+        "calibrated": "members normal_rows seed",
+        "mahalanobis": "",
+    },
 }
 OPTIONS = [(group, option) for group, options in SETTINGS.items() for option in options]
 CASES = [(group, o, key) for group, o in OPTIONS for key in SETTINGS[group][o].split()]

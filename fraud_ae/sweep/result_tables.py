@@ -15,8 +15,8 @@ _SHOWN = {
     "precision": "precision",
     "recall": "recall",
     "f1": "F1",
-    "recall_at_1pct_fpr": "recall at 1 % false positives",
-    "value_caught": "share of fraud value caught",
+    "recall_at_1pct_fpr": "recall at 1 % FPR",
+    "value_caught": "fraud value caught",
 }
 
 
@@ -51,7 +51,7 @@ def print_model(folder: Path, console: Console) -> None:
 
 def _validation_and_test(winner: dict) -> Table:
     """The winner's figures side by side; the optimism is how much better validation looked."""
-    table = Table("winner, fitted on train", "validation", "test", "optimism")
+    table = Table("fitted on train", "validation", "test", "optimism")
     for column in table.columns[1:]:
         column.justify = "right"
     validation = winner["validation"]
@@ -68,7 +68,11 @@ def _validation_and_test(winner: dict) -> Table:
 def _with_interval(figures: dict, name: str) -> str:
     low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
     value = figure(figures[name])
-    return value if low is None else f"{value} ({low:.3f}-{high:.3f})"
+    return value if low is None else f"{value} ({_short(low)}-{_short(high)})"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
 
 
 def _asked(policy: dict) -> str:

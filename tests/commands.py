@@ -29,7 +29,7 @@ def start(script: str, *arguments: str, cwd: Path, **environment: str) -> subpro
 def run(script: str, *arguments: str, cwd: Path, fails: bool = False, **environment: str) -> str:
     """Run a command to its end and return what it printed; it must succeed, or fail, as said."""
     process = start(script, *arguments, cwd=cwd, **environment)
-    printed, _ = process.communicate(timeout=500)
+    printed, _ = process.communicate(timeout=1700)
     assert (process.returncode != 0) == fails, printed
     return printed
 

@@ -88,9 +88,7 @@ def table(protocol: Protocol, rows: list[dict], settings: dict[str, dict]) -> Ta
     """Means over the seeds, standard deviations behind them, and median seconds."""
     board = pd.DataFrame(rows)
     seeds = board["seed"].nunique()
-    shown = Table(
-        "method", "labels", "ROC AUC", "AP", "CP@100", "sec", box=SIMPLE, pad_edge=False
-    )
+    shown = Table("method", "labels", "ROC AUC", "AP", "CP@100", "sec", box=SIMPLE, pad_edge=False)
     shown.title = protocol.description
     for column in shown.columns[2:]:
         column.justify = "right"

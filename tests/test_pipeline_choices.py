@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tests.commands import board, run
 
@@ -22,6 +23,7 @@ def test_a_closed_gate_stops_with_success_and_says_how_to_force(tmp_path):
     assert not (folder / "models").exists()
 
 
+@pytest.mark.slow
 def test_a_fixed_value_shrinks_the_grid(tmp_path):
     fixed = ("model.latent_dim=4", "trainer.batch_size=256", "model.activation=tanh")
     printed = run("pipeline.py", "stages=[broad]", *SMALL, *fixed, cwd=tmp_path)
@@ -39,6 +41,7 @@ def test_candidates_of_other_data_are_refused(tmp_path):
     assert "Traceback" not in printed
 
 
+@pytest.mark.slow
 def test_one_stage_and_overrides_for_it_alone(tmp_path):
     own = '["model.latent_dim=4,5","model.activation=choice(tanh)","trainer.batch_size=choice(64)"]'
     printed = run("pipeline.py", "stages=[broad]", *SMALL, f"overrides.broad={own}", cwd=tmp_path)
@@ -51,6 +54,7 @@ def test_one_stage_and_overrides_for_it_alone(tmp_path):
     assert "did you mean broad?" in unknown
 
 
+@pytest.mark.slow
 def test_strategies_without_their_columns_are_left_out_with_a_line(tmp_path):
     rng = np.random.default_rng(0)
     n = 3000
@@ -74,6 +78,7 @@ def test_strategies_without_their_columns_are_left_out_with_a_line(tmp_path):
     assert features["final_auc"].max() > 0.8
 
 
+@pytest.mark.slow
 def test_a_run_that_was_half_done_is_trained_again(tmp_path):
     arguments = (*SMALL, "experiment=half")
     first = run("train.py", *arguments, cwd=tmp_path)

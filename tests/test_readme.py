@@ -28,6 +28,7 @@ def checkout(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_strategy_of_ones_own_runs_as_it_is_printed(checkout):
     code, settings = block("`payday.py`", "python"), block("`conf/features/payday.yaml`", "yaml")
     assert len((code + settings).splitlines()) <= 12

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -14,31 +15,45 @@ TINY = ("data.n_transactions=2000", "trainer.max_epochs=2", "wandb.mode=disabled
 SMALL = (*TINY, "scorer=reconstruction")
 
 
-def test_one_run_ends_with_its_metrics_and_is_not_trained_again(tmp_path):
-    first = run("train.py", *SMALL, cwd=tmp_path)
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, run("train.py", *SMALL, cwd=folder)
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path):
+    """A folder with one finished run, to be damaged or added to, and what its training printed."""
+    folder, printed = trained_once
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path, printed
+
+
+def test_one_run_ends_with_its_metrics_and_is_not_trained_again(trained):
+    folder, first = trained
     last = first.splitlines()[-1]
     figures = dict(pair.split("=") for pair in last.split())
     assert next(iter(figures)) == "final_auc"
     assert {"precision", "recall", "threshold", "best_epoch", "feature_count"} <= set(figures)
     assert "epoch  2/2" in first
-    (folder,) = finished_runs(tmp_path / "outputs" / "synthetic")
-    kept = json.loads((folder / "metrics.json").read_text())
+    (one,) = finished_runs(folder / "outputs" / "synthetic")
+    kept = json.loads((one / "metrics.json").read_text())
     assert f"{kept['final_auc']:.4f}" == figures["final_auc"]
-    again = run("train.py", *SMALL, cwd=tmp_path)
+    again = run("train.py", *SMALL, cwd=folder)
     assert "not trained again" in again
     assert "epoch" not in again.replace("best_epoch", "")
     assert again.splitlines()[-1] == last
-    forced = run("train.py", *SMALL, "retrain=true", cwd=tmp_path)
+    forced = run("train.py", *SMALL, "retrain=true", cwd=folder)
     assert "epoch  2/2" in forced
     assert forced.splitlines()[-1] == last
 
 
-def test_another_threshold_is_read_from_the_same_run(tmp_path):
-    run("train.py", *SMALL, cwd=tmp_path)
-    other = run("train.py", *SMALL, "threshold.percentile=80", cwd=tmp_path)
+def test_another_threshold_is_read_from_the_same_run(trained):
+    folder, _ = trained
+    other = run("train.py", *SMALL, "threshold.percentile=80", cwd=folder)
     assert "not trained again" in other
     assert float(re.search(r"alert_rate=(\S+)", other).group(1)) == pytest.approx(0.2, abs=0.01)
-    assert len(finished_runs(tmp_path / "outputs" / "synthetic")) == 1
+    assert len(finished_runs(folder / "outputs" / "synthetic")) == 1
 
 
 @pytest.mark.parametrize(
@@ -83,15 +98,15 @@ def test_help_does_not_import_torch(tmp_path):
 @pytest.mark.parametrize(
     "damage", ["metrics.json", "validation_scores.parquet", "model/encoder.json"]
 )
-def test_a_damaged_run_is_told_and_trained_again(tmp_path, damage):
-    first = run("train.py", *SMALL, cwd=tmp_path)
-    (folder,) = finished_runs(tmp_path / "outputs" / "synthetic")
+def test_a_damaged_run_is_told_and_trained_again(trained, damage):
+    folder, first = trained
+    (one,) = finished_runs(folder / "outputs" / "synthetic")
     if damage == "model/encoder.json":
-        (folder / damage).unlink()
+        (one / damage).unlink()
     else:
-        (folder / damage).write_bytes((folder / damage).read_bytes()[:20])
-    again = run("train.py", *SMALL, cwd=tmp_path)
-    assert f"run {folder.name} is damaged" in again
+        (one / damage).write_bytes((one / damage).read_bytes()[:20])
+    again = run("train.py", *SMALL, cwd=folder)
+    assert f"run {one.name} is damaged" in again
     assert again.splitlines()[-1] == first.splitlines()[-1]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from omegaconf import MISSING, OmegaConf
 
 from fraud_ae.errors import UserError
@@ -201,6 +202,13 @@ class WandbConfig:
 
 
 @dataclass
+class StackedLauncherConfig:
+    _target_: str = "fraud_ae.sweep.launcher.StackedLauncher"
+    workers: int | None = None
+    stack_size: int = 6
+
+
+@dataclass
 class TrainConfig:
     """One run: `conf/train.yaml`. Groups whose options a user may add are typed by the option."""
 
@@ -272,6 +280,10 @@ def register() -> None:
     """Make the schemas known to Hydra under the names that `conf/` uses."""
     OmegaConf.register_resolver("trials", _trials, replace=True)
     store = ConfigStore.instance().store
+    from fraud_ae.sweep.launcher import StackedLauncher
+
+    Plugins.instance().register(StackedLauncher)
+    store(group="hydra/launcher", name="stacked", node=StackedLauncherConfig, provider="fraud_ae")
     store(name="train_schema", node=_with_open_nodes(TrainConfig))
     store(name="pipeline_schema", node=_with_open_nodes(PipelineConfig))
     # Groups below hydra/ are not offered to users as choices.

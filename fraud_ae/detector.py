@@ -26,10 +26,9 @@ from fraud_ae.features.strategy import (
 from fraud_ae.models.ensemble import Ensemble
 from fraud_ae.run_store import MODEL_FILES
 from fraud_ae.scorers.scorer import Scorer
-from fraud_ae.scorers.signals import signals_of
+from fraud_ae.scorers.signals import SignalRows
 
 FORMAT = 1
-_SCORED_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -91,13 +90,15 @@ class FraudDetector:
         features = compute_features(self.strategy, transactions)
         return self.score_inputs(self.encoder.transform(features))
 
-    def score_inputs(self, inputs: np.ndarray) -> np.ndarray:
-        """Scores of encoded rows. (n, n_inputs) float32 -> (n,) float32."""
-        groups = self.encoder.input_groups()
-        parts = [
-            self.scorer.score(signals_of(self.network, chunk, groups)) for chunk in _chunks(inputs)
-        ]
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
+    def score_inputs(self, inputs: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """Scores of encoded rows, or of those that a mask names.
+
+        inputs: (n, n_inputs) float32, in memory or memory-mapped. mask: (n,) bool, of which m are
+        set. Returns (m,) float32.
+        """
+        rows = np.arange(len(inputs)) if mask is None else np.flatnonzero(mask)
+        signals = SignalRows(self.network, inputs, self.encoder.input_groups(), rows)
+        return np.concatenate([self.scorer.score(part) for part in signals.parts()])
 
     @cached_property
     def feature_names(self) -> list[str]:
@@ -168,7 +169,3 @@ def build_network(settings: dict) -> nn.Module:
 def class_path(instance: object) -> str:
     """`module.Class` of an object, from which `pkgutil.resolve_name` finds the class again."""
     return f"{type(instance).__module__}.{type(instance).__qualname__}"
-
-
-def _chunks(inputs: np.ndarray) -> list[np.ndarray]:
-    return [inputs[i : i + _SCORED_AT_ONCE] for i in range(0, len(inputs), _SCORED_AT_ONCE)]

@@ -17,13 +17,17 @@ class StrategyRefused(UserError):
     """A feature strategy cannot be built, or adds nothing to the baseline, on these columns."""
 
 
+class TrainingDiverged(UserError):
+    """The loss became infinite or NaN."""
+
+
 def exit_on_user_error(function: Callable) -> Callable:
     """Make a command end with one message, and no traceback, on a UserError or an interrupt."""
 
     @functools.wraps(function)
-    def guarded(*arguments: object) -> object:
+    def guarded(*arguments: object, **named: object) -> object:
         try:
-            return function(*arguments)
+            return function(*arguments, **named)
         except UserError as error:
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:

@@ -4,10 +4,11 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,12 +24,15 @@ from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.metrics import check_metrics
 from fraud_ae.evaluation.scored import scored_frame
 from fraud_ae.evaluation.threshold import NEEDS_FRAUD, alerts
-from fraud_ae.experiment import Recipe, fit_detector, prepare
+from fraud_ae.experiment import Recipe
+from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.label_use import features_from_labels
 from fraud_ae.model_info import flat_metrics
+from fraud_ae.models.course import log_epoch
+from fraud_ae.refits import Refits
 from fraud_ae.run_store import Run
-from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.tracking import TrackedRun, Tracker, track
+from fraud_ae.workers import Workers
 
 TEST_SCORES = "test_scores.parquet"
 _PACKAGES = ("torch", "pytorch-lightning", "scikit-learn", "pandas", "polars", "numpy")
@@ -38,13 +42,16 @@ _PACKAGES = ("torch", "pytorch-lightning", "scikit-learn", "pandas", "polars", "
 class Plan:
     """How the deployed model comes about.
 
-    winner: the finished run that validation chose. run: the folder of the deployed fit.
+    winner: the finished run that validation chose. run: the folder of the deployed fit. strategy,
+    encoder: not fitted.
     fit_on: `train` deploys the winner itself, `train+validation` and `all` fit anew on more rows.
     folds: parts of the newest fitted period, each scored by a fit without it, for the threshold.
     """
 
     winner: Run
     run: Run
+    strategy: Any
+    encoder: Encoder
     recipe: Recipe
     fit_on: str
     folds: int
@@ -65,12 +72,14 @@ def make_production_model(
     target: TrackedRun,
     config: dict,
     report: Callable[[str], None],
+    workers: Workers | None = None,
 ) -> dict:
     """Fit and publish the model for production, unless that very fit is there already.
 
     The test rows are scored once, when the run is made; another threshold or metric is answered
     from the kept scores. folder: of the experiment, where `models/final_model/` and
-    `model_info.yaml` are written. report: called with a line before each long step.
+    `model_info.yaml` are written. report: called with a line before each long step. workers: fit
+    side by side; by default this process fits one after another.
     Returns the content of model_info.yaml.
     """
     if plan.run.finished:
@@ -81,7 +90,7 @@ def make_production_model(
     created = datetime.now(UTC).isoformat(timespec="seconds")
     plan.run.start()
     with track(target, plan.run.folder, config) as tracker:
-        _fit_and_score(plan, dataset, split, tracker, report)
+        _fit_and_score(plan, dataset, split, tracker, report, workers or Workers(1))
         info = _publish(plan, dataset, split, folder, evaluation, config, created)
         tracker.log_evaluation(*_test_alerts(plan, evaluation), flat_metrics(info["figures"]))
         model = folder / "models" / "final_model"
@@ -91,7 +100,12 @@ def make_production_model(
 
 
 def _fit_and_score(
-    plan: Plan, dataset: Dataset, split: Split, tracker: Tracker, report: Callable[[str], None]
+    plan: Plan,
+    dataset: Dataset,
+    split: Split,
+    tracker: Tracker,
+    report: Callable[[str], None],
+    workers: Workers,
 ) -> None:
     transactions = dataset.transactions
     winner = FraudDetector.load(plan.winner.model_folder)
@@ -101,46 +115,24 @@ def _fit_and_score(
         deployed, held_out = winner, plan.winner.scores()
     else:
         rates = history["learning_rate"].tolist()
-        refit = _Refit(plan, dataset, rates, winner.scorer)
+        refits = Refits(plan, dataset, rates, winner.scorer, workers)
         fit_rows, newest = _rows(plan.fit_on, split, transactions)
         report(f"fit on {plan.fit_on}: {fit_rows.sum():,} transactions, {len(rates)} epochs")
-        deployed = refit(fit_rows, tracker=tracker)
-        scores = _out_of_fold(refit, fit_rows, newest, plan.folds, transactions, report)
+        whole = refits.start(fit_rows)
+        parts = [p for p in np.array_split(np.flatnonzero(newest), plan.folds) if len(p)]
+        folds = []
+        for number, part in enumerate(parts, start=1):
+            report(f"threshold: fit {number} of {len(parts)} without {len(part):,} transactions")
+            folds.append(refits.start(fit_rows, without=part))
+        deployed, curve, steps = workers.outcome(whole)
+        for row in curve:
+            log_epoch(tracker.lightning_logger(), row, steps)
+        scores = np.concatenate([workers.outcome(fold) for fold in folds])
         held_out = scored_frame(dataset, newest, scores, split)
     deployed.save(plan.run.model_folder)
     plan.run.write_scores(held_out)
     report("score the test rows")
     _score_test(plan, winner, deployed, dataset, split)
-
-
-class _Refit:
-    """The winner's recipe on other rows: as many epochs, with the same learning rates.
-
-    scorer: of the winner; what it learned from validation rows is kept.
-    """
-
-    def __init__(
-        self, plan: Plan, dataset: Dataset, learning_rates: list[float], scorer: Scorer
-    ) -> None:
-        trainer = replace(plan.recipe.trainer, max_epochs=len(learning_rates))
-        self.recipe = replace(plan.recipe, trainer=trainer, scorer=scorer)
-        self.dataset = dataset
-        self.learning_rates = learning_rates
-
-    def __call__(self, fit_rows: np.ndarray, tracker=None) -> FraudDetector:
-        # What comes after the fitted rows, such as the test rows, is not even looked at.
-        last = np.flatnonzero(fit_rows)[-1] + 1
-        transactions = self.dataset.transactions.iloc[:last]
-        prepared = prepare(self.recipe, transactions, fit_rows[:last])
-        fit = fit_detector(
-            self.recipe,
-            self.dataset,
-            prepared,
-            validation_rows=None,
-            learning_rates=self.learning_rates,
-            tracker=tracker,
-        )
-        return fit.detector
 
 
 def _rows(fit_on: str, split: Split, transactions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -151,25 +143,6 @@ def _rows(fit_on: str, split: Split, transactions: pd.DataFrame) -> tuple[np.nda
     fit_rows = split.before_test(transactions)
     fit_rows = fit_rows & (transactions["timestamp"] >= split.train_start).to_numpy()
     return fit_rows, split.validation(transactions)
-
-
-def _out_of_fold(
-    refit: _Refit,
-    fit_rows: np.ndarray,
-    newest: np.ndarray,
-    folds: int,
-    transactions: pd.DataFrame,
-    report: Callable[[str], None],
-) -> np.ndarray:
-    """Scores of the newest fitted rows, each by a fit that did not see its part of the period."""
-    parts = [part for part in np.array_split(np.flatnonzero(newest), folds) if len(part)]
-    scores = np.full(len(transactions), np.nan, dtype=np.float32)
-    for number, part in enumerate(parts, start=1):
-        report(f"threshold: fit {number} of {len(parts)} without {len(part):,} transactions")
-        others = fit_rows.copy()
-        others[part] = False
-        scores[part] = refit(others).score_transactions(transactions.iloc[: part[-1] + 1])[part]
-    return scores[newest]
 
 
 def _score_test(
@@ -291,7 +264,7 @@ def _publish(
 
 def _label_use(plan: Plan, detector: FraudDetector, transactions: pd.DataFrame) -> dict:
     """What labels went into the detector; without any of it, it may be called unsupervised."""
-    features = features_from_labels(plan.recipe.strategy, transactions)
+    features = features_from_labels(plan.strategy, transactions)
     scorer, method = detector.scorer, detector.threshold_policy.method
     # One that learns labels has read them even if they were too few to learn from.
     learned = features or plan.recipe.scorer.learns_labels or method in NEEDS_FRAUD

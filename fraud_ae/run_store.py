@@ -31,7 +31,7 @@ MODEL_FILES = (
 SCORES = "validation_scores.parquet"
 
 # Raised when a change of the code makes earlier runs worthless.
-_FORMAT = 2
+_FORMAT = 3
 
 
 def run_identity(config: dict, fingerprint: str) -> dict:
@@ -42,13 +42,17 @@ def run_identity(config: dict, fingerprint: str) -> dict:
     """
     trainer = {k: v for k, v in config["trainer"].items() if k != "accelerator"}
     recipe = {
-        "features": config["features"],
-        "encoder": config["encoder"],
         "model": config["model"],
         "trainer": trainer,
         "scorer": config["scorer"],
         "seed": config["seed"],
     }
+    encoded = features_identity(config, fingerprint)
+    return {**encoded, **recipe, "code": {**encoded["code"], **_own_code(recipe)}}
+
+
+def features_identity(config: dict, fingerprint: str) -> dict:
+    """Everything that decides the encoded transactions, and nothing else; as `run_identity`."""
     return {
         "format": _FORMAT,
         "version": __version__,
@@ -57,8 +61,9 @@ def run_identity(config: dict, fingerprint: str) -> dict:
             "train_on": config["data"]["train_on"],
             "split": config["data"]["split"],
         },
-        **recipe,
-        "code": _own_code(recipe),
+        "features": config["features"],
+        "encoder": config["encoder"],
+        "code": _own_code(config["features"]),
     }
 
 

@@ -14,14 +14,30 @@ def scored_frame(
     """The transactions of some rows beside their scores.
 
     rows: (n,) bool of the dataset's transactions, or of its first n. scores: (rows.sum(),).
+    Columns: those of `judged_frame`, with `score` after `is_fraud`.
+    """
+    return with_scores(judged_frame(dataset, rows, split), scores)
+
+
+def with_scores(judged: pd.DataFrame, scores: np.ndarray) -> pd.DataFrame:
+    """A judged frame and the scores of its rows, (n,)."""
+    scored = judged.copy()
+    scored.insert(scored.columns.get_loc("is_fraud") + 1, "score", scores)
+    return scored
+
+
+def judged_frame(dataset: Dataset, rows: np.ndarray, split: Split) -> pd.DataFrame:
+    """All that figures are made of, but for the scores.
+
+    rows: (n,) bool of the dataset's transactions, or of its first n.
     Columns: transaction_id, customer_id (where the data have it), timestamp, amount, is_fraud,
-    score, is_known_compromised (see `known_compromised`), fraud_scenario (where it is known).
+    is_known_compromised (see `known_compromised`), fraud_scenario (where it is known).
     """
     transactions = dataset.transactions.iloc[: len(rows)]
     columns = ["transaction_id", "customer_id", "timestamp", "amount", "is_fraud"]
     frame = transactions.loc[rows, [c for c in columns if c in transactions]]
     compromised = known_compromised(transactions, split)[rows]
-    frame = frame.assign(score=scores, is_known_compromised=compromised)
+    frame = frame.assign(is_known_compromised=compromised)
     if dataset.scenarios is not None:
         frame["fraud_scenario"] = dataset.scenarios.iloc[: len(rows)][rows]
     return frame.reset_index(drop=True)

@@ -1,78 +1,112 @@
-"""The LightningModule around a network: loss, optimiser, learning-rate schedule."""
+"""The LightningModule around networks that share a loop: steps, losses, learning rates."""
 
+import time
 from collections.abc import Sequence
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from fraud_ae.models.batches import split_batches
+from fraud_ae.models.course import Course, log_epoch
+from fraud_ae.models.stacked import trainable
 
-class LightningAutoencoder(pl.LightningModule):
-    """Trains any network that has a `loss(inputs) -> scalar`.
 
-    learning_rates: one for each epoch, to repeat a schedule that an earlier training found on its
-    validation rows; without it the rate is halved when the validation loss stops falling.
+class LightningNetworks(pl.LightningModule):
+    """Trains one network or several in one loop; the course of each is its own.
+
+    Optimisation is manual: Lightning hands over chunks of several mini-batches, so that what it does
+    around a step is done once for all of them. courses: one for each network. steps_per_epoch: of the
+    optimiser, once there was an epoch.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        learning_rate: float,
-        weight_decay: float = 0.0,
-        reduce_lr_patience: int = 3,
-        min_delta: float = 0.001,
-        learning_rates: Sequence[float] | None = None,
-    ) -> None:
+    def __init__(self, networks: Sequence[nn.Module], courses: Sequence[Course]) -> None:
         super().__init__()
-        self.network = network
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.reduce_lr_patience = reduce_lr_patience
-        self.min_delta = min_delta
-        self.learning_rates = learning_rates
+        self.automatic_optimization = False
+        self.networks = nn.ModuleList(networks)
+        self.courses = list(courses)
+        self.batch_size = courses[0].settings.batch_size
+        self.steps_per_epoch = 0
 
-    def configure_optimizers(self):
-        optimizer = torch.optim.Adam(
-            self.network.parameters(),
-            lr=self.learning_rate,
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
-        if self.learning_rates is not None:
-            return optimizer
-        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer,
-            factor=0.5,
-            patience=self.reduce_lr_patience,
-            threshold=self.min_delta,
-            threshold_mode="abs",
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "monitor": "val_loss"},
-        }
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        # Here, and not before, the networks lie on the device where they are trained.
+        self._stack = trainable(list(self.networks))
+        self._running = list(range(len(self.networks)))
+        return torch.optim.Adam(self._stack.vectors, lr=self.courses[0].learning_rate, fused=True)
 
     def on_train_epoch_start(self) -> None:
-        self._sum = torch.zeros((), device=self.device)
-        self._rows = 0
-        if self.learning_rates is not None:
-            for group in self.optimizers().param_groups:
-                group["lr"] = self.learning_rates[self.current_epoch]
+        self._started = time.perf_counter()
+        self._steps = 0
+        self._train_losses = self._none_yet()
+        self._val_losses = self._none_yet()
+        self._train_rows = self._val_rows = 0
+        self._set_learning_rates()
 
-    def training_step(self, inputs: Tensor, batch_idx: int) -> Tensor:
-        loss = self.network.loss(inputs)
-        # Summed on the device: reading the value in every step would stall a GPU.
-        self._sum += loss.detach() * len(inputs)
-        self._rows += len(inputs)
-        return loss
+    def _none_yet(self) -> Tensor:
+        return torch.zeros(len(self._running), device=self.device)
+
+    def _set_learning_rates(self) -> None:
+        """Networks of equal rates are stepped together."""
+        optimizer = self._optimizer()
+        groups: dict[tuple, list] = {}
+        for number, vector in zip(self._running, self._stack.vectors, strict=True):
+            course = self.courses[number]
+            settings = (course.learning_rate, course.settings.weight_decay)
+            groups.setdefault(settings, []).append(vector)
+        optimizer.param_groups = [
+            {**optimizer.defaults, "params": vectors, "lr": rate, "weight_decay": decay}
+            for (rate, decay), vectors in groups.items()
+        ]
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        return self.optimizers(use_pl_optimizer=False)
+
+    def training_step(self, chunk: Tensor, batch_idx: int) -> None:
+        optimizer = self._optimizer()
+        for inputs in split_batches(chunk, self.batch_size):
+            losses = self._stack.backward(inputs)
+            optimizer.step()
+            rows = inputs.shape[-2]
+            # Summed on the device: reading the values in every step would stall a GPU.
+            self._train_losses.add_(losses, alpha=rows)
+            self._train_rows += rows
+            self._steps += 1
 
     def validation_step(self, inputs: Tensor, batch_idx: int) -> None:
-        loss = self.network.loss(inputs)
-        self.log("val_loss", loss, batch_size=len(inputs), on_step=False, on_epoch=True)
+        self._val_losses.add_(self._stack.losses(inputs), alpha=len(inputs))
+        self._val_rows += len(inputs)
 
-    def epoch_summary(self) -> dict[str, float]:
-        """Mean loss over the rows of the epoch that just ended, and its learning rate."""
-        return {
-            "train_loss": float(self._sum) / self._rows,
-            "learning_rate": self.optimizers().param_groups[0]["lr"],
-        }
+    def on_train_epoch_end(self) -> None:
+        self.steps_per_epoch = self._steps
+        seconds = (time.perf_counter() - self._started) / len(self._running)
+        train_losses = (self._train_losses.double().cpu() / self._train_rows).tolist()
+        val_losses = [None] * len(train_losses)
+        if self._val_rows:
+            val_losses = (self._val_losses.double().cpu() / self._val_rows).tolist()
+        for number, train_loss, val_loss in zip(
+            self._running, train_losses, val_losses, strict=True
+        ):
+            network = self.networks[number]
+            row = self.courses[number].add_epoch(
+                train_loss, val_loss, seconds, lambda network=network: _copy(network)
+            )
+            # A logger belongs to one run, so that several networks cannot share it.
+            if len(self.networks) == 1:
+                log_epoch(self.logger, row, self.steps_per_epoch)
+        self._leave_those_that_ended()
+
+    def _leave_those_that_ended(self) -> None:
+        kept = [i for i, n in enumerate(self._running) if not self.courses[n].ended]
+        if not kept:
+            self.trainer.should_stop = True
+        elif len(kept) < len(self._running):
+            before, state = self._stack.vectors, self._optimizer().state
+            self._stack = self._stack.kept(kept)
+            self._running = [self._running[i] for i in kept]
+            moved = {self._stack.vectors[new]: state[before[old]] for new, old in enumerate(kept)}
+            state.clear()
+            state.update(moved)
+
+
+def _copy(network: nn.Module) -> dict[str, Tensor]:
+    return {name: t.detach().cpu().clone() for name, t in network.state_dict().items()}

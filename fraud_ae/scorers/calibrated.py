@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from fraud_ae.atomic_files import write_json
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
-from fraud_ae.scorers.signals import Signals
+from fraud_ae.scorers.signals import SignalRows, Signals
 from fraud_ae.scorers.trees import fit_trees, load_trees, log_odds, save_trees
 
 log = logging.getLogger("fraud_ae")
@@ -56,9 +56,9 @@ class CalibratedScorer(Scorer):
 
     def fit(
         self,
-        fitted: Signals,
+        fitted: SignalRows | Signals,
         labels: np.ndarray,
-        validation: Signals | None = None,
+        validation: SignalRows | Signals | None = None,
         validation_labels: np.ndarray | None = None,
     ) -> Self:
         """Learn from the labelled fitted rows, and calibrate on validation rows."""
@@ -72,7 +72,7 @@ class CalibratedScorer(Scorer):
             self.fallback_scorer_ = scorer.fit(fitted, labels, validation, validation_labels)
             return self
         rows, self.thinned_by_ = _thinned(labels, self.normal_rows)
-        evidence = _evidence(fitted[rows])
+        evidence = np.concatenate([_evidence(part) for part in fitted[rows].parts()])
         seeds = np.random.SeedSequence(self.seed).generate_state(self.members).tolist()
         self.trees_ = [fit_trees(seed, evidence, labels[rows]) for seed in seeds]
         if validation is not None:
@@ -82,14 +82,15 @@ class CalibratedScorer(Scorer):
             self._fall_back("no earlier fit was calibrated on validation rows", _NOT_CALIBRATED)
         return self
 
-    def _calibrate(self, validation: Signals, labels: np.ndarray) -> None:
+    def _calibrate(self, validation: SignalRows | Signals, labels: np.ndarray) -> None:
         frauds = int(np.count_nonzero(labels == 1))
         self.curve_ = _NO_CURVE
         if not LEAST_VALIDATION_FRAUDS <= frauds < len(labels):
             needed = f"at least {LEAST_VALIDATION_FRAUDS} are needed"
             self._fall_back(f"{frauds} frauds in validation, {needed}", _NOT_CALIBRATED)
             return
-        slope, intercept = _logistic_curve(self._odds(validation), labels, frauds)
+        odds = np.concatenate([self._odds(part) for part in validation.parts()])
+        slope, intercept = _logistic_curve(odds, labels, frauds)
         # A falling curve would turn the ranking round.
         if slope > 0:
             self.curve_ = (slope, intercept)

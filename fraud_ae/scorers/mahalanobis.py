@@ -8,7 +8,7 @@ import numpy as np
 
 from fraud_ae.atomic_files import write_json
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
-from fraud_ae.scorers.signals import Signals
+from fraud_ae.scorers.signals import SignalRows, Signals
 
 
 class MahalanobisScorer(Scorer):
@@ -25,16 +25,14 @@ class MahalanobisScorer(Scorer):
 
     def fit(
         self,
-        fitted: Signals,
+        fitted: SignalRows | Signals,
         labels: np.ndarray,
-        validation: Signals | None = None,
+        validation: SignalRows | Signals | None = None,
         validation_labels: np.ndarray | None = None,
     ) -> Self:
         """Learn mean and covariance of the normal fitted rows."""
         normal = fitted[labels == 0] if (labels == 0).any() else fitted
-        values = _values(normal)
-        self.mean_ = values.mean(axis=0)
-        covariance = np.atleast_2d(np.cov(values - self.mean_, rowvar=False, bias=True))
+        self.mean_, covariance = _mean_and_covariance(normal)
         variances, directions = np.linalg.eigh(covariance)
         kept = variances > self._LEAST_VARIANCE * max(variances.max(), self._LEAST_VARIANCE)
         self.whitening_ = directions[:, kept] / np.sqrt(variances[kept])
@@ -58,6 +56,19 @@ class MahalanobisScorer(Scorer):
         scorer.mean_ = np.asarray(data["mean"])
         scorer.whitening_ = np.asarray(data["whitening"]).reshape(len(scorer.mean_), -1)
         return scorer
+
+
+def _mean_and_covariance(normal: SignalRows | Signals) -> tuple[np.ndarray, np.ndarray]:
+    near, total, products = 0.0, 0.0, 0.0
+    for number, part in enumerate(normal.parts()):
+        values = _values(part)
+        if number == 0:
+            # Products of numbers near 0 lose no digits when the mean is taken out of them.
+            near = values.mean(axis=0)
+        values -= near
+        total, products = total + values.sum(axis=0), products + values.T @ values
+    mean = total / len(normal)
+    return near + mean, products / len(normal) - np.outer(mean, mean)
 
 
 def _values(signals: Signals) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fraud_ae.atomic_files import write_json
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
-from fraud_ae.scorers.signals import Signals
+from fraud_ae.scorers.signals import SignalRows, Signals
 
 
 class ReconstructionScorer(Scorer):
@@ -29,16 +29,17 @@ class ReconstructionScorer(Scorer):
 
     def fit(
         self,
-        fitted: Signals,
+        fitted: SignalRows | Signals,
         labels: np.ndarray,
-        validation: Signals | None = None,
+        validation: SignalRows | Signals | None = None,
         validation_labels: np.ndarray | None = None,
     ) -> Self:
         """Learn the typical errors, of the fitted rows where there is no normal validation row."""
         normal = fitted[labels == 0] if (labels == 0).any() else fitted
         if validation is not None and (validation_labels == 0).any():
             normal = validation[validation_labels == 0]
-        typical = normal.errors.mean(axis=0, dtype=np.float64)
+        total = sum(part.errors.sum(axis=0, dtype=np.float64) for part in normal.parts())
+        typical = total / len(normal)
         self.scale_ = np.maximum(typical, self._FLOOR)
         return self
 

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from fraud_ae.scorers.signals import Signals
+from fraud_ae.scorers.signals import SignalRows, Signals
 
 SCORER_FILE = "scorer.json"
 
@@ -30,9 +30,9 @@ class Scorer(ABC):
     @abstractmethod
     def fit(
         self,
-        fitted: Signals,
+        fitted: SignalRows | Signals,
         labels: np.ndarray,
-        validation: Signals | None = None,
+        validation: SignalRows | Signals | None = None,
         validation_labels: np.ndarray | None = None,
     ) -> Self:
         """Learn what the signals of normal rows are like.
@@ -40,6 +40,7 @@ class Scorer(ABC):
         fitted, labels: rows that the network was fitted on, with the frauds known among them, and
         (n,) 0 or 1. validation, validation_labels: rows that it was not fitted on, None where
         there are none; what the scorer learned from such rows in an earlier fit is then kept.
+        Signals of many rows come in parts, and only for rows that are asked for.
         """
 
     @abstractmethod

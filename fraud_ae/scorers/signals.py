@@ -1,14 +1,16 @@
 """What a network makes of transactions, from which scorers make one score for each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 import torch
 from torch import nn
 
-_AT_ONCE = 65_536
+# So many rows are in memory at once.
+AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class Signals:
         """The signals of some rows: a mask, indices or a slice."""
         return type(self)(self.inputs[rows], self.residuals[rows], self.code[rows], self.groups)
 
+    def parts(self) -> Iterator[Self]:
+        """What is in memory already is one part."""
+        yield self
+
     @property
     def errors(self) -> np.ndarray:
         """Squared error of each feature, the sum over its inputs: (n, n_features) float32."""
@@ -41,16 +47,55 @@ class Signals:
         return np.add.reduceat(squared[:, order], starts, axis=1)
 
 
+@dataclass(frozen=True)
+class SignalRows:
+    """The signals of some rows of a matrix, computed when they are asked for, in parts.
+
+    network: on the CPU and in evaluation mode. inputs: (n, n_inputs) float32, in memory or
+    memory-mapped. groups: (n_inputs,), see Signals. rows: (m,) int, which of them.
+    """
+
+    network: nn.Module
+    inputs: np.ndarray
+    groups: Sequence[int]
+    rows: np.ndarray
+
+    @classmethod
+    def where(
+        cls, network: nn.Module, inputs: np.ndarray, groups: Sequence[int], mask: np.ndarray
+    ) -> Self:
+        """Those of the rows that a mask, (n,) bool, names."""
+        return cls(network, inputs, groups, np.flatnonzero(mask))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: np.ndarray | slice) -> Self:
+        """Some of the rows: a mask, indices or a slice."""
+        return type(self)(self.network, self.inputs, self.groups, self.rows[rows])
+
+    def parts(self) -> Iterator[Signals]:
+        """The signals, so many rows at a time that they fit into memory; at least one part."""
+        if len(self) <= AT_ONCE:
+            yield self._only_part
+            return
+        for start in range(0, len(self), AT_ONCE):
+            yield self._of(self.rows[start : start + AT_ONCE])
+
+    @cached_property
+    def _only_part(self) -> Signals:
+        return self._of(self.rows)
+
+    def _of(self, rows: np.ndarray) -> Signals:
+        return signals_of(self.network, self.inputs[rows], self.groups)
+
+
 def signals_of(network: nn.Module, inputs: np.ndarray, groups: Sequence[int]) -> Signals:
     """Run a network, on the CPU and in evaluation mode, over encoded rows.
 
     inputs: (n, n_inputs) float32. groups: (n_inputs,), see Signals.
     """
-    parts = []
     with torch.inference_mode():
-        # At least one part, so that no rows give empty signals of the right width.
-        for start in range(0, max(1, len(inputs)), _AT_ONCE):
-            batch = torch.from_numpy(np.ascontiguousarray(inputs[start : start + _AT_ONCE]))
-            parts.append((network.residuals(batch).numpy(), network.encode(batch).numpy()))
-    residuals, code = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        batch = torch.from_numpy(np.ascontiguousarray(inputs))
+        residuals, code = network.residuals(batch).numpy(), network.encode(batch).numpy()
     return Signals(inputs, residuals, code, np.asarray(groups))

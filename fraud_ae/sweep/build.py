@@ -14,9 +14,12 @@ from fraud_ae.data.split import BOUNDARIES, Split, split_by_time
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
+from fraud_ae.features.encoded import encode
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.strategy import check_strategy, missing_columns
+from fraud_ae.run_store import features_identity
 from fraud_ae.tracking import TrackedRun
+from fraud_ae.training_data import TrainingData, stored_training_data
 
 log = logging.getLogger("fraud_ae")
 
@@ -81,14 +84,17 @@ def _warn_once(message: str) -> None:
     log.warning(message)
 
 
-def recipe_of(config: dict, strategy: object):
-    """Everything but the data that decides a detector."""
+def encoder_of(config: dict) -> Encoder:
+    """The encoder of a configuration, not fitted."""
+    return Encoder(**config["encoder"])
+
+
+def recipe_of(config: dict):
+    """What makes a detector of encoded transactions."""
     from fraud_ae.experiment import Recipe
-    from fraud_ae.models.training import TrainerSettings
+    from fraud_ae.models.course import TrainerSettings
 
     return Recipe(
-        strategy=strategy,
-        encoder=Encoder(**config["encoder"]),
         network=_network_settings(config["model"]),
         scorer=build(config["scorer"]),
         trainer=TrainerSettings(**config["trainer"]),
@@ -110,25 +116,29 @@ def _network_settings(model: dict) -> dict:
     return {"class": path, **arguments}
 
 
-class PreparedInputs:
-    """Encoded transactions of the last features asked for: a sweep's jobs mostly share them."""
+def training_data_of(config: dict, folder: Path) -> tuple[Path, TrainingData]:
+    """Transactions before the test period, encoded by what the training rows taught.
 
-    def __init__(self) -> None:
-        self._key: tuple | None = None
-        self._prepared = None
+    folder: of the experiment. Kept there under the hash of data, strategy and encoder, so that they
+    are encoded once, and processes share them; the first is the folder where they lie.
+    Raises StrategyRefused if the strategy cannot be used on them.
+    """
+    dataset = dataset_of(config)
+    identity = features_identity(config, dataset.fingerprint)
 
-    def of(self, recipe, dataset: Dataset, split: Split, config: dict):
-        """The transactions before the test period, encoded by what the training rows taught."""
-        from fraud_ae.experiment import prepare
+    def make() -> TrainingData:
+        split = split_of(config, dataset)
+        visible = dataset.transactions[split.before_test(dataset.transactions)]
+        encoded = encode(
+            strategy_of(config, dataset),
+            encoder_of(config),
+            visible,
+            split.train(visible),
+            config["data"]["train_on"],
+        )
+        return TrainingData.of(dataset, split, encoded)
 
-        parts = [config["features"], config["encoder"], config["data"]["train_on"]]
-        key = (dataset.fingerprint, split, json.dumps(parts, sort_keys=True))
-        if key != self._key:
-            self._prepared = None  # two of them need not be in memory at once
-            visible = dataset.transactions[split.before_test(dataset.transactions)]
-            self._prepared = prepare(recipe, visible, split.train(visible))
-            self._key = key
-        return self._prepared
+    return stored_training_data(folder / "encoded", identity, make)
 
 
 def evaluation_of(config: dict) -> Evaluation:

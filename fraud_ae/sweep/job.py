@@ -11,25 +11,30 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from fraud_ae.atomic_files import write_json, write_whole
+from fraud_ae.config import validate
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
-from fraud_ae.errors import StrategyRefused, UserError
+from fraud_ae.errors import StrategyRefused, TrainingDiverged, UserError
 from fraud_ae.evaluation.metrics import check_metrics
 from fraud_ae.model_info import flat_metrics
+from fraud_ae.run_figures import evaluate_run
 from fraud_ae.run_store import Run, run_identity
 from fraud_ae.sweep.build import (
-    PreparedInputs,
     dataset_of,
+    encoder_of,
     evaluation_of,
     recipe_of,
     split_of,
     strategy_of,
     tracked_run,
+    training_data_of,
 )
 from fraud_ae.sweep.candidate import check_data, swept_values, winning_overrides
 from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.leaderboard import RESULT
 from fraud_ae.sweep.result_tables import print_groups, print_model
+from fraud_ae.sweep.trained import Trained
+from fraud_ae.workers import shared_workers
 
 # The figures that are shown, in this order; the user's own follow.
 SHOWN = (
@@ -56,9 +61,7 @@ _OBJECTIVES = (
     "value_caught",
 )
 
-_inputs = PreparedInputs()
-# Trained by this process: `retrain=true` does not train them a second time.
-trained: set[str] = set()
+trained = Trained()
 
 
 def run_job(cfg: DictConfig) -> float:
@@ -67,16 +70,28 @@ def run_job(cfg: DictConfig) -> float:
     Returns the objective, NaN where it is not defined. Raises UserError for what the user can
     mend. In a sweep a refused strategy or a diverged training is recorded and passed over.
     """
-    config = OmegaConf.to_container(cfg, resolve=True)
-    _check_objective(config)
-    candidate = HydraConfig.get().runtime.choices.get("candidate")
-    if candidate and config["stage"]["reads"]:
-        check_data(_folder(config), candidate, dataset_of(config).fingerprint)
+    config = checked_settings(cfg, HydraConfig.get().runtime.choices)
     if config["stage"]["name"] == "production":
         return _production_job(config)
     if HydraConfig.get().mode == RunMode.RUN:
         return _single_job(config)
     return _sweep_job(cfg, config)
+
+
+def checked_settings(cfg: DictConfig, choices: DictConfig) -> dict:
+    """The configuration of a job, resolved, without Hydra's own part of it.
+
+    choices: the option of each group. Raises UserError for what is wrong with it and can be told
+    before anything is trained.
+    """
+    own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    config = OmegaConf.to_container(own, resolve=True)
+    validate(config)
+    _check_objective(config)
+    candidate = choices.get("candidate")
+    if candidate and config["stage"]["reads"]:
+        check_data(_folder(config), candidate, dataset_of(config).fingerprint)
+    return config
 
 
 def _single_job(config: dict) -> float:
@@ -110,8 +125,6 @@ def _sweep_job(cfg: DictConfig, config: dict) -> float:
         "data": dataset_of(config).fingerprint,
         "overrides": winning_overrides(cfg, choices, task_overrides, _folder(config)),
     }
-    from fraud_ae.models.training import TrainingDiverged
-
     try:
         run, reused, metrics = _train_or_reuse(config)
         objective = _objective(config, metrics)
@@ -140,15 +153,22 @@ def _production_job(config: dict) -> float:
     winner, _, reached = _train_or_reuse(config)
     fit_on, folds = config["production"]["fit_on"], config["production"]["folds"]
     run = Run(_folder(config) / "runs", production_identity(winner, fit_on, folds))
-    recipe = recipe_of(config, strategy_of(config, dataset))
+    plan = Plan(
+        winner=winner,
+        run=run,
+        strategy=strategy_of(config, dataset),
+        encoder=encoder_of(config),
+        recipe=recipe_of(config),
+        fit_on=fit_on,
+        folds=folds,
+    )
     with run.lock():
-        reused = run.finished and (run.id in trained or not config["retrain"])
-        reused = reused and (run.folder / TEST_SCORES).is_file()
+        reused = trained.reusable(run, config["retrain"]) and (run.folder / TEST_SCORES).is_file()
         if not reused:
             run.start()
-            trained.add(run.id)
+            trained.add(run)
         info = make_production_model(
-            Plan(winner, run, recipe, fit_on, folds),
+            plan,
             dataset,
             split,
             _folder(config),
@@ -156,6 +176,7 @@ def _production_job(config: dict) -> float:
             target=tracked_run(config),
             config=config,
             report=print,
+            workers=shared_workers(),
         )
     print(f"run {run.id}: {'finished before, not fitted again' if reused else 'fitted'}")
     print(f"written to {_folder(config) / 'models' / 'final_model'}")
@@ -168,29 +189,25 @@ def _train_or_reuse(
     config: dict, report: Callable[[dict], None] | None = None
 ) -> tuple[Run, bool, dict]:
     """The finished run of a configuration, whether it was there already, and its figures."""
-    from fraud_ae.experiment import evaluate_run, train_run
-
-    dataset = dataset_of(config)
-    run = Run(_folder(config) / "runs", run_identity(config, dataset.fingerprint))
+    run = Run(_folder(config) / "runs", run_identity(config, dataset_of(config).fingerprint))
+    if run.id in trained.diverged:
+        raise trained.diverged[run.id]
     evaluation = evaluation_of(config)
     with run.lock():
-        reused = run.finished and (run.id in trained or not config["retrain"])
-        if not reused:
-            recipe = recipe_of(config, strategy_of(config, dataset))
-            split = split_of(config, dataset)
+        if not trained.reusable(run, config["retrain"]):
+            from fraud_ae.experiment import train_run
+
             train_run(
                 run,
-                recipe,
-                dataset,
-                split,
-                _inputs.of(recipe, dataset, split, config),
+                recipe_of(config),
+                training_data_of(config, _folder(config))[1],
                 evaluation=evaluation,
                 target=tracked_run(config),
                 config=config,
                 report=report,
             )
-            trained.add(run.id)
-        return run, reused, evaluate_run(run, evaluation)
+            trained.add(run)
+        return run, not trained.tell(run), evaluate_run(run, evaluation)
 
 
 def _folder(config: dict) -> Path:

@@ -1,7 +1,9 @@
 """The view of a running sweep: how far it is, the best so far, the time left."""
 
+import json
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -9,9 +11,11 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from fraud_ae.sweep.leaderboard import RESULT, ranked, read_results
+from fraud_ae.sweep.leaderboard import RESULT, ranked
 
 _POLL_SECONDS = 0.5
+# Below the folder of a sweep: how far the trainings are that go on, a file of JSON for each.
+PROGRESS = "progress"
 
 
 class SweepView:
@@ -31,6 +35,7 @@ class SweepView:
         self.objective = objective
         self.console = Console(highlight=False)
         self.results: list[dict] = []
+        self._seen: set[Path] = set()
         self._started = time.monotonic()
         self._ended = threading.Event()
         self._progress = Progress(
@@ -75,20 +80,35 @@ class SweepView:
             )
 
     def _read(self) -> None:
-        if len(list(self.folder.glob(f"*/{RESULT}"))) > len(self.results):
-            self.results = read_results(self.folder)
+        """Add what is new, in the order in which it came."""
+        new = set(self.folder.glob(f"*/{RESULT}")) - self._seen
+        self._seen |= new
+        for path in sorted(new, key=lambda path: path.stat().st_mtime_ns):
+            self.results.append(json.loads(path.read_text()))
 
     def _render(self) -> Group:
         self._read()
         done = len(self.results)
         self._progress.update(self._task, completed=done, left=self._time_left(done))
-        lines: list = [self._progress]
+        lines: list = [self._progress, *map(Text, self._in_training())]
         if done:
             best = ranked(self.results)[0]
             lines.append(Text(f"best  {self._describe(best)}", overflow="ellipsis", no_wrap=True))
             last = self.results[-1]
             lines.append(Text(f"last  {self._describe(last)}", overflow="ellipsis", no_wrap=True))
         return Group(*lines)
+
+    def _in_training(self) -> Iterator[str]:
+        """A line for each loop that goes on."""
+        for path in sorted((self.folder / PROGRESS).glob("*.json")):
+            try:
+                told = json.loads(path.read_text())
+            except FileNotFoundError:  # it has just ended
+                continue
+            together = (
+                f"{told['networks']} networks together" if told["networks"] > 1 else "1 network"
+            )
+            yield f"train {together}: epoch {told['epoch']} of {told['epochs']}"
 
     def _time_left(self, done: int) -> str:
         if not done or done >= self.total:

@@ -1,0 +1,243 @@
+"""Networks that are trained in one loop: their weights side by side.
+
+A network for tabular data is so small that a step of its training mostly is overhead. Many of them
+as batched matrices share that overhead. Each computes what it would compute alone.
+"""
+
+import itertools
+import math
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from fraud_ae.models.batched_layers import (
+    BatchedBottleneck,
+    BatchedLayer,
+    BatchedLayerNorm,
+    BatchedLinear,
+    BatchedSiLU,
+    BatchedSlopes,
+    BatchedTanh,
+)
+from fraud_ae.models.network import Autoencoder
+
+# Weights of a network take a multiple of so many numbers: processors go through them in such steps,
+# and the numbers that are left over may be rounded differently.
+_ALIGNED = 64
+
+
+class Trainable(Protocol):
+    """K networks in one loop.
+
+    vectors: the weights of each, one after another, K of shape (n_weights,); `grad` of each is what
+    `backward` fills. The weights of the networks themselves lie in the same memory.
+    """
+
+    vectors: list[nn.Parameter]
+
+    def backward(self, inputs: Tensor) -> Tensor:
+        """Losses of a mini-batch, (K,), and their gradients, into the vectors' `grad`.
+
+        inputs: (n, n_inputs), or (K, n, n_inputs), to each network its own.
+        """
+
+    def losses(self, inputs: Tensor) -> Tensor:
+        """Losses of n rows, (K,), without gradients. inputs: (n, n_inputs)."""
+
+    def kept(self, numbers: Sequence[int]) -> Self:
+        """Some of the networks, in this order, with weights as they are."""
+
+
+def stack_key(network: nn.Module) -> Hashable | None:
+    """Networks of equal keys can share a loop; None for one that cannot.
+
+    Plain autoencoders can whose hidden layers are alike; latent_dim may differ, and the slope of
+    relu and leaky_relu. Whatever draws random numbers in training has to be alone with them.
+    """
+    if type(network) is not Autoencoder or network.input_noise:
+        return None
+    kinds: list[Hashable] = []
+    for module in (*network.encoder, *network.decoder):
+        match module:
+            case nn.Linear():
+                kinds.append("linear")
+            case nn.LayerNorm():
+                kinds.append(("norm", *module.normalized_shape))
+            case nn.ReLU() | nn.LeakyReLU():
+                kinds.append("slope")
+            case nn.SiLU() | nn.Tanh():
+                kinds.append(type(module).__name__)
+            case _:
+                return None
+    hidden = [module.out_features for module in network.encoder if isinstance(module, nn.Linear)]
+    return (network.decoder[-1].out_features, *hidden[:-1], *kinds)
+
+
+def trainable(networks: Sequence[nn.Module]) -> Trainable:
+    """The networks in one loop. Raises ValueError for several whose keys are not equal."""
+    keys = {stack_key(network) for network in networks}
+    if keys == {None} and len(networks) == 1:
+        return AnyNetwork(networks[0])
+    if None in keys or len(keys) > 1:
+        raise ValueError("networks of different kinds cannot share a loop")
+    return StackedAutoencoders(networks)
+
+
+class AnyNetwork:
+    """One network of any kind that has a `loss(inputs) -> scalar`, by automatic differentiation.
+
+    Its weights are one vector, which the optimiser takes in one go.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        parameters = [p for p in network.parameters() if p.requires_grad]
+        vector = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
+        vector.grad = torch.zeros_like(vector)
+        self.vectors = [vector]
+        sizes = [p.numel() for p in parameters]
+        own, gradients = vector.detach().split(sizes), vector.grad.split(sizes)
+        for parameter, weights, gradient in zip(parameters, own, gradients, strict=True):
+            parameter.data = weights.view_as(parameter)
+            parameter.grad = gradient.view_as(parameter)
+
+    def backward(self, inputs: Tensor) -> Tensor:
+        """See `Trainable`."""
+        self.vectors[0].grad.zero_()
+        loss = self._network.loss(inputs)
+        loss.backward()
+        return loss.detach()[None]
+
+    def losses(self, inputs: Tensor) -> Tensor:
+        """See `Trainable`."""
+        return self._network.loss(inputs)[None]
+
+    def kept(self, numbers: Sequence[int]) -> Self:
+        """See `Trainable`."""
+        return self
+
+
+class StackedAutoencoders:
+    """Autoencoders of equal `stack_key` as batched matrices.
+
+    Gradients are written out: automatic differentiation takes longer for its books than for the
+    products of matrices this small.
+    """
+
+    def __init__(self, networks: Sequence[Autoencoder], length: int = 0) -> None:
+        """length: of the vectors at least."""
+        self._networks = list(networks)
+        places = [_places(network) for network in networks]
+        length = max(length, *(end for own in places for _, end in own.values()))
+        length = math.ceil(length / _ALIGNED) * _ALIGNED
+        device = next(networks[0].parameters()).device
+        self._weights = torch.zeros(len(networks), length, device=device)
+        self._gradients = torch.zeros_like(self._weights)
+        self.vectors = [nn.Parameter(own) for own in self._weights]
+        for number, network in enumerate(networks):
+            self.vectors[number].grad = self._gradients[number]
+            for name, (start, end) in places[number].items():
+                parameter = network.get_parameter(name)
+                own = self._weights[number, start:end].view_as(parameter)
+                parameter.data = own.copy_(parameter.detach())
+        self._layers = self._all_layers()
+
+    def kept(self, numbers: Sequence[int]) -> Self:
+        """See `Trainable`."""
+        return type(self)(
+            [self._networks[number] for number in numbers], length=self._weights.shape[1]
+        )
+
+    @torch.no_grad()
+    def losses(self, inputs: Tensor) -> Tensor:
+        """See `Trainable`."""
+        return self._forward(inputs)[0]
+
+    @torch.no_grad()
+    def backward(self, inputs: Tensor) -> Tensor:
+        """See `Trainable`."""
+        losses, error, saved = self._forward(inputs)
+        d = error.mul_(2 / error[0].numel())
+        for number, layer in reversed(list(enumerate(self._layers))):
+            d = layer.backward(d, saved[number], first=number == 0)
+        return losses
+
+    def _forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, list]:
+        """Losses (K,), errors (K, n, n_inputs), and what the layers need on the way back."""
+        saved = []
+        values = inputs.expand(len(self._networks), *inputs.shape[-2:])
+        for layer in self._layers:
+            values, own = layer.forward(values)
+            saved.append(own)
+        error = values.sub_(inputs)
+        norms = torch.linalg.vector_norm(error.flatten(1), dim=1)
+        return norms.square() / error[0].numel(), error, saved
+
+    def _all_layers(self) -> list[BatchedLayer]:
+        first = self._networks[0]
+        *encoder, _ = self._some_layers("encoder", len(first.encoder))
+        _, *decoder = self._some_layers("decoder", len(first.decoder))
+        into, out_of = f"encoder.{len(first.encoder) - 1}", "decoder.0"
+        dims = [network.get_submodule(into).out_features for network in self._networks]
+        parts = [
+            (networks, self._linear(into, networks), self._linear(out_of, networks))
+            for networks, _ in _neighbours(dims)
+        ]
+        return [*encoder, BatchedBottleneck(parts), *decoder]
+
+    def _some_layers(self, part: str, count: int) -> Iterable[BatchedLayer | None]:
+        """The layers of the encoder or decoder; None where their widths differ."""
+        for number in range(count):
+            name = f"{part}.{number}"
+            modules = [network.get_submodule(name) for network in self._networks]
+            match modules[0]:
+                case nn.Linear():
+                    widths = {(module.in_features, module.out_features) for module in modules}
+                    yield self._linear(name, slice(None)) if len(widths) == 1 else None
+                case nn.LayerNorm(eps=eps):
+                    yield BatchedLayerNorm(*self._weights_of(name, slice(None)), eps)
+                case nn.SiLU():
+                    yield BatchedSiLU()
+                case nn.Tanh():
+                    yield BatchedTanh()
+                case _:
+                    slopes = [getattr(module, "negative_slope", 0.0) for module in modules]
+                    yield BatchedSlopes(_neighbours(slopes))
+
+    def _linear(self, name: str, networks: slice) -> BatchedLinear:
+        return BatchedLinear(*self._weights_of(name, networks))
+
+    def _weights_of(self, name: str, networks: slice) -> list[Tensor]:
+        """Weight, its gradient, bias, its gradient of some neighbouring networks."""
+        example = self._networks[networks][0]
+        found = []
+        for parameter in (f"{name}.weight", f"{name}.bias"):
+            start, end = _places(example)[parameter]
+            shape = example.get_parameter(parameter).shape
+            for memory in (self._weights, self._gradients):
+                found.append(memory[networks, start:end].unflatten(1, shape))
+        return found
+
+
+def _places(network: Autoencoder) -> dict[str, tuple[int, int]]:
+    """Where the weights of a network lie among each other: name -> (start, end).
+
+    What depends on latent_dim comes last, so that everything else lies alike in all networks.
+    """
+    last = (f"encoder.{len(network.encoder) - 1}.", "decoder.0.")
+    parameters = sorted(network.named_parameters(), key=lambda named: named[0].startswith(last))
+    ends = list(itertools.accumulate(parameter.numel() for _, parameter in parameters))
+    starts = [0, *ends[:-1]]
+    return {name: place for (name, _), *place in zip(parameters, starts, ends, strict=True)}
+
+
+def _neighbours(values: Sequence) -> list[tuple[slice, object]]:
+    """Runs of equal values: where they are, and the value."""
+    runs, start = [], 0
+    for value, run in itertools.groupby(values):
+        end = start + len(list(run))
+        runs.append((slice(start, end), value))
+        start = end
+    return runs

@@ -1,0 +1,228 @@
+"""The trainings that a batch of jobs needs: done before the jobs, together and side by side."""
+
+import itertools
+import json
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from fraud_ae.errors import TrainingDiverged, UserError
+from fraud_ae.run_store import Run, run_identity
+from fraud_ae.sweep.build import (
+    dataset_of,
+    evaluation_of,
+    recipe_of,
+    tracked_run,
+    training_data_of,
+)
+from fraud_ae.sweep.command_line import OUTPUTS
+from fraud_ae.sweep.trained import Trained
+from fraud_ae.training_data import TrainingData
+from fraud_ae.workers import Workers
+
+
+@dataclass
+class _Wanted:
+    """A run that is to be trained: for which jobs, and what is locked meanwhile."""
+
+    run: Run
+    config: dict
+    jobs: list[int]
+    lock: FileLock
+
+    @property
+    def features(self) -> Hashable:
+        """Equal where the encoded transactions are."""
+        identity = self.run.identity
+        return json.dumps([identity["data"], identity["features"], identity["encoder"]])
+
+    @property
+    def training(self) -> Hashable:
+        """Equal where the network is: neither scorer nor threshold have a part in it."""
+        identity = self.run.identity
+        return json.dumps([identity[key] for key in ("model", "trainer", "seed")])
+
+
+class TrainingsAhead:
+    """Trains what a batch of jobs needs, and says which job has all that it needs.
+
+    What is finished is left alone, and what several jobs share is trained once. Networks that can
+    share a loop do; everything else runs side by side in the workers.
+
+    configs: resolved, one for each job. sweep: the folder of the sweep. trained: is told what was
+    trained. stack_size: most networks in one loop.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[dict],
+        sweep: Path,
+        trained: Trained,
+        workers: Workers,
+        stack_size: int,
+    ) -> None:
+        self._configs = configs
+        self._sweep = sweep
+        self._trained = trained
+        self._workers = workers
+        self._stack_size = stack_size
+        self._pending: dict[Future, Any] = {}
+
+    def ready(self) -> Iterator[int]:
+        """The number of each job, as soon as its run is there, or nothing can be done for it."""
+        wanted: dict[str, _Wanted] = {}
+        for number, config in enumerate(self._configs):
+            run = _run_of(config)
+            if run is None or self._trained.reusable(run, config["retrain"]):
+                yield number
+            elif run.id in wanted:
+                wanted[run.id].jobs.append(number)
+            else:
+                wanted[run.id] = _Wanted(run, config, [number], run.lock())
+        try:
+            yield from self._train(wanted)
+        except BaseException:
+            # Nobody waits any more for what the workers are at.
+            self._workers.kill()
+            raise
+        finally:
+            for each in wanted.values():
+                each.lock.release()
+
+    def _train(self, wanted: dict[str, _Wanted]) -> Iterator[int]:
+        # In order, so that two sweeps with the same runs never wait for each other.
+        for each in (wanted[key] for key in sorted(wanted)):
+            each.lock.acquire()
+            if self._trained.reusable(each.run, each.config["retrain"]):
+                yield from self._done(each)
+        left = [each for each in wanted.values() if each.lock.is_locked]
+        for group in _grouped(left, key=lambda each: each.features):
+            try:
+                folder, data = training_data_of(group[0].config, _experiment(group[0].config))
+            except UserError:  # the jobs meet it again, and say so
+                for each in group:
+                    yield from self._done(each)
+                continue
+            self._submit(group, folder, data)
+        while self._pending:
+            ended, _ = wait(self._pending, return_when=FIRST_COMPLETED)
+            for future in ended:
+                yield from self._pending.pop(future)(future)
+
+    def _done(self, each: _Wanted) -> list[int]:
+        """The jobs of a run may look it up."""
+        each.lock.release()
+        return each.jobs
+
+    def _submit(self, group: list[_Wanted], folder: Path, data: TrainingData) -> None:
+        for stack in self._stacks(group, data):
+            runs = [each for same in stack for each in same]
+            if len(runs) == 1:
+                self._submit_alone(runs[0], folder)
+            else:
+                self._submit_together(stack, folder)
+
+    def _stacks(self, group: list[_Wanted], data: TrainingData) -> list[list[list[_Wanted]]]:
+        """Loops, each of networks, each of the runs that share it; at least one for each worker."""
+        networks = _grouped(group, key=lambda each: each.training)
+        stacks: list[list[list[_Wanted]]] = []
+        for loop in _grouped(networks, key=lambda same: _loop_key(same[0], data)):
+            stacks += _chunks(loop, self._stack_size)
+        while len(stacks) < self._workers.count and max(map(len, stacks)) > 1:
+            longest = max(stacks, key=len)
+            stacks.remove(longest)
+            stacks += _chunks(longest, -(-len(longest) // 2))
+        return sorted(stacks, key=len, reverse=True)
+
+    def _submit_alone(self, each: _Wanted, folder: Path) -> None:
+        from fraud_ae.sweep.work import train_alone
+
+        future = self._workers.submit(train_alone, folder, _task(each), self._sweep)
+        self._pending[future] = lambda future: self._finished(each, future)
+
+    def _submit_together(self, stack: list[list[_Wanted]], folder: Path) -> None:
+        from fraud_ae.sweep.work import train_stack
+
+        recipes = [recipe_of(same[0].config) for same in stack]
+        future = self._workers.submit(train_stack, folder, recipes, self._sweep)
+        self._pending[future] = lambda future: self._finish_stack(stack, folder, future)
+
+    def _finish_stack(
+        self, stack: list[list[_Wanted]], folder: Path, future: Future
+    ) -> Iterator[int]:
+        from fraud_ae.sweep.work import finish_run
+
+        for same, network in zip(stack, self._workers.outcome(future), strict=True):
+            for each in same:
+                if isinstance(network, TrainingDiverged):
+                    self._trained.diverged[each.run.id] = network
+                    yield from self._done(each)
+                    continue
+                finishing = self._workers.submit(finish_run, folder, _task(each), network)
+                self._pending[finishing] = lambda future, each=each: self._finished(each, future)
+
+    def _finished(self, each: _Wanted, future: Future) -> Iterator[int]:
+        try:
+            self._workers.outcome(future)
+        except TrainingDiverged as error:
+            self._trained.diverged[each.run.id] = error
+        except UserError:
+            # Of the job's own, which meets it again.
+            if not each.run.finished:
+                raise
+        if each.run.id not in self._trained.diverged:
+            self._trained.add(each.run)
+        yield from self._done(each)
+
+
+def _run_of(config: dict) -> Run | None:
+    """The run of a configuration; None of one that its job has to complain of."""
+    try:
+        fingerprint = dataset_of(config).fingerprint
+        return Run(_experiment(config) / "runs", run_identity(config, fingerprint))
+    except UserError:
+        return None
+
+
+def _experiment(config: dict) -> Path:
+    return OUTPUTS / config["experiment"]
+
+
+def _task(each: _Wanted):
+    from fraud_ae.sweep.work import Task
+
+    config = each.config
+    return Task(each.run, recipe_of(config), evaluation_of(config), tracked_run(config), config)
+
+
+def _loop_key(each: _Wanted, data: TrainingData) -> Hashable:
+    """Networks of equal keys are trained in one loop; no other has the key of one that cannot be."""
+    from fraud_ae.detector import build_network
+    from fraud_ae.experiment import network_settings
+    from fraud_ae.models.stacked import stack_key
+
+    recipe = recipe_of(each.config)
+    groups = data.encoded.encoder.input_groups()
+    key = stack_key(build_network(network_settings(recipe.network, groups)))
+    if key is None:
+        return each.run.id
+    return (key, recipe.trainer.batch_size, recipe.trainer.accelerator)
+
+
+def _grouped(items: Iterable, key) -> list[list]:
+    """Items of equal keys, in the order of the first of each."""
+    groups: dict[Hashable, list] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())
+
+
+def _chunks(items: list, size: int) -> list[list]:
+    """Parts of at most so many items, as equal as can be."""
+    parts = -(-len(items) // size)
+    bounds = [len(items) * number // parts for number in range(parts + 1)]
+    return [items[start:end] for start, end in itertools.pairwise(bounds)]

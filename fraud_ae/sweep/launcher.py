@@ -1,0 +1,80 @@
+"""A Hydra launcher for which a sweep is one batch of work."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from fraud_ae.errors import exit_on_user_error
+
+
+class StackedLauncher(Launcher):
+    """Trains what the jobs need first, together where it can, then runs each job.
+
+    workers: processes; null for one on each core. stack_size: most networks in one loop.
+    """
+
+    def __init__(self, workers: int | None = None, stack_size: int = 6) -> None:
+        self.workers = workers
+        self.stack_size = stack_size
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Hydra calls it once, before the first batch."""
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+
+    @exit_on_user_error
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run a batch of jobs; their returns come in the order of their overrides."""
+        setup_globals()
+        folder = Path(str(self.config.hydra.sweep.dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        configs = [
+            self._compose(overrides, initial_job_idx + number)
+            for number, overrides in enumerate(job_overrides)
+        ]
+        returns: dict[int, JobReturn] = {}
+        for number in self._in_order_of_readiness(configs, folder):
+            returns[number] = self._run(configs[number])
+        return [returns[number] for number in range(len(configs))]
+
+    def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
+        loader = self.hydra_context.config_loader
+        config = loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = str(number)
+            config.hydra.job.num = number
+        return config
+
+    def _in_order_of_readiness(self, configs: list[DictConfig], folder: Path):
+        if any(config.audit for config in configs):
+            return range(len(configs))
+        from fraud_ae.sweep.ahead import TrainingsAhead
+        from fraud_ae.sweep.job import checked_settings, trained
+        from fraud_ae.workers import shared_workers
+
+        # What is wrong with any of them is said before hours of training, not after.
+        resolved = [checked_settings(config, config.hydra.runtime.choices) for config in configs]
+        workers = shared_workers(self.workers)
+        return TrainingsAhead(resolved, folder, trained, workers, self.stack_size).ready()
+
+    def _run(self, config: DictConfig) -> JobReturn:
+        returned = run_job(
+            hydra_context=self.hydra_context,
+            task_function=self.task_function,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+        whitelist = self.hydra_context.execution_whitelist
+        hydra = self.config.hydra
+        configure_log(hydra.hydra_logging, hydra.verbose, execution_whitelist=whitelist)
+        return returned

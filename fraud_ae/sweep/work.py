@@ -1,0 +1,92 @@
+"""What worker processes do in a sweep: train networks together, and make a run of each."""
+
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fraud_ae.atomic_files import write_json
+from fraud_ae.errors import TrainingDiverged
+from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.experiment import Recipe, train_networks, train_run
+from fraud_ae.models.training import TrainedNetwork
+from fraud_ae.run_store import Run
+from fraud_ae.sweep.progress import PROGRESS
+from fraud_ae.tracking import TrackedRun
+from fraud_ae.training_data import TrainingData
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run to be made; its fields are arguments of `train_run`."""
+
+    run: Run
+    recipe: Recipe
+    evaluation: Evaluation
+    target: TrackedRun
+    config: dict
+
+
+def train_stack(
+    data: Path, recipes: Sequence[Recipe], sweep: Path
+) -> list[TrainedNetwork | TrainingDiverged]:
+    """Networks of several recipes, trained in one loop. data: folder of the training data."""
+    found = _data(data)
+    with _Progress(sweep, recipes) as progress:
+        return train_networks(recipes, found.encoded, found.validation_rows, report=progress.report)
+
+
+def finish_run(data: Path, task: Task, trained: TrainedNetwork) -> None:
+    """The run of a network that was trained beside others."""
+    _train_run(data, task, trained=trained)
+
+
+def train_alone(data: Path, task: Task, sweep: Path) -> None:
+    """A run from the beginning to the end."""
+    with _Progress(sweep, [task.recipe]) as progress:
+        _train_run(data, task, report=lambda row: progress.report(0, row))
+
+
+def _train_run(data: Path, task: Task, **how: object) -> None:
+    train_run(
+        task.run,
+        task.recipe,
+        _data(data),
+        evaluation=task.evaluation,
+        target=task.target,
+        config=task.config,
+        **how,
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _data(folder: Path) -> TrainingData:
+    return TrainingData.load(folder)
+
+
+class _Progress:
+    """A file that says how far a training is, as long as it goes on."""
+
+    def __init__(self, sweep: Path, recipes: Sequence[Recipe]) -> None:
+        self._path = sweep / PROGRESS / f"{os.getpid()}.json"
+        self._networks = len(recipes)
+        self._epochs = max(recipe.trainer.max_epochs for recipe in recipes)
+        self._epoch = 0
+
+    def __enter__(self) -> "_Progress":
+        self._write()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def report(self, number: int, row: dict) -> None:
+        """An epoch of one of the networks is over."""
+        if row["epoch"] > self._epoch:
+            self._epoch = row["epoch"]
+            self._write()
+
+    def _write(self) -> None:
+        told = {"networks": self._networks, "epoch": self._epoch, "epochs": self._epochs}
+        write_json(self._path, told)

@@ -10,7 +10,8 @@ from benchmarks.peers import Peer
 from benchmarks.protocols import Task
 from fraud_ae.detector import build_network
 from fraud_ae.experiment import network_settings
-from fraud_ae.models.training import TrainerSettings, train_network
+from fraud_ae.models.course import TrainerSettings
+from fraud_ae.models.training import Rows, Training, train_network
 from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.scorers.mahalanobis import MahalanobisScorer
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
@@ -35,8 +36,9 @@ _CALIBRATED = 1
 def train(task: Task, seed: int, network: dict):
     """A network trained on the normal training rows, for a fixed number of epochs."""
     settings = network_settings({**network, "members": MEMBERS}, task.groups)
-    inputs = torch.from_numpy(task.inputs[task.normal])
-    return train_network(lambda n: build_network(settings), inputs, None, TRAINER, seed).network
+    rows = Rows(torch.from_numpy(task.inputs), torch.from_numpy(np.flatnonzero(task.normal)))
+    training = Training(lambda n: build_network(settings), TRAINER, seed)
+    return train_network(training, rows, None).network
 
 
 def methods(earlier: Task, report: Callable[[str], None]) -> dict[str, Peer]:

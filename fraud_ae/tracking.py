@@ -119,6 +119,8 @@ def _init(target: TrackedRun, folder: Path, config: dict):
                 console="off",
                 silent=True,
                 x_disable_stats=True,
+                # The lock file says it; to list all packages takes longer than all the rest.
+                x_save_requirements=False,
                 disable_git=True,
                 save_code=False,
                 init_timeout=target.init_timeout_seconds,

@@ -12,16 +12,19 @@ from fraud_ae import config
 from fraud_ae.data.sources import Dataset
 from fraud_ae.detector import FraudDetector
 from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.features.encoded import encode
 from fraud_ae.production import Plan, make_production_model, production_identity
 from fraud_ae.run_store import Run, run_identity
 from fraud_ae.sweep.build import (
     dataset_of,
+    encoder_of,
     evaluation_of,
     recipe_of,
     split_of,
     strategy_of,
     tracked_run,
 )
+from fraud_ae.training_data import TrainingData
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SMALL = (
@@ -57,21 +60,25 @@ def dataset(compose) -> Dataset:
 @pytest.fixture(scope="session")
 def train(dataset) -> Callable[..., Run]:
     """Trains the run of a configuration into a folder, and returns it finished."""
-    from fraud_ae.experiment import prepare, train_run
+    from fraud_ae.experiment import train_run
 
     own = dataset
 
     def trained(config: dict, folder: Path, dataset: Dataset = own) -> Run:
         split = split_of(config, dataset)
-        recipe = recipe_of(config, strategy_of(config, dataset))
         visible = dataset.transactions[split.before_test(dataset.transactions)]
+        encoded = encode(
+            strategy_of(config, dataset),
+            encoder_of(config),
+            visible,
+            split.train(visible),
+            config["data"]["train_on"],
+        )
         run = Run(folder, run_identity(config, dataset.fingerprint))
         train_run(
             run,
-            recipe,
-            dataset,
-            split,
-            prepare(recipe, visible, split.train(visible)),
+            recipe_of(config),
+            TrainingData.of(dataset, split, encoded),
             evaluation=evaluation_of(config),
             target=tracked_run(config),
             config=config,
@@ -118,18 +125,19 @@ def make(dataset) -> Callable[..., Made]:
         evaluation: Evaluation | None = None,
         folds: int = 3,
     ) -> Made:
-        recipe = recipe_of(config, strategy_of(config, dataset))
         run = Run(folder / "runs", production_identity(winner, fit_on, folds))
-        plan, trainings = Plan(winner, run, recipe, fit_on, folds), []
+        strategy, encoder = strategy_of(config, dataset), encoder_of(config)
+        plan = Plan(winner, run, strategy, encoder, recipe_of(config), fit_on, folds)
+        trainings = []
 
-        def watched(build, train_inputs, validation_inputs, settings, seed, **others):
-            trained = original(build, train_inputs, validation_inputs, settings, seed, **others)
-            trainings.append({"rows": len(train_inputs), "history": trained.history})
+        def watched(several, rows, validation, logger=None):
+            trained = original(several, rows, validation, logger)
+            trainings.extend({"rows": len(rows.numbers), "history": one.history} for one in trained)
             return trained
 
-        original = experiment.train_network
+        original = experiment.train_together
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(experiment, "train_network", watched)
+            patch.setattr(experiment, "train_together", watched)
             info = make_production_model(
                 plan,
                 dataset,

@@ -14,7 +14,7 @@ from fraud_ae import config
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import METHODS
 from fraud_ae.models import training
-from fraud_ae.sweep.build import dataset_of, recipe_of, split_of, strategy_of
+from fraud_ae.sweep.build import recipe_of
 from tests.commands import ROOT
 
 CONF = ROOT / "conf"
@@ -175,21 +175,22 @@ def observed(settings: dict, monkeypatch) -> dict:
 
     class Watched(training.Batches):
         def __iter__(self):
-            for batch in super().__iter__():
-                lengths.append(len(batch))
-                yield batch
+            lengths.append(self.at_once)
+            return super().__iter__()
 
     monkeypatch.setattr(training, "Batches", Watched)
     import torch
 
     from fraud_ae.detector import build_network
 
-    dataset = dataset_of(settings)
-    split_of(settings, dataset)
-    recipe = recipe_of(settings, strategy_of(settings, dataset))
+    recipe = recipe_of(settings)
     inputs = torch.zeros(1000, 12)
     trained = training.train_network(
-        lambda n: build_network({"n_inputs": n, **recipe.network}), inputs, None, recipe.trainer, 1
+        training.Training(
+            lambda n: build_network({"n_inputs": n, **recipe.network}), recipe.trainer, 1
+        ),
+        training.Rows(inputs),
+        None,
     )
     modules = list(trained.network.modules())
     return {

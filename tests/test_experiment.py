@@ -13,11 +13,12 @@ from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
-from fraud_ae.experiment import evaluate_run, prepare
 from fraud_ae.features import compute_features, strategy_to_dict
+from fraud_ae.features.encoded import encode
+from fraud_ae.run_figures import evaluate_run
 from fraud_ae.run_store import MODEL_FILES, Run, run_identity
 from fraud_ae.scorers.signals import signals_of
-from fraud_ae.sweep.build import recipe_of, split_of, strategy_of
+from fraud_ae.sweep.build import encoder_of, split_of, strategy_of
 
 
 def garbled(dataset: Dataset, rows: np.ndarray) -> Dataset:
@@ -44,13 +45,20 @@ def forbid_training(monkeypatch) -> None:
     def refuse(*arguments, **settings):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(experiment, "train_network", refuse)
+    monkeypatch.setattr(experiment, "train_together", refuse)
+
+
+def kept_evaluation(run: Run) -> str:
+    """The name of the only file of figures of a run."""
+    (path,) = (run.folder / "evaluations").iterdir()
+    return path.name
 
 
 def test_a_run_writes_all_its_files_and_the_metrics_last(finished_run):
     files = [path for path in finished_run.folder.rglob("*") if path.is_file()]
     assert {path.relative_to(finished_run.folder).as_posix() for path in files} == {
         "config.yaml",
+        "evaluations/" + kept_evaluation(finished_run),
         "history.csv",
         "metrics.json",
         "validation_scores.parquet",
@@ -170,22 +178,23 @@ def test_the_test_rows_have_no_influence(finished_run, compose, train, dataset, 
 def test_features_are_fitted_on_the_training_rows_alone(compose, dataset):
     config = compose()
     split = split_of(config, dataset)
-    recipe = recipe_of(config, strategy_of(config, dataset))
+    strategy, encoder = strategy_of(config, dataset), encoder_of(config)
     train_rows = split.train(dataset.transactions)
-    before = prepare(recipe, dataset.transactions, train_rows)
-    changed = prepare(recipe, garbled(dataset, ~train_rows).transactions, train_rows)
+    unseen = garbled(dataset, ~train_rows).transactions
+    before = encode(strategy, encoder, dataset.transactions, train_rows, "normal")
+    changed = encode(strategy, encoder, unseen, train_rows, "normal")
     np.testing.assert_array_equal(changed.inputs[train_rows], before.inputs[train_rows])
     assert changed.encoder.to_dict() == before.encoder.to_dict()
     assert strategy_to_dict(changed.strategy) == strategy_to_dict(before.strategy)
     assert not np.array_equal(changed.inputs, before.inputs)
 
 
-def test_preparing_leaves_the_recipe_and_the_transactions_as_they_are(compose, dataset):
-    recipe = recipe_of(compose(), strategy_of(compose(), dataset))
-    before = strategy_to_dict(recipe.strategy), vars(recipe.encoder).copy()
+def test_encoding_leaves_what_it_is_given_as_it_is(compose, dataset):
+    strategy, encoder = strategy_of(compose(), dataset), encoder_of(compose())
+    before = strategy_to_dict(strategy), vars(encoder).copy()
     transactions = dataset.transactions.copy()
-    prepare(recipe, transactions, np.ones(len(transactions), dtype=bool))
-    assert (strategy_to_dict(recipe.strategy), vars(recipe.encoder)) == before
+    encode(strategy, encoder, transactions, np.ones(len(transactions), dtype=bool), "normal")
+    assert (strategy_to_dict(strategy), vars(encoder)) == before
     pd.testing.assert_frame_equal(transactions, dataset.transactions)
 
 

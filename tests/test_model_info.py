@@ -50,7 +50,7 @@ def again(make, made, compose, monkeypatch) -> Callable[..., Made]:
     def refuse(*arguments, **settings):
         raise AssertionError("fitted or scored again")
 
-    monkeypatch.setattr(experiment, "train_network", refuse)
+    monkeypatch.setattr(experiment, "train_together", refuse)
     monkeypatch.setattr(FraudDetector, "score_inputs", refuse)
     plan = made.plan
     yield functools.partial(make, compose(*QUICK), plan.winner, plan.fit_on, made.folder, folds=2)
@@ -132,7 +132,7 @@ def test_a_refit_of_a_calibrated_ensemble_keeps_the_curve_of_the_winner(make_fro
     assert found.info["labels"]["scorer_uses_labels"]
     held_out = found.plan.run.scores()["score"]
     assert held_out.between(0, 1).all()
-    assert (found.folder / "models" / "final_model" / "scorer.skops").is_file()
+    assert (found.folder / "models" / "final_model" / "trees.json").is_file()
 
 
 def test_optimism_is_what_validation_promised_and_test_did_not_hold(made):
@@ -207,7 +207,7 @@ def test_a_threshold_from_labels_needs_frauds_and_says_so_before_training(
     def refuse(*arguments, **settings):
         raise AssertionError("trained")
 
-    monkeypatch.setattr(experiment, "train_network", refuse)
+    monkeypatch.setattr(experiment, "train_together", refuse)
     config = compose(*QUICK, f"threshold.method={method}")
     validation = split_of(config, dataset).validation(dataset.transactions)
     with pytest.raises(UserError, match=rf"threshold\.method={method}: there is no fraud"):

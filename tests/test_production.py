@@ -219,7 +219,7 @@ def no_work(monkeypatch):
     def refuse(*arguments, **settings):
         raise AssertionError("fitted or scored again")
 
-    monkeypatch.setattr(experiment, "train_network", refuse)
+    monkeypatch.setattr(experiment, "train_together", refuse)
     monkeypatch.setattr(FraudDetector, "score_inputs", refuse)
 
 

@@ -59,7 +59,7 @@ def test_another_threshold_is_read_from_the_same_run(trained):
 @pytest.mark.parametrize(
     ("kind", "learned"),
     [
-        (("scorer=calibrated", "model.members=2", "data.fraud_ratio=0.1"), {"scorer.skops"}),
+        (("scorer=calibrated", "model.members=2", "data.fraud_ratio=0.1"), {"trees.json"}),
         (("scorer=mahalanobis", "model=masked"), set()),
     ],
 )

@@ -34,8 +34,8 @@ class Baseline(FeatureStrategy):
 
     def generate_features(self, df: pd.DataFrame) -> pd.DataFrame:
         """Features of shape (n, n_features) with df's index. Raises UserError if not fitted."""
-        shared = pd.DataFrame(self._shared_features(df), index=df.index)
-        family = pd.DataFrame(self.family_features(df), index=df.index)
+        shared = pd.DataFrame(self._shared_features(df), index=df.index, copy=False)
+        family = pd.DataFrame(self.family_features(df), index=df.index, copy=False)
         return pd.concat([shared, family], axis=1)
 
     def fit_family(self, df: pd.DataFrame) -> None:

@@ -46,7 +46,7 @@ class Combined(Baseline):
         features = super().generate_features(df)
         for name, part in self.parts.items():
             if _extends_baseline(part):
-                own = pd.DataFrame(part.family_features(df), index=df.index)
+                own = pd.DataFrame(part.family_features(df), index=df.index, copy=False)
             else:
                 own = compute_features(part, df)
             repeated = own.columns.intersection(features.columns)

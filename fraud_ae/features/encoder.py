@@ -1,14 +1,21 @@
 """Encoding of features into the numbers that a network reads; fitted on training rows."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
-from sklearn.preprocessing import OneHotEncoder, QuantileTransformer, RobustScaler, StandardScaler
+from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardScaler
 
 from fraud_ae.errors import UserError
 
 UNSEEN = "<unseen>"
 MISSING = "<missing>"
+
+# Rows that are encoded at a time: as many as caches hold.
+_AT_ONCE = 16_384
 
 # What each scaler learns: enough to make it again without fitting.
 _LEARNED = {
@@ -39,21 +46,28 @@ class Encoder:
         self.max_categories = max_categories
         self.clip = clip
 
-    def fit(self, features: pd.DataFrame) -> "Encoder":
-        """Learn from training rows. features: (n, n_features), numbers, booleans or strings."""
-        numeric = [c for c in features if _is_number(features[c])]
-        self.numeric_ = numeric
-        self.categories_ = {
-            c: self._frequent_values(features[c]) for c in features if c not in numeric
-        }
-        numbers = features[numeric].astype("float64")
-        # A column without a single value in training can only be filled with something.
-        self.fill_ = numbers.median().fillna(0.0).to_dict()
-        self.indicators_ = [c for c in numeric if numbers[c].isna().any()]
-        self._scaler = None
-        if numeric:
-            self._scaler = self._new_scaler(len(features)).fit(self._filled(numbers))
-        self._one_hot = self._new_one_hot()
+    def fit(self, features: pd.DataFrame, rows: np.ndarray | None = None) -> "Encoder":
+        """Learn from training rows.
+
+        features: (n, n_features), numbers, booleans or strings. rows: (n,) bool, which of them; all
+        by default. One column is copied at a time.
+        """
+        self.numeric_ = [c for c in features if _is_number(features[c])]
+        self.categories_, self.fill_, self.indicators_, scalers = {}, {}, [], []
+        for name in features:
+            column = features[name] if rows is None else features[name][rows]
+            if name not in self.numeric_:
+                self.categories_[name] = self._frequent_values(column)
+                continue
+            numbers = column.to_numpy(dtype=np.float64)
+            missing = np.isnan(numbers)
+            # A column without a single value in training can only be filled with something.
+            self.fill_[name] = 0.0 if missing.all() else float(np.median(numbers[~missing]))
+            if missing.any():
+                self.indicators_.append(name)
+            filled = np.where(missing, self.fill_[name], numbers)
+            scalers.append(self._new_scaler(len(filled)).fit(filled[:, None]))
+        self._scaler = _side_by_side(scalers, self.scaling) if scalers else None
         return self
 
     def transform(self, features: pd.DataFrame) -> np.ndarray:
@@ -61,19 +75,45 @@ class Encoder:
 
         Raises UserError that names the features which were there in `fit` and are not now.
         """
+        inputs = np.empty((len(features), self.n_inputs), dtype=np.float32)
+        for rows, part in self.parts(features):
+            inputs[rows] = part
+        return inputs
+
+    def parts(self, features: pd.DataFrame) -> Iterator[tuple[slice, np.ndarray]]:
+        """What `transform` gives, some rows at a time: which, and (rows, n_inputs) float32."""
         absent = [c for c in (*self.numeric_, *self.categories_) if c not in features]
         if absent:
             raise UserError(f"features missing that the model was trained with: {absent}")
-        parts = []
+        for start in range(0, len(features), _AT_ONCE):
+            rows = slice(start, start + _AT_ONCE)
+            yield rows, self._encoded(features.iloc[rows])
+
+    @property
+    def n_inputs(self) -> int:
+        """How many numbers a row becomes."""
+        return len(self.input_groups())
+
+    def _encoded(self, features: pd.DataFrame) -> np.ndarray:
+        inputs = np.zeros((len(features), self.n_inputs), dtype=np.float32)
+        end = len(self.numeric_)
         if self.numeric_:
-            numbers = features[self.numeric_].astype("float64")
-            scaled = self._scaler.transform(self._filled(numbers))
+            numbers = np.column_stack(
+                [features[name].to_numpy(dtype=np.float64) for name in self.numeric_]
+            )
+            missing = np.isnan(numbers)
+            fill = np.array([self.fill_[name] for name in self.numeric_])
+            scaled = self._scaler.transform(np.where(missing, fill, numbers))
             if self.clip is not None:
-                scaled = np.clip(scaled, -self.clip, self.clip)
-            parts += [scaled, numbers[self.indicators_].isna().to_numpy()]
-        if self.categories_:
-            parts.append(self._one_hot.transform(self._known_values(features)))
-        return np.hstack([part.astype(np.float32) for part in parts])
+                np.clip(scaled, -self.clip, self.clip, out=scaled)
+            inputs[:, :end] = scaled
+            indicators = [self.numeric_.index(name) for name in self.indicators_]
+            inputs[:, end : end + len(indicators)] = missing[:, indicators]
+            end += len(indicators)
+        for name, values in self.categories_.items():
+            inputs[np.arange(len(features)), end + _codes(features[name], values)] = 1.0
+            end += len(values)
+        return inputs
 
     def input_names(self) -> list[str]:
         """Names of the columns that `transform` gives, in order."""
@@ -122,7 +162,6 @@ class Encoder:
             for name, values in data["scaler"].items():
                 setattr(encoder._scaler, name, np.asarray(values))
             encoder._scaler.n_features_in_ = len(encoder.numeric_)
-        encoder._one_hot = encoder._new_one_hot()
         return encoder
 
     def _new_scaler(self, n_rows: int):
@@ -141,28 +180,28 @@ class Encoder:
         frequent = sorted(counts.index, key=lambda v: (-counts[v], v))[: self.max_categories]
         return [*sorted(frequent), MISSING, UNSEEN]
 
-    def _new_one_hot(self) -> OneHotEncoder | None:
-        if not self.categories_:
-            return None
-        values = list(self.categories_.values())
-        encoder = OneHotEncoder(
-            categories=[np.array(v, dtype=object) for v in values],
-            sparse_output=False,
-            dtype=np.float32,
-        )
-        return encoder.fit(np.array([[v[0] for v in values]], dtype=object))
 
-    def _known_values(self, features: pd.DataFrame) -> np.ndarray:
-        columns = []
-        for name, known in self.categories_.items():
-            missing = features[name].isna()
-            text = features[name].astype(str).astype(object)
-            text = text.where(text.isin(known), UNSEEN).mask(missing, MISSING)
-            columns.append(text.to_numpy())
-        return np.column_stack(columns)
+def _codes(column: pd.Series, values: list[str]) -> np.ndarray:
+    """Position of each value among the known ones: (n,) int.
 
-    def _filled(self, numbers: pd.DataFrame) -> np.ndarray:
-        return numbers.fillna(self.fill_).to_numpy()
+    Arrow looks strings up many times faster than encoders that take Python objects.
+    """
+    text = pa.array(column.astype("str"), from_pandas=True)
+    codes = pc.index_in(text, value_set=pa.array(values, type=text.type))
+    codes = pc.if_else(pc.is_null(text), values.index(MISSING), codes)
+    return pc.fill_null(codes, values.index(UNSEEN)).to_numpy(zero_copy_only=False)
+
+
+def _side_by_side(scalers: list, scaling: str):
+    """The scalers of single columns as one of all columns."""
+    together = scalers[0]
+    for name in _LEARNED[scaling][1]:
+        learned = [np.asarray(getattr(scaler, name)) for scaler in scalers]
+        # The references of quantiles are the same for all columns.
+        shared = name == "references_"
+        setattr(together, name, learned[0] if shared else np.concatenate(learned, axis=-1))
+    together.n_features_in_ = len(scalers)
+    return together
 
 
 def _is_number(column: pd.Series) -> bool:

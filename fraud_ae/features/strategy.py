@@ -65,9 +65,11 @@ def compute_features(strategy: Any, df: pd.DataFrame) -> pd.DataFrame:
         raise UserError(f"{name} is no feature strategy: it has no generate_features(df)")
     features = strategy.generate_features(df.copy(deep=False))
     _check_frame(name, features, df)
+    # Not copied: of a long table, the features take as much memory as all the rest.
     return pd.DataFrame(
         {feature: _plain_column(name, feature, features[feature]) for feature in features},
         index=df.index,
+        copy=False,
     )
 
 
@@ -163,10 +165,16 @@ def _plain_column(name: str, feature: str, values: pd.Series) -> pd.Series:
         values = values.astype(values.cat.categories.dtype)
     if pd.api.types.is_bool_dtype(values.dtype) and not values.isna().any():
         return values.astype("bool")
-    kind = pd.api.types.infer_dtype(values, skipna=True)
+    if values.dtype == np.float64:
+        kind = "floating"
+    else:
+        kind = pd.api.types.infer_dtype(values, skipna=True)
     if kind in ("floating", "integer", "boolean", "mixed-integer-float", "decimal", "empty"):
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        return pd.Series(np.where(np.isfinite(numbers), numbers, np.nan), index=values.index)
+        infinite = np.isinf(numbers)
+        if infinite.any():
+            numbers = np.where(infinite, np.nan, numbers)
+        return pd.Series(numbers, index=values.index, copy=False)
     if kind == "string":
         return values.astype("str")
     raise UserError(

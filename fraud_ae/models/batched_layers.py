@@ -2,7 +2,7 @@
 
 Every layer takes and gives values of shape (K, n, width). `forward` returns what `backward` needs
 besides, and `backward` turns the gradient of what it gave into that of what it took; gradients of
-weights go where the layer was told to put them. Tensors of weights are (K, ...), `d_` is a gradient.
+weights go where the layer was told to put them. Weights are (K, ...), `d_` marks a gradient.
 """
 
 from collections.abc import Sequence

@@ -36,8 +36,9 @@ class Course:
     called with each row of the history.
 
     history: rows of epoch (from 1), train_loss, val_loss (None without validation rows),
-    learning_rate, seconds (a share of those of the loop). The best epoch has the lowest validation loss; without validation rows
-    it is the last, because their number was chosen before. error: why training had to end.
+    learning_rate, seconds (a share of those of the loop). The best epoch has the lowest validation
+    loss; without validation rows it is the last, because their number was chosen before. error: why
+    training had to end.
     """
 
     def __init__(

@@ -15,9 +15,9 @@ from fraud_ae.models.stacked import trainable
 class LightningNetworks(pl.LightningModule):
     """Trains one network or several in one loop; the course of each is its own.
 
-    Optimisation is manual: Lightning hands over chunks of several mini-batches, so that what it does
-    around a step is done once for all of them. courses: one for each network. steps_per_epoch: of the
-    optimiser, once there was an epoch.
+    Optimisation is manual: Lightning hands over chunks of several mini-batches, so that what it
+    does around a step is done once for all of them. courses: one for each network.
+    steps_per_epoch: of the optimiser, once there was an epoch.
     """
 
     def __init__(self, networks: Sequence[nn.Module], courses: Sequence[Course]) -> None:

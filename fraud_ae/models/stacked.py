@@ -93,21 +93,18 @@ class AnyNetwork:
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network
-        parameters = [p for p in network.parameters() if p.requires_grad]
-        vector = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
-        vector.grad = torch.zeros_like(vector)
+        self._parameters = [p for p in network.parameters() if p.requires_grad]
+        vector = nn.Parameter(torch.cat([p.detach().flatten() for p in self._parameters]))
         self.vectors = [vector]
-        sizes = [p.numel() for p in parameters]
-        own, gradients = vector.detach().split(sizes), vector.grad.split(sizes)
-        for parameter, weights, gradient in zip(parameters, own, gradients, strict=True):
-            parameter.data = weights.view_as(parameter)
-            parameter.grad = gradient.view_as(parameter)
+        sizes = [p.numel() for p in self._parameters]
+        for parameter, own in zip(self._parameters, vector.detach().split(sizes), strict=True):
+            parameter.data = own.view_as(parameter)
 
     def backward(self, inputs: Tensor) -> Tensor:
         """See `Trainable`."""
-        self.vectors[0].grad.zero_()
         loss = self._network.loss(inputs)
-        loss.backward()
+        gradients = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
+        self.vectors[0].grad = torch.cat([gradient.flatten() for gradient in gradients])
         return loss.detach()[None]
 
     def losses(self, inputs: Tensor) -> Tensor:
@@ -216,8 +213,10 @@ class StackedAutoencoders:
         for parameter in (f"{name}.weight", f"{name}.bias"):
             start, end = _places(example)[parameter]
             shape = example.get_parameter(parameter).shape
-            for memory in (self._weights, self._gradients):
-                found.append(memory[networks, start:end].unflatten(1, shape))
+            found += [
+                memory[networks, start:end].unflatten(1, shape)
+                for memory in (self._weights, self._gradients)
+            ]
         return found
 
 

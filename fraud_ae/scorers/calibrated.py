@@ -21,7 +21,7 @@ log = logging.getLogger("fraud_ae")
 LEAST_FRAUDS = 20
 # With fewer, two numbers of a calibration are noise.
 LEAST_VALIDATION_FRAUDS = 10
-_TREES_FILE = "scorer.skops"
+_TREES_FILE = "trees.json"
 _LEAST_ERROR = 1e-4
 # Slope and intercept of a curve that leaves odds as they are.
 _NO_CURVE = (1.0, 0.0)
@@ -116,7 +116,7 @@ class CalibratedScorer(Scorer):
         return expit(slope * self._odds(signals) + intercept).astype(np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write `scorer.json` and, for the trees, `scorer.skops`, which holds no pickle."""
+        """Write `scorer.json` and, for the trees, `trees.json`, which hold no pickle."""
         settings = {
             "seed": self.seed,
             "normal_rows": self.normal_rows,

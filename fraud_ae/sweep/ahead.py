@@ -200,7 +200,7 @@ def _task(each: _Wanted):
 
 
 def _loop_key(each: _Wanted, data: TrainingData) -> Hashable:
-    """Networks of equal keys are trained in one loop; no other has the key of one that cannot be."""
+    """Networks of equal keys are trained in one loop; one that cannot be has a key of its own."""
     from fraud_ae.detector import build_network
     from fraud_ae.experiment import network_settings
     from fraud_ae.models.stacked import stack_key

@@ -6,9 +6,10 @@ from pathlib import Path
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from fraud_ae.errors import exit_on_user_error
+from fraud_ae.sweep.composed_jobs import ComposedJobs
 
 
 class StackedLauncher(Launcher):
@@ -37,22 +38,15 @@ class StackedLauncher(Launcher):
         setup_globals()
         folder = Path(str(self.config.hydra.sweep.dir))
         folder.mkdir(parents=True, exist_ok=True)
+        composed = ComposedJobs(self.hydra_context.config_loader, self.config)
         configs = [
-            self._compose(overrides, initial_job_idx + number)
+            composed.config(list(overrides), initial_job_idx + number)
             for number, overrides in enumerate(job_overrides)
         ]
         returns: dict[int, JobReturn] = {}
         for number in self._in_order_of_readiness(configs, folder):
             returns[number] = self._run(configs[number])
         return [returns[number] for number in range(len(configs))]
-
-    def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
-        loader = self.hydra_context.config_loader
-        config = loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(config):
-            config.hydra.job.id = str(number)
-            config.hydra.job.num = number
-        return config
 
     def _in_order_of_readiness(self, configs: list[DictConfig], folder: Path):
         if any(config.audit for config in configs):

@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from fraud_ae.detector import build_network
+from fraud_ae.models.course import TrainerSettings
 from fraud_ae.models.ensemble import Ensemble
 from fraud_ae.models.network import Autoencoder
-from fraud_ae.models.training import TrainerSettings, train_network
+from fraud_ae.models.training import Rows, Training, train_network
 
 N_INPUTS = 6
 SETTINGS = {"n_inputs": N_INPUTS, "hidden_sizes": [8], "latent_dim": 2}
@@ -97,14 +98,14 @@ def test_all_members_are_trained_and_a_seed_repeats_them(kind):
     def build(n_inputs: int) -> torch.nn.Module:
         return build_network({**SETTINGS, **KINDS[kind], "members": 2})
 
-    trained = train_network(build, rows(), rows(seed=1), settings, seed=0)
+    trained = train_network(Training(build, settings, 0), Rows(rows()), Rows(rows(seed=1)))
     torch.manual_seed(0)
     first = build(N_INPUTS).eval()
     for member, before in zip(trained.network.members, first.members, strict=True):
         assert member.loss(rows(seed=1)) < 0.8 * before.loss(rows(seed=1))
     one, other = (member.residuals(rows()) for member in trained.network.members)
     assert not torch.allclose(one, other, atol=1e-3)
-    again = train_network(build, rows(), rows(seed=1), settings, seed=0).network
+    again = train_network(Training(build, settings, 0), Rows(rows()), Rows(rows(seed=1))).network
     assert torch.equal(again.residuals(rows()), trained.network.residuals(rows()))
 
 

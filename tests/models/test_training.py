@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from fraud_ae.errors import UserError
+from fraud_ae.errors import TrainingDiverged, UserError
+from fraud_ae.models.course import TrainerSettings
 from fraud_ae.models.network import Autoencoder, VariationalAutoencoder
-from fraud_ae.models.training import Batches, TrainerSettings, TrainingDiverged, train_network
+from fraud_ae.models.training import Rows, Training, train_network
 
 N_INPUTS = 6
 QUICK = TrainerSettings(max_epochs=4, batch_size=32, learning_rate=0.01, accelerator="cpu")
@@ -28,7 +29,8 @@ def build(n_inputs: int, cls=Autoencoder, **settings) -> torch.nn.Module:
 
 
 def fit(settings=QUICK, *, seed=0, network=build, validation=VALIDATION, train=TRAIN, **others):
-    return train_network(network, train, validation, settings, seed, **others)
+    judged = None if validation is None else Rows(validation)
+    return train_network(Training(network, settings, seed, **others), Rows(train), judged)
 
 
 def changed(**settings) -> TrainerSettings:
@@ -74,34 +76,6 @@ def test_another_seed_gives_other_weights_and_another_history():
     one, other = fit(seed=0), fit(seed=1)
     assert not same_weights(one, other)
     assert curve(one) != curve(other)
-
-
-def test_every_epoch_sees_every_row_once_in_a_new_order():
-    inputs = torch.arange(50.0)[:, None]
-    batches = Batches(inputs, batch_size=8, seed=3)
-    epochs = [torch.cat(list(batches)).squeeze() for _ in range(3)]
-    for epoch in epochs:
-        assert torch.equal(epoch.sort().values, inputs.squeeze())
-        assert not torch.equal(epoch, inputs.squeeze())
-    assert not torch.equal(epochs[0], epochs[1])
-    assert not torch.equal(epochs[1], epochs[2])
-    repeated = Batches(inputs, batch_size=8, seed=3)
-    assert torch.equal(torch.cat(list(repeated)).squeeze(), epochs[0])
-    other = Batches(inputs, batch_size=8, seed=4)
-    assert not torch.equal(torch.cat(list(other)).squeeze(), epochs[0])
-
-
-@pytest.mark.parametrize(("n", "sizes"), [(16, [8, 8]), (17, [8, 9]), (18, [8, 8, 2]), (5, [5])])
-def test_batches_have_the_size_that_was_asked_for(n, sizes):
-    for seed in (None, 0):
-        batches = Batches(torch.rand(n, 3), batch_size=8, seed=seed)
-        assert [len(batch) for batch in batches] == sizes
-        assert len(batches) == len(sizes)
-
-
-def test_batches_without_a_seed_keep_the_order():
-    inputs = torch.rand(20, 3)
-    assert torch.equal(torch.cat(list(Batches(inputs, 6))), inputs)
 
 
 def test_training_lowers_the_loss():

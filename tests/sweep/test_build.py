@@ -12,7 +12,6 @@ from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.experiment import network_settings
-from fraud_ae.features import Baseline
 from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.sweep.build import evaluation_of, recipe_of
 from tests.commands import ROOT
@@ -70,7 +69,7 @@ def composed(*overrides: str) -> dict:
 
 def model_seen(settings: dict) -> np.ndarray:
     """A loss in training, and residuals in evaluation."""
-    recipe = recipe_of(settings, Baseline())
+    recipe = recipe_of(settings)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     network = build_network(network_settings(recipe.network, GROUPS.tolist()))
@@ -81,7 +80,7 @@ def model_seen(settings: dict) -> np.ndarray:
 
 
 def scorer_seen(settings: dict) -> np.ndarray:
-    scorer = recipe_of(settings, Baseline()).scorer
+    scorer = recipe_of(settings).scorer
     assert isinstance(scorer, Scorer)
     return scorer.fit(*labelled(1000)).score(labelled(300, seed=2)[0])
 
@@ -122,7 +121,7 @@ def test_a_network_whose_settings_do_not_fit_is_refused_by_name():
     settings = composed()
     model = {**settings["model"], "_target_": "fraud_ae.models.ensemble.Ensemble"}
     with pytest.raises(UserError, match=r"model\._target_=fraud_ae\.models\.ensemble\.Ensemble"):
-        recipe_of({**settings, "model": model}, Baseline())
+        recipe_of({**settings, "model": model})
 
 
 def test_scores_are_read_as_the_configuration_says():

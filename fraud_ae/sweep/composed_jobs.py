@@ -1,0 +1,56 @@
+"""The configurations of the jobs of a sweep."""
+
+import copy
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+
+class ComposedJobs:
+    """Composes a job from its overrides.
+
+    Hydra reads all files anew for each job, which takes longer than looking up a finished run. Jobs
+    that differ in nothing but values share that: the first is composed, the others are copies.
+    """
+
+    def __init__(self, loader: ConfigLoader, sweep: DictConfig) -> None:
+        self._loader = loader
+        self._sweep = sweep
+        self._parser = OverridesParser.create(config_loader=loader)
+        self._first: dict[tuple, DictConfig] = {}
+
+    def config(self, overrides: list[str], number: int) -> DictConfig:
+        """The configuration of a job. number: of the job in the sweep."""
+        parsed = self._parser.parse_overrides(overrides)
+        values = {o.key_or_group: o for o in parsed if _is_value(o)}
+        # Everything but the values themselves.
+        alike = (*values, *(o.input_line for o in parsed if not _is_value(o)))
+        if alike not in self._first:
+            self._first[alike] = self._loader.load_sweep_config(self._sweep, overrides)
+        config = copy.deepcopy(self._first[alike])
+        with read_write(config), open_dict(config):
+            config.hydra.job.id, config.hydra.job.num = str(number), number
+            config.hydra.job.override_dirname = self._dirname(parsed)
+            config.hydra.overrides.task = overrides
+        for key, override in values.items():
+            OmegaConf.update(config, key, override.value(), merge=False)
+        return config
+
+    def _dirname(self, parsed: list[Override]) -> str:
+        settings = self._sweep.hydra.job.config.override_dirname
+        texts = [
+            f"{o.key_or_group}{settings.kv_sep}{o.get_value_element_as_str()}"
+            for o in parsed
+            if o.key_or_group not in settings.exclude_keys
+        ]
+        return settings.item_sep.join(sorted(texts))
+
+
+def _is_value(override: Override) -> bool:
+    """`model.latent_dim=8`, whose dot says that it is no option of a group."""
+    is_plain = not (override.is_add() or override.is_delete() or override.package)
+    return (
+        is_plain and "." in override.key_or_group and not override.key_or_group.startswith("hydra.")
+    )

@@ -63,7 +63,8 @@ class FraudDetector:
         if len(df) == 0:
             return np.empty(0, dtype=np.float32)
         transactions = map_columns(df, self.source_format, labelled=False)
-        order = np.argsort(transactions["timestamp"].to_numpy(), kind="stable")
+        # As integers: times with a zone would become an array of objects.
+        order = np.argsort(transactions["timestamp"].astype("int64").to_numpy(), kind="stable")
         scores = np.empty(len(df), dtype=np.float32)
         scores[order] = self.score_transactions(transactions.iloc[order].reset_index(drop=True))
         return scores

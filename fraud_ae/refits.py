@@ -52,9 +52,9 @@ class Refits:
             rows[without] = False
         plan = self._plan
         visible = self._dataset.transactions.iloc[:end]
-        encoded = encode(plan.strategy, plan.encoder, visible, rows, plan.recipe.train_on)
         folder = Path(tempfile.mkdtemp(prefix=".refit.", dir=plan.run.folder))
-        encoded.save(folder)
+        how = (plan.strategy, plan.encoder, visible, rows, plan.recipe.train_on)
+        encode(*how, folder=folder).save(folder)
         how = (folder, self._recipe, list(self._learning_rates), self._dataset.source_format)
         if without is None:
             return self._workers.submit(_fit, *how)

@@ -66,12 +66,12 @@ class TrainingData:
 
 
 def stored_training_data(
-    folder: Path, identity: dict, make: Callable[[], TrainingData]
+    folder: Path, identity: dict, make: Callable[[Path], TrainingData]
 ) -> tuple[Path, TrainingData]:
     """The folder of what is identified so, and what is in it; made where it is not there yet.
 
     folder: of all of them; the few that were used last are kept. identity: everything that decides
-    the content. Two processes may make it both, of which the first to finish is kept.
+    the content. make: may use the folder that it is given. Two processes may make it both, of which the first to finish is kept.
     """
     text = json.dumps(identity, sort_keys=True)
     own = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -79,7 +79,7 @@ def stored_training_data(
         draft = folder / f".{own.name}.{os.getpid()}"
         draft.mkdir(parents=True)
         try:
-            make().save(draft)
+            make(draft).save(draft)
             shutil.rmtree(own, ignore_errors=True)
             draft.rename(own)
         except FileExistsError:

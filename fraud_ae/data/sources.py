@@ -9,7 +9,7 @@ from fraud_ae.data.columns import CANONICAL, SCENARIO
 from fraud_ae.data.reading import read_transactions
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.synthetic import simulate
-from fraud_ae.data.transactions import fingerprint, to_transactions
+from fraud_ae.data.transactions import fingerprint
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class Dataset:
 def synthetic(**settings) -> Dataset:
     """A simulated marketplace; settings are those of `simulate`."""
     source_format = SourceFormat(columns={name: name for name in (*CANONICAL, SCENARIO)})
+    # What is simulated is canonical already, and in order of time.
     transactions, scenarios = simulate(**settings)
-    return Dataset.of(to_transactions(transactions.join(scenarios), source_format), source_format)
+    return Dataset(transactions, source_format, scenarios)
 
 
 def from_file(path: str | None, **settings) -> Dataset:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.features.baseline import Baseline, with_baseline_columns
+from fraud_ae.features.side_by_side import side_by_side
 from fraud_ae.features.windows import delayed_rates, earlier_amounts, trailing_amounts
 
 _LOGGER = logging.getLogger("fraud_ae")
@@ -43,16 +44,16 @@ class Behavioural(Baseline):
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
         """customer_count_7d, terminal_delayed_fraud_rate_7d, amount_z_customer_30d, ..."""
         amount = df["amount"].to_numpy(dtype=np.float64)
-        features = {}
+        families = []
         if "customer_id" in df:
-            features |= self._customer_features(df, amount)
+            families.append(lambda: self._customer_features(df, amount))
         if "terminal_id" in df:
-            features |= self._terminal_features(df, amount)
+            families.append(lambda: self._terminal_features(df, amount))
         if "quantity" in df:
-            features["amount_per_item"] = _ratio(amount, df["quantity"].to_numpy(dtype=np.float64))
+            families.append(lambda: _amount_per_item(df, amount))
         if "customer_id" in df:
-            features |= _first_uses(df)
-        return features
+            families.append(lambda: _first_uses(df))
+        return {name: v for family in side_by_side(*families) for name, v in family.items()}
 
     def _customer_features(self, df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:
         trailing = trailing_amounts(df, "customer_id", self.windows_days)
@@ -73,6 +74,10 @@ class Behavioural(Baseline):
         earlier = earlier_amounts(df, "terminal_id", longest)
         features[f"amount_to_terminal_mean_{longest:g}d"] = _ratio(amount, earlier["mean"])
         return features
+
+
+def _amount_per_item(df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:
+    return {"amount_per_item": _ratio(amount, df["quantity"].to_numpy(dtype=np.float64))}
 
 
 def _warn_of_unknown_rates(names: list[str]) -> None:

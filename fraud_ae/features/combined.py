@@ -6,6 +6,7 @@ import pandas as pd
 
 from fraud_ae.errors import UserError
 from fraud_ae.features.baseline import Baseline
+from fraud_ae.features.side_by_side import side_by_side
 from fraud_ae.features.strategy import compute_features, fit_strategy
 
 
@@ -44,9 +45,11 @@ class Combined(Baseline):
     def generate_features(self, df: pd.DataFrame) -> pd.DataFrame:
         """The features of all parts. Raises UserError if two parts disagree on one."""
         features = super().generate_features(df)
+        built_in = [part for part in self.parts.values() if _extends_baseline(part)]
+        families = iter(side_by_side(*(lambda p=part: p.family_features(df) for part in built_in)))
         for name, part in self.parts.items():
             if _extends_baseline(part):
-                own = pd.DataFrame(part.family_features(df), index=df.index, copy=False)
+                own = pd.DataFrame(next(families), index=df.index, copy=False)
             else:
                 own = compute_features(part, df)
             repeated = own.columns.intersection(features.columns)

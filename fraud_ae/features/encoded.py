@@ -41,8 +41,9 @@ class Encoded:
     train_rows: np.ndarray
 
     def save(self, folder: Path) -> None:
-        """Write everything into a folder, which is there."""
-        np.save(folder / _INPUTS, self.inputs)
+        """Write everything into a folder, which is there; inputs that lie in it already, do."""
+        if not (folder / _INPUTS).is_file():
+            np.save(folder / _INPUTS, self.inputs)
         np.savez(
             folder / _ROWS,
             labels=self.labels,
@@ -59,8 +60,7 @@ class Encoded:
         return cls(
             strategy=strategy_from_dict(json.loads((folder / _STRATEGY).read_text())),
             encoder=Encoder.from_dict(json.loads((folder / _ENCODER).read_text())),
-            # Copy on write: PyTorch takes no array that cannot be written to.
-            inputs=np.load(folder / _INPUTS, mmap_mode="c"),
+            inputs=_mapped(folder / _INPUTS),
             **{name: rows[name] for name in ("labels", "fit_rows", "train_rows")},
         )
 
@@ -71,13 +71,15 @@ def encode(
     transactions: pd.DataFrame,
     fit_rows: np.ndarray,
     train_on: str,
+    folder: Path | None = None,
 ) -> Encoded:
     """Fit copies of strategy and encoder on some transactions, and encode all of them.
 
     transactions: (n, d) canonical, in order of time. fit_rows: (n,) bool. train_on: see
-    `trainable`. Raises UserError if no row is left to train on.
+    `trainable`. folder: where the inputs are written, part by part, and memory-mapped; without one
+    they are in memory. Raises UserError if no row is left to train on.
     """
-    fitted_on = transactions[fit_rows].reset_index(drop=True)
+    fitted_on = _rows(transactions, fit_rows).reset_index(drop=True)
     strategy = fit_strategy(copy.deepcopy(strategy), fitted_on)
     features = compute_features(strategy, transactions)
     labels = transactions["is_fraud"].to_numpy()
@@ -87,9 +89,34 @@ def encode(
             "no training row is known to be normal (data.train_on=normal): is "
             "data.columns.is_fraud mapped the right way round?"
         )
-    encoder = copy.deepcopy(encoder).fit(features[train_rows])
-    inputs = encoder.transform(features)
+    encoder = copy.deepcopy(encoder).fit(features, train_rows)
+    if folder is None:
+        inputs = encoder.transform(features)
+    else:
+        inputs = _written(encoder, features, folder / _INPUTS)
     return Encoded(strategy, encoder, inputs, labels, fit_rows, train_rows)
+
+
+def _written(encoder: Encoder, features: pd.DataFrame, path: Path) -> np.ndarray:
+    layout = {"descr": "<f4", "fortran_order": False, "shape": (len(features), encoder.n_inputs)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, layout)
+        for _, part in encoder.parts(features):
+            part.astype("<f4", copy=False).tofile(file)
+    return _mapped(path)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    # Copy on write: PyTorch takes no array that cannot be written to.
+    return np.load(path, mmap_mode="c")
+
+
+def _rows(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
+    """The rows that a mask names; not copied where they follow one another."""
+    rows = np.flatnonzero(mask)
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return frame.iloc[rows[0] : rows[-1] + 1]
+    return frame[mask]
 
 
 def trainable(labels: np.ndarray, train_on: str) -> np.ndarray:

@@ -6,6 +6,7 @@ What is learned is a table by day, so that a fitted object, too, shows a row not
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow.compute as pc
 
 from fraud_ae.errors import UserError
 from fraud_ae.features.event_time import DAY_US, days_to_microseconds, microseconds
@@ -76,14 +77,22 @@ def known_share(
 def _known(
     counts: pl.DataFrame, timestamp: pd.Series, values: pd.Series | None, delay_days: float
 ) -> dict[str, np.ndarray]:
-    cutoff = microseconds(timestamp) - days_to_microseconds(delay_days)
-    rows = pl.DataFrame(
-        {"value": _strings(values, len(timestamp)), "day": cutoff // DAY_US - 1},
-    )
-    # Both sides are sorted (microseconds() sees to it); polars cannot check that by group.
-    known = rows.join_asof(counts, on="day", by="value", check_sortedness=False)
+    day = (microseconds(timestamp) - days_to_microseconds(delay_days)) // DAY_US - 1
+    text = _strings(values, len(timestamp)) if values is not None else pl.Series([""])
+    known = counts["value"].unique(maintain_order=True)
+    codes = pc.index_in(text.to_arrow(), value_set=known.to_arrow()).to_numpy(zero_copy_only=False)
+    # The table is sorted by value and day: one number for both. Unknown values are before all.
+    first = int(counts["day"].min()) if len(counts) else 0
+    span = int(counts["day"].max()) - first + 2 if len(counts) else 1
+    own = np.repeat(np.arange(len(known)), counts["value"].rle().struct.field("len").to_numpy())
+    places = own * span + counts["day"].to_numpy() - first + 1
+    asked = np.nan_to_num(codes, nan=-1).astype(np.int64) * span
+    row = np.searchsorted(places, asked + np.clip(day - first + 1, 0, span - 1), side="right") - 1
+    found = (row >= 0) & (places[row] >= asked) & (asked >= 0) if len(places) else row >= 0
     return {
-        name: known[name].fill_null(0).to_numpy().astype(np.float64)
+        name: np.where(found, counts[name].to_numpy()[row], 0.0)
+        if len(places)
+        else np.zeros(len(day))
         for name in counts.columns
         if name not in ("value", "day")
     }

@@ -41,10 +41,9 @@ class Signals:
     @property
     def errors(self) -> np.ndarray:
         """Squared error of each feature, the sum over its inputs: (n, n_features) float32."""
-        squared = np.square(self.residuals)
-        order = np.argsort(self.groups, kind="stable")
-        starts = np.flatnonzero(np.diff(self.groups[order], prepend=-1))
-        return np.add.reduceat(squared[:, order], starts, axis=1)
+        # A product with the membership of inputs in features adds up many times faster than sums.
+        belongs = np.eye(self.groups.max() + 1, dtype=np.float32)[self.groups]
+        return np.square(self.residuals) @ belongs
 
 
 @dataclass(frozen=True)

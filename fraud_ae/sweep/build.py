@@ -126,15 +126,17 @@ def training_data_of(config: dict, folder: Path) -> tuple[Path, TrainingData]:
     dataset = dataset_of(config)
     identity = features_identity(config, dataset.fingerprint)
 
-    def make() -> TrainingData:
+    def make(folder: Path) -> TrainingData:
         split = split_of(config, dataset)
-        visible = dataset.transactions[split.before_test(dataset.transactions)]
+        # In order of time, so that they are the first ones.
+        visible = dataset.transactions.iloc[: split.before_test(dataset.transactions).sum()]
         encoded = encode(
             strategy_of(config, dataset),
             encoder_of(config),
             visible,
             split.train(visible),
             config["data"]["train_on"],
+            folder,
         )
         return TrainingData.of(dataset, split, encoded)
 

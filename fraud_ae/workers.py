@@ -13,6 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from fraud_ae.cores import available_cores
 from fraud_ae.errors import UserError
 
 log = logging.getLogger("fraud_ae")
@@ -77,13 +78,6 @@ class Workers:
 def shared_workers(count: int | None = None) -> Workers:
     """The workers of this process, as many as it may use cores unless a number is given."""
     return Workers(count or available_cores())
-
-
-def available_cores() -> int:
-    """So many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Raised:

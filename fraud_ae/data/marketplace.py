@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from fraud_ae.side_by_side import side_by_side
+
 DAY = 86_400
 
 CATEGORIES = ("digital", "games", "groceries", "books", "beauty", "clothing")
@@ -170,4 +172,5 @@ def honest_purchases(rng, world, n):
 def in_time_order(rows):
     """The same purchases, sorted stably by their second."""
     order = np.argsort(rows["second"], kind="stable")
-    return {name: values[order] for name, values in rows.items()}
+    in_order = side_by_side(*(lambda v=values: v[order] for values in rows.values()))
+    return dict(zip(rows, in_order, strict=True))

@@ -27,6 +27,7 @@ from fraud_ae.data.marketplace import (
     other_address,
     purchases,
 )
+from fraud_ae.side_by_side import side_by_side
 
 
 def _episodes(rng, honest, sizes, n):
@@ -145,29 +146,37 @@ def _addresses(rng, people):
 def _frame(rng, world, rows, start):
     people, customer = world.people, rows["customer"]
     octets = [str(number) for number in range(256)]
-    a, b, c, d = (_text(octets, rows["ip"] >> shift & 255) for shift in (24, 16, 8, 0))
     addresses = _addresses(rng, people)
     terminals = _numbered("M", 1, world.merchants.price.size, 4)
     moments = np.datetime64(start, "us") + rows["second"].astype("m8[s]")
+
+    def ip_address():
+        a, b, c, d = (_text(octets, rows["ip"] >> shift & 255) for shift in (24, 16, 8, 0))
+        return a + "." + b + "." + c + "." + d
+
     columns = {
-        "transaction_id": _numbered("T", 1, customer.size, 7),
-        "customer_id": _text(_numbered("C", 1, people.size, 5), customer),
-        "timestamp": pd.DatetimeIndex(moments).tz_localize("UTC"),
-        "amount": np.maximum(rows["amount"], 0.5).round(2),
-        "is_fraud": (rows["pattern"] > 0).astype(np.int8),
-        "quantity": rows["quantity"].astype(np.float64),
-        "customer_age": people.age[customer],
-        "account_age_days": np.maximum((rows["second"] - people.joined[customer]) // DAY, 0.0),
-        "payment_method": _text(PAYMENTS, rows["payment"]),
-        "product_category": _text(CATEGORIES, world.merchants.category[rows["terminal"]]),
-        "device": _text(DEVICES, rows["device"]),
-        "customer_location": _text(CITIES, rows["city"]),
-        "shipping_address": _text(addresses, rows["address"]),
-        "billing_address": _text(addresses, customer),
-        "ip_address": a + "." + b + "." + c + "." + d,
-        "terminal_id": _text(terminals, rows["terminal"]),
+        "transaction_id": lambda: _numbered("T", 1, customer.size, 7),
+        "customer_id": lambda: _text(_numbered("C", 1, people.size, 5), customer),
+        "timestamp": lambda: pd.DatetimeIndex(moments).tz_localize("UTC"),
+        "amount": lambda: np.maximum(rows["amount"], 0.5).round(2),
+        "is_fraud": lambda: (rows["pattern"] > 0).astype(np.int8),
+        "quantity": lambda: rows["quantity"].astype(np.float64),
+        "customer_age": lambda: people.age[customer],
+        "account_age_days": lambda: np.maximum(
+            (rows["second"] - people.joined[customer]) // DAY, 0.0
+        ),
+        "payment_method": lambda: _text(PAYMENTS, rows["payment"]),
+        "product_category": lambda: _text(CATEGORIES, world.merchants.category[rows["terminal"]]),
+        "device": lambda: _text(DEVICES, rows["device"]),
+        "customer_location": lambda: _text(CITIES, rows["city"]),
+        "shipping_address": lambda: _text(addresses, rows["address"]),
+        "billing_address": lambda: _text(addresses, customer),
+        "ip_address": ip_address,
+        "terminal_id": lambda: _text(terminals, rows["terminal"]),
     }
-    return pd.DataFrame(columns)
+    return pd.DataFrame(
+        dict(zip(columns, side_by_side(*columns.values()), strict=True)), copy=False
+    )
 
 
 def _first_day(start):

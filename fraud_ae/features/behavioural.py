@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.features.baseline import Baseline, with_baseline_columns
-from fraud_ae.features.side_by_side import side_by_side
 from fraud_ae.features.windows import delayed_rates, earlier_amounts, trailing_amounts
+from fraud_ae.side_by_side import side_by_side
 
 _LOGGER = logging.getLogger("fraud_ae")
 

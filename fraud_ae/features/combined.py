@@ -6,8 +6,8 @@ import pandas as pd
 
 from fraud_ae.errors import UserError
 from fraud_ae.features.baseline import Baseline
-from fraud_ae.features.side_by_side import side_by_side
 from fraud_ae.features.strategy import compute_features, fit_strategy
+from fraud_ae.side_by_side import side_by_side
 
 
 class Combined(Baseline):

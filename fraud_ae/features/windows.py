@@ -10,7 +10,7 @@ import polars as pl
 
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.features.event_time import days_to_microseconds, microseconds
-from fraud_ae.features.side_by_side import side_by_side
+from fraud_ae.side_by_side import side_by_side
 
 # Times are integers of 64 bits.
 _LATEST = 2**62

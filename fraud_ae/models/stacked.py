@@ -147,12 +147,12 @@ class StackedAutoencoders:
             [self._networks[number] for number in numbers], length=self._weights.shape[1]
         )
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def losses(self, inputs: Tensor) -> Tensor:
         """See `Trainable`."""
         return self._forward(inputs)[0]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def backward(self, inputs: Tensor) -> Tensor:
         """See `Trainable`."""
         losses, error, saved = self._forward(inputs)

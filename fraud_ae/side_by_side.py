@@ -4,10 +4,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from fraud_ae.cores import available_cores
+
 
 def side_by_side(*computations: Callable[[], Any]) -> list[Any]:
     """The results of all, in their order. Raises what the first to fail raises."""
     if not computations:
         return []
-    with ThreadPoolExecutor(len(computations)) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         return [future.result() for future in [pool.submit(each) for each in computations]]

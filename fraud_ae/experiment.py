@@ -5,7 +5,6 @@ import inspect
 import pkgutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,29 +17,14 @@ from fraud_ae.evaluation.metrics import check_metrics
 from fraud_ae.evaluation.scored import with_scores
 from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.features.encoded import Encoded, trainable
-from fraud_ae.models.course import TrainerSettings, log_epoch
+from fraud_ae.models.course import log_epoch
 from fraud_ae.models.training import Rows, TrainedNetwork, Training, train_together
-from fraud_ae.run_figures import first_figures
+from fraud_ae.recipe import Recipe
+from fraud_ae.run_figures import first_figures, write_groups
 from fraud_ae.run_store import Run
-from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.scorers.signals import SignalRows
 from fraud_ae.tracking import TrackedRun, track
 from fraud_ae.training_data import TrainingData
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What makes a detector of encoded transactions.
-
-    network: `{"class": path, ...}`. scorer: not fitted, or of an earlier fit; copies of it are.
-    train_on: see `fraud_ae.features.encoded.trainable`.
-    """
-
-    network: dict
-    scorer: Scorer
-    trainer: TrainerSettings
-    train_on: str
-    seed: int
 
 
 def network_settings(network: dict, groups: list[int]) -> dict:
@@ -164,6 +148,7 @@ def train_run(
         detector.save(run.model_folder)
         run.write_history(trained.history)
         run.write_scores(scored)
+        write_groups(run, evaluation)
         figures, failure = first_figures(run, evaluation)
         metrics = {
             **figures,

@@ -24,11 +24,11 @@ from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.metrics import check_metrics
 from fraud_ae.evaluation.scored import scored_frame
 from fraud_ae.evaluation.threshold import NEEDS_FRAUD, alerts
-from fraud_ae.experiment import Recipe
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.label_use import features_from_labels
 from fraud_ae.model_info import flat_metrics
 from fraud_ae.models.course import log_epoch
+from fraud_ae.recipe import Recipe
 from fraud_ae.refits import Refits
 from fraud_ae.run_store import Run
 from fraud_ae.tracking import TrackedRun, Tracker, track

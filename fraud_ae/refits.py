@@ -11,8 +11,9 @@ import numpy as np
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.sources import Dataset
 from fraud_ae.detector import FraudDetector
-from fraud_ae.experiment import Recipe, make_detector, only, train_networks
+from fraud_ae.experiment import make_detector, only, train_networks
 from fraud_ae.features.encoded import Encoded, encode
+from fraud_ae.recipe import Recipe
 from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.workers import Workers
 

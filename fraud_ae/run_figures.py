@@ -2,15 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
-
-import pandas as pd
 
 from fraud_ae import __version__
 from fraud_ae.atomic_files import write_json
 from fraud_ae.errors import UserError
-from fraud_ae.evaluation.breakdown import COLUMNS, breakdown
-from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.evaluation.breakdown import breakdown
+from fraud_ae.evaluation.figures import Evaluation, alert_figures, ranking_figures
 from fraud_ae.evaluation.metrics import RUN_FACTS, extra_metrics
 from fraud_ae.run_store import Run
 
@@ -18,14 +17,17 @@ from fraud_ae.run_store import Run
 def evaluate_run(run: Run, evaluation: Evaluation) -> dict:
     """The figures of a finished run at another threshold or with other metrics.
 
-    The run's results by group are written anew, at that threshold. Built-in figures are kept with
-    the run, so that they are computed once; metrics of the user's own may change at any time.
-    Raises UserError if one of these fails.
+    Built-in figures are kept with the run, so that they are computed once; metrics of the user's
+    own may change at any time. Raises UserError if one of these fails.
     """
-    kept = _kept_figures(run, evaluation)
-    run.write_groups(pd.DataFrame(kept["groups"], columns=list(COLUMNS)))
     facts = {name: value for name, value in run.metrics().items() if name in RUN_FACTS}
-    return {**kept["figures"], **_own_figures(run, evaluation), **facts}
+    return {**_built_in(run, evaluation), **_own(run, evaluation), **facts}
+
+
+def write_groups(run: Run, evaluation: Evaluation) -> None:
+    """Write the results by group of a run anew, at the threshold that is asked for."""
+    scored = run.scores()
+    run.write_groups(breakdown(scored, evaluation.policy.choose(scored)))
 
 
 def first_figures(run: Run, evaluation: Evaluation) -> tuple[dict, UserError | None]:
@@ -33,14 +35,14 @@ def first_figures(run: Run, evaluation: Evaluation) -> tuple[dict, UserError | N
 
     Whatever a metric of the user's own does with these scores, the training is not lost.
     """
-    figures = _kept_figures(run, evaluation)["figures"]
+    figures = _built_in(run, evaluation)
     try:
-        return {**figures, **_own_figures(run, evaluation)}, None
+        return {**figures, **_own(run, evaluation)}, None
     except UserError as error:
         return figures, error
 
 
-def _own_figures(run: Run, evaluation: Evaluation) -> dict:
+def _own(run: Run, evaluation: Evaluation) -> dict:
     if not evaluation.extra:
         return {}
     scored = run.scores()
@@ -48,22 +50,26 @@ def _own_figures(run: Run, evaluation: Evaluation) -> dict:
     return extra_metrics(labels, scores, evaluation.extra)
 
 
-def _kept_figures(run: Run, evaluation: Evaluation) -> dict:
-    built_in = Evaluation(evaluation.policy, {}, evaluation.top_k, evaluation.replicates)
-    settings = {"version": __version__, **asdict(built_in)}
+def _built_in(run: Run, evaluation: Evaluation) -> dict:
+    policy, top_k, replicates = evaluation.policy, evaluation.top_k, evaluation.replicates
+
+    def at_threshold() -> dict:
+        scored = run.scores()
+        return alert_figures(scored, policy.choose(scored), top_k)
+
+    return {
+        **_kept(run, {"replicates": replicates}, lambda: ranking_figures(run.scores(), replicates)),
+        **_kept(run, {"policy": asdict(policy), "top_k": top_k}, at_threshold),
+    }
+
+
+def _kept(run: Run, settings: dict, compute: Callable[[], dict]) -> dict:
+    settings = {"version": __version__, **settings}
     name = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     path = run.folder / "evaluations" / f"{name}.json"
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        pass  # not computed yet, or damaged
-    scored = run.scores()
-    threshold = built_in.policy.choose(scored)
-    groups = breakdown(scored, threshold)
-    kept = {
-        "settings": settings,
-        "figures": built_in.figures(scored, threshold),
-        "groups": groups.astype(object).where(groups.notna(), None).to_dict("records"),
-    }
-    write_json(path, kept)
-    return kept
+        return json.loads(path.read_text())["figures"]
+    except (FileNotFoundError, ValueError, KeyError):  # not computed yet, or damaged
+        figures = compute()
+        write_json(path, {"settings": settings, "figures": figures})
+        return figures

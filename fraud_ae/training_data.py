@@ -71,7 +71,8 @@ def stored_training_data(
     """The folder of what is identified so, and what is in it; made where it is not there yet.
 
     folder: of all of them; the few that were used last are kept. identity: everything that decides
-    the content. make: may use the folder that it is given. Two processes may make it both, of which the first to finish is kept.
+    the content. make: may use the folder that it is given. Two processes may make it both, of which
+    the first to finish is kept.
     """
     text = json.dumps(identity, sort_keys=True)
     own = folder / hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ from fraud_ae.errors import UserError
 log = logging.getLogger("fraud_ae")
 
 # What a worker needs takes seconds to import: once for all of them, where the system can do that.
-_PRELOADED = ["fraud_ae.experiment"]
+_PRELOADED = ["fraud_ae.experiment", "lightgbm", "wandb"]
 _ORPHAN_POLL_SECONDS = 0.5
 
 
@@ -34,6 +34,11 @@ class Workers:
         self.count = count
         self._pool: ProcessPoolExecutor | None = None
         self._told: set[str] = set()
+
+    def start(self) -> None:
+        """Begin to start the processes, which takes a few seconds."""
+        for _ in range(self.count if self.count > 1 else 0):
+            self.submit(os.getpid)
 
     def submit(self, function: Callable, *arguments: Any) -> Future:
         """Run it as soon as a worker is free; see `outcome` for the result."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from fraud_ae.evaluation.alerting import (
@@ -31,26 +32,44 @@ class Evaluation:
     def figures(self, scored: pd.DataFrame, threshold: float) -> dict[str, float | int | None]:
         """Every figure of n scored rows at a threshold, see `fraud_ae.evaluation.scored`.
 
-        None where a figure is undefined. Intervals are 95 % bootstrap intervals over customers.
-        Raises UserError if a metric of the user's own fails.
+        None where a figure is undefined. Raises UserError if a metric of the user's own fails.
         """
-        labels, scores = scored["is_fraud"].to_numpy(), scored["score"].to_numpy()
-        ranking = ranking_metrics(labels, scores)
-        clusters = scored["customer_id" if "customer_id" in scored else "transaction_id"]
-        intervals = bootstrap_intervals(labels, scores, clusters, replicates=self.replicates)
-        auc_low, auc_high = intervals["auc"] or (None, None)
-        precision_low, precision_high = intervals["average_precision"] or (None, None)
-        return {
-            "final_auc": ranking["auc"],
-            "final_auc_low": auc_low,
-            "final_auc_high": auc_high,
-            "average_precision": ranking["average_precision"],
-            "average_precision_low": precision_low,
-            "average_precision_high": precision_high,
-            **alert_metrics(labels, scores, threshold),
-            "recall_at_1pct_fpr": recall_at_false_positive_rate(labels, scores, 0.01),
-            f"daily_precision_at_{self.top_k}": daily_precision(scored, self.top_k),
-            f"card_precision_at_{self.top_k}": card_precision(scored, self.top_k),
-            "value_caught": value_caught(scored, threshold),
-            **extra_metrics(labels, scores, self.extra),
-        }
+        own = extra_metrics(_labels(scored), scored["score"].to_numpy(), self.extra)
+        ranking = ranking_figures(scored, self.replicates)
+        return {**ranking, **alert_figures(scored, threshold, self.top_k), **own}
+
+
+def ranking_figures(scored: pd.DataFrame, replicates: int) -> dict[str, float | None]:
+    """What any threshold leaves as it is: how scores rank, with 95 % intervals over customers."""
+    labels, scores = _labels(scored), scored["score"].to_numpy()
+    ranking = ranking_metrics(labels, scores)
+    clusters = scored["customer_id" if "customer_id" in scored else "transaction_id"]
+    intervals = bootstrap_intervals(labels, scores, clusters, replicates=replicates)
+    auc_low, auc_high = intervals["auc"] or (None, None)
+    precision_low, precision_high = intervals["average_precision"] or (None, None)
+    return {
+        "final_auc": ranking["auc"],
+        "final_auc_low": auc_low,
+        "final_auc_high": auc_high,
+        "average_precision": ranking["average_precision"],
+        "average_precision_low": precision_low,
+        "average_precision_high": precision_high,
+    }
+
+
+def alert_figures(
+    scored: pd.DataFrame, threshold: float, top_k: int
+) -> dict[str, float | int | None]:
+    """What alerts on scores above a threshold, or on the highest of a day, are worth."""
+    labels, scores = _labels(scored), scored["score"].to_numpy()
+    return {
+        **alert_metrics(labels, scores, threshold),
+        "recall_at_1pct_fpr": recall_at_false_positive_rate(labels, scores, 0.01),
+        f"daily_precision_at_{top_k}": daily_precision(scored, top_k),
+        f"card_precision_at_{top_k}": card_precision(scored, top_k),
+        "value_caught": value_caught(scored, threshold),
+    }
+
+
+def _labels(scored: pd.DataFrame) -> np.ndarray:
+    return scored["is_fraud"].to_numpy()

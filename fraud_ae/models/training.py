@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from fraud_ae.errors import TrainingDiverged, UserError
 from fraud_ae.models.batches import Batches
-from fraud_ae.models.course import Course, TrainerSettings
+from fraud_ae.models.course import Course
 from fraud_ae.models.lightning_model import LightningNetworks
+from fraud_ae.models.settings import TrainerSettings
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 _VALIDATION_BATCH = 1024

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import torch
-from torch import nn
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # So many rows are in memory at once.
 AT_ONCE = 65_536
@@ -54,14 +55,14 @@ class SignalRows:
     memory-mapped. groups: (n_inputs,), see Signals. rows: (m,) int, which of them.
     """
 
-    network: nn.Module
+    network: "nn.Module"
     inputs: np.ndarray
     groups: Sequence[int]
     rows: np.ndarray
 
     @classmethod
     def where(
-        cls, network: nn.Module, inputs: np.ndarray, groups: Sequence[int], mask: np.ndarray
+        cls, network: "nn.Module", inputs: np.ndarray, groups: Sequence[int], mask: np.ndarray
     ) -> Self:
         """Those of the rows that a mask, (n,) bool, names."""
         return cls(network, inputs, groups, np.flatnonzero(mask))
@@ -89,11 +90,13 @@ class SignalRows:
         return signals_of(self.network, self.inputs[rows], self.groups)
 
 
-def signals_of(network: nn.Module, inputs: np.ndarray, groups: Sequence[int]) -> Signals:
+def signals_of(network: "nn.Module", inputs: np.ndarray, groups: Sequence[int]) -> Signals:
     """Run a network, on the CPU and in evaluation mode, over encoded rows.
 
     inputs: (n, n_inputs) float32. groups: (n_inputs,), see Signals.
     """
+    import torch  # here, as a sweep has to know scorers before it needs any network
+
     with torch.inference_mode():
         batch = torch.from_numpy(np.ascontiguousarray(inputs))
         residuals, code = network.residuals(batch).numpy(), network.encode(batch).numpy()

@@ -20,7 +20,7 @@ _PARAMETERS = {
     "learning_rate": 0.05,
     "num_leaves": 16,
     "max_bin": 127,
-    "feature_fraction_bynode": 0.2,
+    "feature_fraction": 0.3,
     "lambda_l2": 1.0,
     "deterministic": True,
     "force_col_wise": True,
@@ -33,9 +33,9 @@ _PARAMETERS = {
 def fit_trees(seed: int, evidence: np.ndarray, labels: np.ndarray) -> "Booster":
     """Gradient boosting on histograms. evidence: (n, d) float32. labels: (n,) 0 or 1.
 
-    Friedman, Annals of Statistics 29, 2001; histograms: Ke et al., NIPS 2017. Each split looks at a
-    fifth of the columns, as random forests do (Breiman, Machine Learning 45, 2001): frauds are few
-    and columns many, and the best column of all is often so by chance.
+    Friedman, Annals of Statistics 29, 2001; histograms: Ke et al., NIPS 2017. Each tree looks at
+    a third of the columns (random subspaces: Ho, IEEE PAMI 20, 1998): frauds are few and columns
+    many, and the best column of all is often so by chance.
     """
     import lightgbm
 

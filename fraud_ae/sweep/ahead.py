@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from fraud_ae.sweep.build import (
 )
 from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.trained import Trained
-from fraud_ae.training_data import TrainingData
+from fraud_ae.sweep.work import Task, finish_run, loop_keys, train_alone, train_stack
 from fraud_ae.workers import Workers
 
 
@@ -100,14 +100,17 @@ class TrainingsAhead:
             if self._trained.reusable(each.run, each.config["retrain"]):
                 yield from self._done(each)
         left = [each for each in wanted.values() if each.lock.is_locked]
+        if left:
+            self._workers.start()
         for group in _grouped(left, key=lambda each: each.features):
+            loops = self._loops(group)
             try:
-                folder, data = training_data_of(group[0].config, _experiment(group[0].config))
+                folder, _ = training_data_of(group[0].config, _experiment(group[0].config))
             except UserError:  # the jobs meet it again, and say so
                 for each in group:
                     yield from self._done(each)
                 continue
-            self._submit(group, folder, data)
+            self._submit(loops(), folder)
         while self._pending:
             ended, _ = wait(self._pending, return_when=FIRST_COMPLETED)
             for future in ended:
@@ -118,19 +121,36 @@ class TrainingsAhead:
         each.lock.release()
         return each.jobs
 
-    def _submit(self, group: list[_Wanted], folder: Path, data: TrainingData) -> None:
-        for stack in self._stacks(group, data):
+    def _loops(self, group: list[_Wanted]) -> Callable[[], list[list[list[_Wanted]]]]:
+        """Networks that can share a loop, each with the runs that share it, once they are known.
+
+        To tell takes the networks themselves, which only the workers build.
+        """
+        networks = _grouped(group, key=lambda each: each.training)
+        if len(networks) == 1:
+            return lambda: [networks]
+        recipes = [recipe_of(same[0].config) for same in networks]
+        future = self._workers.submit(loop_keys, recipes)
+
+        def loops() -> list[list[list[_Wanted]]]:
+            keys = self._workers.outcome(future)
+            keyed = zip(keys, networks, strict=True)
+            return [[n for _, n in loop] for loop in _grouped(keyed, key=lambda pair: pair[0])]
+
+        return loops
+
+    def _submit(self, loops: list[list[list[_Wanted]]], folder: Path) -> None:
+        for stack in self._stacks(loops):
             runs = [each for same in stack for each in same]
             if len(runs) == 1:
                 self._submit_alone(runs[0], folder)
             else:
                 self._submit_together(stack, folder)
 
-    def _stacks(self, group: list[_Wanted], data: TrainingData) -> list[list[list[_Wanted]]]:
-        """Loops, each of networks, each of the runs that share it; at least one for each worker."""
-        networks = _grouped(group, key=lambda each: each.training)
+    def _stacks(self, loops: list[list[list[_Wanted]]]) -> list[list[list[_Wanted]]]:
+        """Parts of the loops, none too long, and at least one for each worker."""
         stacks: list[list[list[_Wanted]]] = []
-        for loop in _grouped(networks, key=lambda same: _loop_key(same[0], data)):
+        for loop in loops:
             stacks += _chunks(loop, self._stack_size)
         while len(stacks) < self._workers.count and max(map(len, stacks)) > 1:
             longest = max(stacks, key=len)
@@ -139,14 +159,10 @@ class TrainingsAhead:
         return sorted(stacks, key=len, reverse=True)
 
     def _submit_alone(self, each: _Wanted, folder: Path) -> None:
-        from fraud_ae.sweep.work import train_alone
-
         future = self._workers.submit(train_alone, folder, _task(each), self._sweep)
         self._pending[future] = lambda future: self._finished(each, future)
 
     def _submit_together(self, stack: list[list[_Wanted]], folder: Path) -> None:
-        from fraud_ae.sweep.work import train_stack
-
         recipes = [recipe_of(same[0].config) for same in stack]
         future = self._workers.submit(train_stack, folder, recipes, self._sweep)
         self._pending[future] = lambda future: self._finish_stack(stack, folder, future)
@@ -154,8 +170,6 @@ class TrainingsAhead:
     def _finish_stack(
         self, stack: list[list[_Wanted]], folder: Path, future: Future
     ) -> Iterator[int]:
-        from fraud_ae.sweep.work import finish_run
-
         for same, network in zip(stack, self._workers.outcome(future), strict=True):
             for each in same:
                 if isinstance(network, TrainingDiverged):
@@ -192,25 +206,9 @@ def _experiment(config: dict) -> Path:
     return OUTPUTS / config["experiment"]
 
 
-def _task(each: _Wanted):
-    from fraud_ae.sweep.work import Task
-
+def _task(each: _Wanted) -> Task:
     config = each.config
     return Task(each.run, recipe_of(config), evaluation_of(config), tracked_run(config), config)
-
-
-def _loop_key(each: _Wanted, data: TrainingData) -> Hashable:
-    """Networks of equal keys are trained in one loop; one that cannot be has a key of its own."""
-    from fraud_ae.detector import build_network
-    from fraud_ae.experiment import network_settings
-    from fraud_ae.models.stacked import stack_key
-
-    recipe = recipe_of(each.config)
-    groups = data.encoded.encoder.input_groups()
-    key = stack_key(build_network(network_settings(recipe.network, groups)))
-    if key is None:
-        return each.run.id
-    return (key, recipe.trainer.batch_size, recipe.trainer.accelerator)
 
 
 def _grouped(items: Iterable, key) -> list[list]:

@@ -17,6 +17,8 @@ from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.features.encoded import encode
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.strategy import check_strategy, missing_columns
+from fraud_ae.models.settings import TrainerSettings
+from fraud_ae.recipe import Recipe
 from fraud_ae.run_store import features_identity
 from fraud_ae.tracking import TrackedRun
 from fraud_ae.training_data import TrainingData, stored_training_data
@@ -89,11 +91,8 @@ def encoder_of(config: dict) -> Encoder:
     return Encoder(**config["encoder"])
 
 
-def recipe_of(config: dict):
+def recipe_of(config: dict) -> Recipe:
     """What makes a detector of encoded transactions."""
-    from fraud_ae.experiment import Recipe
-    from fraud_ae.models.course import TrainerSettings
-
     return Recipe(
         network=_network_settings(config["model"]),
         scorer=build(config["scorer"]),

@@ -17,7 +17,7 @@ from fraud_ae.data.split import Split
 from fraud_ae.errors import StrategyRefused, TrainingDiverged, UserError
 from fraud_ae.evaluation.metrics import check_metrics
 from fraud_ae.model_info import flat_metrics
-from fraud_ae.run_figures import evaluate_run
+from fraud_ae.run_figures import evaluate_run, write_groups
 from fraud_ae.run_store import Run, run_identity
 from fraud_ae.sweep.build import (
     dataset_of,
@@ -103,6 +103,7 @@ def _single_job(config: dict) -> float:
     print(f"written to {run.folder}")
     if metrics["final_auc"] is None:
         print("ROC AUC and average precision are undefined: they need rows with and without fraud")
+    write_groups(run, evaluation_of(config))
     print_groups(run.groups(), Console(highlight=False))
     print(metrics_line(metrics, config["metrics"]["extra"]))
     return _objective(config, metrics)

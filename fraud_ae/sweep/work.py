@@ -1,20 +1,26 @@
-"""What worker processes do in a sweep: train networks together, and make a run of each."""
+"""What worker processes do in a sweep: train networks together, and make a run of each.
+
+PyTorch is imported in the functions: the process that hands out the work does without it.
+"""
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fraud_ae.atomic_files import write_json
 from fraud_ae.errors import TrainingDiverged
 from fraud_ae.evaluation.figures import Evaluation
-from fraud_ae.experiment import Recipe, train_networks, train_run
-from fraud_ae.models.training import TrainedNetwork
+from fraud_ae.recipe import Recipe
 from fraud_ae.run_store import Run
 from fraud_ae.sweep.progress import PROGRESS
 from fraud_ae.tracking import TrackedRun
 from fraud_ae.training_data import TrainingData
+
+if TYPE_CHECKING:
+    from fraud_ae.models.training import TrainedNetwork
 
 
 @dataclass(frozen=True)
@@ -28,16 +34,33 @@ class Task:
     config: dict
 
 
+def loop_keys(recipes: Sequence[Recipe]) -> list[Hashable]:
+    """Recipes of equal keys can be trained in one loop, on the same data."""
+    from fraud_ae.detector import build_network
+    from fraud_ae.experiment import network_settings
+    from fraud_ae.models.stacked import stack_key
+
+    keys: list[Hashable] = []
+    for number, recipe in enumerate(recipes):
+        # On the same data all have as many inputs, so that any number does.
+        network = build_network(network_settings(recipe.network, list(range(8))))
+        own, trainer = stack_key(network), recipe.trainer
+        keys.append(number if own is None else (own, trainer.batch_size, trainer.accelerator))
+    return keys
+
+
 def train_stack(
     data: Path, recipes: Sequence[Recipe], sweep: Path
-) -> list[TrainedNetwork | TrainingDiverged]:
+) -> "list[TrainedNetwork | TrainingDiverged]":
     """Networks of several recipes, trained in one loop. data: folder of the training data."""
+    from fraud_ae.experiment import train_networks
+
     found = _data(data)
     with _Progress(sweep, recipes) as progress:
         return train_networks(recipes, found.encoded, found.validation_rows, report=progress.report)
 
 
-def finish_run(data: Path, task: Task, trained: TrainedNetwork) -> None:
+def finish_run(data: Path, task: Task, trained: "TrainedNetwork") -> None:
     """The run of a network that was trained beside others."""
     _train_run(data, task, trained=trained)
 
@@ -49,6 +72,8 @@ def train_alone(data: Path, task: Task, sweep: Path) -> None:
 
 
 def _train_run(data: Path, task: Task, **how: object) -> None:
+    from fraud_ae.experiment import train_run
+
     train_run(
         task.run,
         task.recipe,

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from fraud_ae.detector import build_network
-from fraud_ae.models.course import TrainerSettings
 from fraud_ae.models.ensemble import Ensemble
 from fraud_ae.models.network import Autoencoder
+from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.models.training import Rows, Training, train_network
 
 N_INPUTS = 6

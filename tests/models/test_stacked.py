@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from fraud_ae.errors import TrainingDiverged
-from fraud_ae.models.course import TrainerSettings
 from fraud_ae.models.network import Autoencoder, MaskedAutoencoder
+from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.models.stacked import AnyNetwork, StackedAutoencoders, stack_key, trainable
 from fraud_ae.models.training import Rows, TrainedNetwork, Training, train_network, train_together
 

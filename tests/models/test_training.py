@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from fraud_ae.errors import TrainingDiverged, UserError
-from fraud_ae.models.course import TrainerSettings
 from fraud_ae.models.network import Autoencoder, VariationalAutoencoder
+from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.models.training import Rows, Training, train_network
 
 N_INPUTS = 6

@@ -1,5 +1,27 @@
 """Reading `model_info.yaml`, which says what the model for production is and what it reached."""
 
+from pathlib import Path
+
+import yaml
+
+from fraud_ae import __version__
+from fraud_ae.run_store import MODEL_FILES, Run
+
+
+def published_info(folder: Path, run: Run, config: dict) -> dict | None:
+    """What `model_info.yaml` says, if the model was made of this run with this configuration.
+
+    folder: of the experiment. None if it was not, is not whole, or has metrics of the user's own,
+    whose code may have changed.
+    """
+    path, model = folder / "model_info.yaml", folder / "models" / "final_model"
+    whole = path.is_file() and all((model / name).is_file() for name in MODEL_FILES)
+    if not whole or config["metrics"]["extra"]:
+        return None
+    info = yaml.safe_load(path.read_text())
+    same = info["run_id"] == run.id and info["configuration"] == config
+    return info if same and info["versions"]["fraud_ae"] == __version__ else None
+
 
 def flat_metrics(figures: dict) -> dict:
     """The main figures of `model_info.yaml` under flat names, for the screen and for W&B."""

@@ -30,11 +30,10 @@ from fraud_ae.model_info import flat_metrics
 from fraud_ae.models.course import log_epoch
 from fraud_ae.recipe import Recipe
 from fraud_ae.refits import Refits
-from fraud_ae.run_store import Run
+from fraud_ae.run_store import TEST_SCORES, Run
 from fraud_ae.tracking import TrackedRun, Tracker, track
 from fraud_ae.workers import Workers
 
-TEST_SCORES = "test_scores.parquet"
 _PACKAGES = ("torch", "pytorch-lightning", "scikit-learn", "pandas", "polars", "numpy")
 
 
@@ -55,11 +54,6 @@ class Plan:
     recipe: Recipe
     fit_on: str
     folds: int
-
-
-def production_identity(winner: Run, fit_on: str, folds: int) -> dict:
-    """What decides a deployed fit: the winner's identity, and the rows it is fitted on."""
-    return {**winner.identity, "production": {"fit_on": fit_on, "folds": folds}}
 
 
 def make_production_model(

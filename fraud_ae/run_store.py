@@ -27,8 +27,8 @@ MODEL_FILES = (
     "weights.safetensors",
 )
 
-# The validation rows with their scores.
-SCORES = "validation_scores.parquet"
+# The validation rows with their scores, and of a production run the test rows.
+SCORES, TEST_SCORES = "validation_scores.parquet", "test_scores.parquet"
 
 # Raised when a change of the code makes earlier runs worthless.
 _FORMAT = 3
@@ -65,6 +65,11 @@ def features_identity(config: dict, fingerprint: str) -> dict:
         "encoder": config["encoder"],
         "code": _own_code(config["features"]),
     }
+
+
+def production_identity(winner: "Run", fit_on: str, folds: int) -> dict:
+    """What decides a deployed fit: the winner's identity, and the rows it is fitted on."""
+    return {**winner.identity, "production": {"fit_on": fit_on, "folds": folds}}
 
 
 def run_id(identity: dict) -> str:

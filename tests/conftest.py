@@ -13,8 +13,8 @@ from fraud_ae.data.sources import Dataset
 from fraud_ae.detector import FraudDetector
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.features.encoded import encode
-from fraud_ae.production import Plan, make_production_model, production_identity
-from fraud_ae.run_store import Run, run_identity
+from fraud_ae.production import Plan, make_production_model
+from fraud_ae.run_store import Run, production_identity, run_identity
 from fraud_ae.sweep.build import (
     dataset_of,
     encoder_of,

@@ -17,8 +17,7 @@ from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import METHODS, NEEDS_FRAUD, ThresholdPolicy
 from fraud_ae.model_info import flat_metrics
-from fraud_ae.production import TEST_SCORES
-from fraud_ae.run_store import Run
+from fraud_ae.run_store import TEST_SCORES, Run
 from fraud_ae.sweep.build import dataset_of, split_of
 from tests.conftest import Made
 

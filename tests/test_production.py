@@ -16,8 +16,7 @@ from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
-from fraud_ae.production import production_identity
-from fraud_ae.run_store import Run
+from fraud_ae.run_store import Run, production_identity
 from fraud_ae.sweep.build import split_of
 from tests.conftest import Made
 

@@ -19,7 +19,7 @@ _PARAMETERS = {
     "objective": "binary",
     "learning_rate": 0.05,
     "num_leaves": 16,
-    "max_bin": 127,
+    "max_bin": 255,
     "feature_fraction": 0.3,
     "lambda_l2": 1.0,
     "deterministic": True,

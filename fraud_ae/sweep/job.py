@@ -16,9 +16,9 @@ from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.errors import StrategyRefused, TrainingDiverged, UserError
 from fraud_ae.evaluation.metrics import check_metrics
-from fraud_ae.model_info import flat_metrics
+from fraud_ae.model_info import flat_metrics, published_info
 from fraud_ae.run_figures import evaluate_run, write_groups
-from fraud_ae.run_store import Run, run_identity
+from fraud_ae.run_store import TEST_SCORES, Run, production_identity, run_identity
 from fraud_ae.sweep.build import (
     dataset_of,
     encoder_of,
@@ -142,48 +142,47 @@ def _sweep_job(cfg: DictConfig, config: dict) -> float:
 
 
 def _production_job(config: dict) -> float:
-    from fraud_ae.production import (
-        TEST_SCORES,
-        Plan,
-        make_production_model,
-        production_identity,
-    )
-
-    dataset = dataset_of(config)
-    split = split_of(config, dataset)
     winner, _, reached = _train_or_reuse(config)
-    fit_on, folds = config["production"]["fit_on"], config["production"]["folds"]
-    run = Run(_folder(config) / "runs", production_identity(winner, fit_on, folds))
+    production = config["production"]
+    run = Run(_folder(config) / "runs", production_identity(winner, **production))
+    with run.lock():
+        reused = trained.reusable(run, config["retrain"]) and (run.folder / TEST_SCORES).is_file()
+        info = published_info(_folder(config), run, config) if reused else None
+        if info is None:
+            info = _make_production_model(config, winner, run, reused)
+    print(f"run {run.id}: {'finished before, not fitted again' if reused else 'fitted'}")
+    print(f"written to {_folder(config) / 'models' / 'final_model'}")
+    print_model(_folder(config), Console(highlight=False))
+    print(metrics_line(flat_metrics(info["figures"]), config["metrics"]["extra"]))
+    return _objective(config, reached)
+
+
+def _make_production_model(config: dict, winner: Run, run: Run, reused: bool) -> dict:
+    from fraud_ae.production import Plan, make_production_model
+
+    if not reused:
+        run.start()
+        trained.add(run)
+    dataset = dataset_of(config)
     plan = Plan(
         winner=winner,
         run=run,
         strategy=strategy_of(config, dataset),
         encoder=encoder_of(config),
         recipe=recipe_of(config),
-        fit_on=fit_on,
-        folds=folds,
+        **config["production"],
     )
-    with run.lock():
-        reused = trained.reusable(run, config["retrain"]) and (run.folder / TEST_SCORES).is_file()
-        if not reused:
-            run.start()
-            trained.add(run)
-        info = make_production_model(
-            plan,
-            dataset,
-            split,
-            _folder(config),
-            evaluation=evaluation_of(config),
-            target=tracked_run(config),
-            config=config,
-            report=print,
-            workers=shared_workers(),
-        )
-    print(f"run {run.id}: {'finished before, not fitted again' if reused else 'fitted'}")
-    print(f"written to {_folder(config) / 'models' / 'final_model'}")
-    print_model(_folder(config), Console(highlight=False))
-    print(metrics_line(flat_metrics(info["figures"]), config["metrics"]["extra"]))
-    return _objective(config, reached)
+    return make_production_model(
+        plan,
+        dataset,
+        split_of(config, dataset),
+        _folder(config),
+        evaluation=evaluation_of(config),
+        target=tracked_run(config),
+        config=config,
+        report=print,
+        workers=shared_workers(),
+    )
 
 
 def _train_or_reuse(

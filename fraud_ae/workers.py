@@ -6,11 +6,11 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import Any
 
 from fraud_ae.cores import available_cores
@@ -20,7 +20,6 @@ log = logging.getLogger("fraud_ae")
 
 # What a worker needs takes seconds to import: once for all of them, where the system can do that.
 _PRELOADED = ["fraud_ae.experiment", "lightgbm", "wandb"]
-_ORPHAN_POLL_SECONDS = 0.5
 
 
 class Workers:
@@ -139,11 +138,10 @@ def _begin() -> None:
     # An interrupt is for the process that waits; it ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
+def _end_with_parent() -> None:
     """A worker whose parent was killed must not go on writing into runs."""
-    while os.getppid() == parent:
-        time.sleep(_ORPHAN_POLL_SECONDS)
+    wait([multiprocessing.parent_process().sentinel])
     os._exit(1)

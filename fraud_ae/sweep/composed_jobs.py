@@ -32,20 +32,10 @@ class ComposedJobs:
         config = copy.deepcopy(self._first[alike])
         with read_write(config), open_dict(config):
             config.hydra.job.id, config.hydra.job.num = str(number), number
-            config.hydra.job.override_dirname = self._dirname(parsed)
             config.hydra.overrides.task = overrides
         for key, override in values.items():
             OmegaConf.update(config, key, override.value(), merge=False)
         return config
-
-    def _dirname(self, parsed: list[Override]) -> str:
-        settings = self._sweep.hydra.job.config.override_dirname
-        texts = [
-            f"{o.key_or_group}{settings.kv_sep}{o.get_value_element_as_str()}"
-            for o in parsed
-            if o.key_or_group not in settings.exclude_keys
-        ]
-        return settings.item_sep.join(sorted(texts))
 
 
 def _is_value(override: Override) -> bool:

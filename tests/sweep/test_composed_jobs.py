@@ -1,0 +1,50 @@
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf, open_dict
+
+from fraud_ae import config
+from fraud_ae.sweep.composed_jobs import ComposedJobs
+from tests.commands import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _hydra():
+    config.register()
+    with initialize_config_dir(str(ROOT / "conf")):
+        yield
+
+
+def plain(cfg) -> dict:
+    return OmegaConf.to_container(cfg, resolve=False)
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        [
+            ["model.latent_dim=8", "threshold.percentile=90"],
+            ["model.latent_dim=4", "threshold.percentile=95"],
+        ],
+        [
+            ["features=baseline", "trainer.max_epochs=2"],
+            ["features=temporal", "trainer.max_epochs=3"],
+        ],
+        [["model.hidden_sizes=[8]", "seed=3"], ["model.hidden_sizes=[16,8]", "seed=3"]],
+        [["+metrics.extra.cost=a.b"], ["+metrics.extra.cost=a.c"]],
+        [
+            ["encoder.clip=null", "model.activation=relu"],
+            ["encoder.clip=5.0", "model.activation=tanh"],
+        ],
+    ],
+    ids=str,
+)
+def test_a_job_is_what_hydra_composes(jobs):
+    loader = GlobalHydra.instance().config_loader()
+    sweep = compose("train", return_hydra_config=True)
+    composed = ComposedJobs(loader, sweep)
+    for number, overrides in enumerate(jobs):
+        expected = loader.load_sweep_config(sweep, overrides)
+        with open_dict(expected):
+            expected.hydra.job.id, expected.hydra.job.num = str(number), number
+        assert plain(composed.config(overrides, number)) == plain(expected)

@@ -1,0 +1,169 @@
+"""A sweep as one batch of work, by the commands that a user types."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.commands import board, finished_runs, run, start
+
+SMALL = (
+    "experiment=small",
+    "features=combined",
+    "data.n_transactions=2500",
+    "model.hidden_sizes=[16]",
+    "trainer.max_epochs=3",
+    "scorer=reconstruction",
+    "wandb.mode=disabled",
+)
+# Every key that stage=broad sweeps, and what else can vary in one loop.
+GRID = (
+    "model.latent_dim=3,5",
+    "model.activation=relu,leaky_relu",
+    "trainer.learning_rate=0.002,0.001",
+    "trainer.batch_size=64,128",
+    "threshold.percentile=90,95",
+    "seed=1,2",
+)
+
+
+def sweep(folder: Path, *arguments: str, **how) -> Path:
+    run("train.py", "-m", "stage=features", *SMALL, *arguments, cwd=folder, **how)
+    return folder / "outputs" / "small"
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory) -> tuple[Path, Path]:
+    """The same sweep, with networks in one loop and with one job after another."""
+    stacked, alone = (tmp_path_factory.mktemp(name) for name in ("stacked", "alone"))
+    return sweep(stacked, *GRID), sweep(alone, *GRID, "hydra/launcher=basic")
+
+
+def test_a_stacked_run_is_the_run_alone(both):
+    stacked, alone = ({path.name: path for path in finished_runs(folder)} for folder in both)
+    assert set(stacked) == set(alone)
+    assert len(stacked) == 2**5
+    for name, path in stacked.items():
+        ours, theirs = (pd.read_csv(p / "history.csv") for p in (path, alone[name]))
+        losses = ["train_loss", "val_loss", "learning_rate"]
+        np.testing.assert_allclose(ours[losses], theirs[losses], rtol=1e-4)
+        scores, expected = (
+            pd.read_parquet(p / "validation_scores.parquet")["score"] for p in (path, alone[name])
+        )
+        np.testing.assert_allclose(scores, expected, rtol=1e-2)
+
+
+def test_the_leaderboard_is_that_of_one_job_after_another(both):
+    keys = ["run_id", "threshold.percentile"]
+    stacked, alone = (board(folder, "features").set_index(keys).sort_index() for folder in both)
+    assert len(stacked) == 2**6
+    assert (stacked.index == alone.index).all()
+    np.testing.assert_allclose(stacked["final_auc"], alone["final_auc"], atol=0.002)
+    np.testing.assert_allclose(stacked["recall"], alone["recall"], atol=0.05)
+    assert (stacked.groupby("run_id")["reused"].sum() == 1).all()
+
+
+def test_what_is_finished_is_not_trained_again(both):
+    folder = both[0]
+    before = {path: (path / "metrics.json").stat().st_mtime_ns for path in finished_runs(folder)}
+    sweep(folder.parents[1], *GRID, "seed=1,2,3")
+    after = {path: (path / "metrics.json").stat().st_mtime_ns for path in finished_runs(folder)}
+    assert len(after) == 3 * 2**4
+    assert {path: after[path] for path in before} == before
+
+
+def test_encoded_features_are_kept_once(both):
+    (kept,) = (both[0] / "encoded").iterdir()
+    assert (kept / "inputs.npy").is_file()
+
+
+def test_what_cannot_share_a_loop_is_trained_side_by_side(tmp_path):
+    kinds = ("model=autoencoder,denoising,masked,variational", "trainer.max_epochs=1")
+    folder = sweep(tmp_path, *kinds)
+    found = board(folder, "features")
+    assert set(found["model"]) == {"autoencoder", "denoising", "masked", "variational"}
+    assert (found["status"] == "finished").all()
+    assert not found["reused"].any()
+
+
+def test_a_network_that_diverges_leaves_its_neighbours_alone(tmp_path):
+    rates = "trainer.learning_rate=0.002,1e25,0.001"
+    folder = sweep(tmp_path, rates, "model.norm=none", "model.activation=relu", "encoder.clip=null")
+    found = board(folder, "features").set_index("trainer.learning_rate")
+    assert found["status"].to_dict() == {0.002: "finished", 0.001: "finished", 1e25: "failed"}
+    assert "training diverged" in found.loc[1e25, "reason"]
+    assert found["final_auc"][[0.002, 0.001]].notna().all()
+
+
+def test_a_sampler_that_learns_gets_its_trials_in_batches(tmp_path):
+    run(
+        *("train.py", "-m", "stage=broad", *SMALL, "trainer.max_epochs=1"),
+        *("hydra/sweeper/sampler=tpe", "hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=2"),
+        cwd=tmp_path,
+    )
+    assert len(list((tmp_path / "outputs/small/hydra/broad").glob("*/*/result.json"))) == 5
+
+
+def test_a_mistake_is_told_before_anything_is_trained(tmp_path):
+    printed = run("train.py", "-m", *SMALL, "trainer.batch_size=32,0", cwd=tmp_path, fails=True)
+    assert "error: trainer.batch_size=0: must be greater than 0" in printed
+    assert "Traceback" not in printed
+    assert not finished_runs(tmp_path / "outputs" / "small")
+
+
+def workers_of(process) -> list[int]:
+    """Processes below the one that was started."""
+    found, parents = [], {process.pid}
+    for stat in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda path: int(path.parent.name)):
+        try:
+            pid, rest = stat.read_text().rsplit(")", 1)
+        except OSError:  # it has ended
+            continue
+        if int(rest.split()[1]) in parents:
+            found.append(int(pid.split()[0]))
+            parents.add(found[-1])
+    return found
+
+
+LONG = ("model.latent_dim=3,5", "trainer.batch_size=32,64", "trainer.max_epochs=2000")
+PATIENT = ("trainer.early_stopping_patience=5000",)
+
+
+def in_training(process, folder: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not list((folder / "outputs/small/hydra").glob("*/*/progress/*.json")):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_a_killed_worker_ends_the_sweep_with_a_message(tmp_path):
+    process = start("train.py", "-m", *SMALL, *LONG, *PATIENT, cwd=tmp_path)
+    in_training(process, tmp_path)
+    for pid in workers_of(process)[-1:]:
+        os.kill(pid, signal.SIGKILL)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "error: a worker process ended early" in printed
+    assert "Traceback" not in printed
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_the_command(tmp_path, sent):
+    process = start("train.py", "-m", *SMALL, *LONG, *PATIENT, cwd=tmp_path)
+    in_training(process, tmp_path)
+    workers = workers_of(process)
+    assert workers
+    os.kill(process.pid, sent)
+    printed, _ = process.communicate(timeout=60)
+    assert "Traceback" not in printed
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").is_dir() for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

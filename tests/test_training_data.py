@@ -1,0 +1,96 @@
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fraud_ae.detector import FraudDetector
+from fraud_ae.features.encoded import Encoded, encode
+from fraud_ae.sweep.build import encoder_of, split_of, strategy_of
+from fraud_ae.training_data import TrainingData, stored_training_data
+
+
+@pytest.fixture
+def encoded(compose, dataset) -> Encoded:
+    config = compose()
+    visible = dataset.transactions.iloc[:2000]
+    rows = np.arange(2000) < 1500
+    return encode(strategy_of(config, dataset), encoder_of(config), visible, rows, "normal")
+
+
+@pytest.fixture
+def data(compose, dataset, encoded) -> TrainingData:
+    return TrainingData.of(dataset, split_of(compose(), dataset), encoded)
+
+
+def test_what_is_kept_comes_back(data, tmp_path):
+    data.save(tmp_path)
+    found = TrainingData.load(tmp_path)
+    assert isinstance(found.encoded.inputs, np.memmap)
+    for name in ("inputs", "labels", "fit_rows", "train_rows"):
+        np.testing.assert_array_equal(getattr(found.encoded, name), getattr(data.encoded, name))
+    assert found.encoded.encoder.to_dict() == data.encoded.encoder.to_dict()
+    np.testing.assert_array_equal(found.validation_rows, data.validation_rows)
+    pd.testing.assert_frame_equal(found.validation, data.validation)
+    assert found.source_format == data.source_format
+
+
+def test_inputs_written_in_parts_are_those_in_memory(compose, dataset, encoded, tmp_path):
+    config = compose()
+    visible = dataset.transactions.iloc[:2000]
+    rows = np.arange(2000) < 1500
+    how = (strategy_of(config, dataset), encoder_of(config), visible, rows, "normal")
+    written = encode(*how, folder=tmp_path)
+    assert isinstance(written.inputs, np.memmap)
+    np.testing.assert_array_equal(written.inputs, encoded.inputs)
+
+
+def test_it_is_made_once(data, tmp_path):
+    made = []
+
+    def make(folder):
+        made.append(folder)
+        return data
+
+    first, _ = stored_training_data(tmp_path, {"a": 1}, make)
+    second, found = stored_training_data(tmp_path, {"a": 1}, make)
+    other, _ = stored_training_data(tmp_path, {"a": 2}, make)
+    assert first == second != other
+    assert len(made) == 2
+    np.testing.assert_array_equal(found.encoded.inputs, data.encoded.inputs)
+
+
+def test_only_the_last_few_are_kept(data, tmp_path):
+    folders = []
+    for number in range(10):
+        folders.append(stored_training_data(tmp_path, {"a": number}, lambda folder: data)[0])
+        time.sleep(0.01)
+    assert sorted(tmp_path.iterdir()) == sorted(folders[2:])
+
+
+def test_what_fails_leaves_nothing(tmp_path):
+    def make(folder):
+        (folder / "inputs.npy").write_text("half")
+        raise RuntimeError("no memory")
+
+    with pytest.raises(RuntimeError, match="no memory"):
+        stored_training_data(tmp_path, {}, make)
+    assert not list(tmp_path.iterdir())
+
+
+def test_half_of_one_is_made_again(data, tmp_path):
+    folder, _ = stored_training_data(tmp_path, {}, lambda folder: data)
+    (folder / "validation_rows.npy").unlink()
+    _, found = stored_training_data(tmp_path, {}, lambda folder: data)
+    np.testing.assert_array_equal(found.encoded.inputs, data.encoded.inputs)
+
+
+def test_scores_of_some_rows_are_those_of_the_rows(finished_run, data):
+    detector = FraudDetector.load(finished_run.model_folder)
+    inputs = data.encoded.inputs
+    if inputs.shape[1] != detector.network_settings["n_inputs"]:
+        inputs = inputs[:, : detector.network_settings["n_inputs"]]
+    mask = np.arange(len(inputs)) % 3 == 0
+    np.testing.assert_allclose(
+        detector.score_inputs(inputs, mask), detector.score_inputs(inputs)[mask], rtol=1e-5
+    )

@@ -67,6 +67,7 @@ def test_the_leaderboard_is_that_of_one_job_after_another(both):
     assert (stacked.groupby("run_id")["reused"].sum() == 1).all()
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_trained_again(both):
     folder = both[0]
     before = {path: (path / "metrics.json").stat().st_mtime_ns for path in finished_runs(folder)}
@@ -81,6 +82,7 @@ def test_encoded_features_are_kept_once(both):
     assert (kept / "inputs.npy").is_file()
 
 
+@pytest.mark.slow
 def test_what_cannot_share_a_loop_is_trained_side_by_side(tmp_path):
     kinds = ("model=autoencoder,denoising,masked,variational", "trainer.max_epochs=1")
     folder = sweep(tmp_path, *kinds)
@@ -99,6 +101,7 @@ def test_a_network_that_diverges_leaves_its_neighbours_alone(tmp_path):
     assert found["final_auc"][[0.002, 0.001]].notna().all()
 
 
+@pytest.mark.slow
 def test_a_sampler_that_learns_gets_its_trials_in_batches(tmp_path):
     run(
         *("train.py", "-m", "stage=broad", *SMALL, "trainer.max_epochs=1"),
@@ -153,6 +156,7 @@ def test_a_killed_worker_ends_the_sweep_with_a_message(tmp_path):
     assert "Traceback" not in printed
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_the_command(tmp_path, sent):

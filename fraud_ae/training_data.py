@@ -11,6 +11,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 
 from fraud_ae.atomic_files import write_json
 from fraud_ae.data.source_format import SourceFormat
@@ -71,24 +72,26 @@ def stored_training_data(
     """The folder of what is identified so, and what is in it; made where it is not there yet.
 
     folder: of all of them; the few that were used last are kept. identity: everything that decides
-    the content. make: may use the folder that it is given. Two processes may make it both, of which
-    the first to finish is kept.
+    the content. make: writes what it likes into the folder that it is given. Of two processes that
+    want the same, one makes it and the other waits.
     """
     text = json.dumps(identity, sort_keys=True)
     own = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
-    if not (own / _WHOLE).is_file():
-        draft = folder / f".{own.name}.{os.getpid()}"
-        draft.mkdir(parents=True)
-        try:
-            make(draft).save(draft)
+    locks = folder.with_name(".locks")
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{own.name}.lock"):
+        if not (own / _WHOLE).is_file():
+            # Whatever a kill left here is removed.
             shutil.rmtree(own, ignore_errors=True)
-            draft.rename(own)
-        except FileExistsError:
-            pass  # another process was faster
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    os.utime(own)
+            own.mkdir(parents=True)
+            try:
+                make(own).save(own)
+            except BaseException:
+                shutil.rmtree(own)
+                raise
+        os.utime(own)
+        found = TrainingData.load(own)
     by_use = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in by_use[_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
-    return own, TrainingData.load(own)
+    return own, found

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -8,6 +10,7 @@ from fraud_ae.detector import FraudDetector
 from fraud_ae.features.encoded import Encoded, encode
 from fraud_ae.sweep.build import encoder_of, split_of, strategy_of
 from fraud_ae.training_data import TrainingData, stored_training_data
+from tests.commands import ROOT
 
 
 @pytest.fixture
@@ -78,6 +81,39 @@ def test_what_fails_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_process_left_is_made_anew(data, tmp_path):
+    folder, _ = stored_training_data(tmp_path, {}, lambda folder: data)
+    for path in folder.iterdir():
+        path.unlink()
+    (folder / "inputs.npy").write_text("half")
+    _, found = stored_training_data(tmp_path, {}, lambda folder: data)
+    np.testing.assert_array_equal(found.encoded.inputs, data.encoded.inputs)
+
+
+MAKES = """
+import sys, time
+from pathlib import Path
+from fraud_ae.training_data import TrainingData, stored_training_data
+from tests.commands import ROOT
+
+def make(folder):
+    (Path(sys.argv[1]) / sys.argv[3]).touch()
+    time.sleep(1)
+    return TrainingData.load(Path(sys.argv[2]))
+
+stored_training_data(Path(sys.argv[1]) / "encoded", {"a": 1}, make)
+"""
+
+
+def test_of_two_processes_one_makes_it(data, tmp_path):
+    (tmp_path / "source").mkdir()
+    data.save(tmp_path / "source")
+    command = [sys.executable, "-c", MAKES, str(tmp_path), str(tmp_path / "source")]
+    both = [subprocess.Popen([*command, name], cwd=ROOT) for name in ("first", "second")]
+    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    assert sum((tmp_path / name).exists() for name in ("first", "second")) == 1
+
+
 def test_half_of_one_is_made_again(data, tmp_path):
     folder, _ = stored_training_data(tmp_path, {}, lambda folder: data)
     (folder / "validation_rows.npy").unlink()
@@ -85,11 +121,10 @@ def test_half_of_one_is_made_again(data, tmp_path):
     np.testing.assert_array_equal(found.encoded.inputs, data.encoded.inputs)
 
 
-def test_scores_of_some_rows_are_those_of_the_rows(finished_run, data):
+def test_scores_of_some_rows_are_those_of_the_rows(finished_run):
     detector = FraudDetector.load(finished_run.model_folder)
-    inputs = data.encoded.inputs
-    if inputs.shape[1] != detector.network_settings["n_inputs"]:
-        inputs = inputs[:, : detector.network_settings["n_inputs"]]
+    size = (600, detector.network_settings["n_inputs"])
+    inputs = np.random.default_rng(0).normal(size=size).astype(np.float32)
     mask = np.arange(len(inputs)) % 3 == 0
     np.testing.assert_allclose(
         detector.score_inputs(inputs, mask), detector.score_inputs(inputs)[mask], rtol=1e-5

@@ -7,8 +7,9 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
+from concurrent.futures import wait as futures_wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import Any
@@ -20,6 +21,7 @@ log = logging.getLogger("fraud_ae")
 
 # What a worker needs takes seconds to import: once for all of them, where the system can do that.
 _PRELOADED = ["fraud_ae.experiment", "lightgbm", "wandb"]
+_WAKE_SECONDS = 0.5
 
 
 class Workers:
@@ -47,11 +49,20 @@ class Workers:
             self._pool = _new_pool(self.count)
         return self._pool.submit(_logged, function, arguments)
 
+    def ended(self, futures: Iterable[Future]) -> set[Future]:
+        """Those of some futures that have ended; waits until one has."""
+        ended: set[Future] = set()
+        while not ended:
+            # An interrupt that reaches another thread is seen only when this one wakes up.
+            ended, _ = futures_wait(futures, _WAKE_SECONDS, return_when=FIRST_COMPLETED)
+        return ended
+
     def outcome(self, future: Future) -> Any:
         """The result of what was submitted, or the exception that it raised.
 
         Raises UserError if a process was killed.
         """
+        self.ended([future])
         try:
             result, messages = future.result()
         except BrokenProcessPool as error:
@@ -78,10 +89,13 @@ class Workers:
             self._pool = None
 
 
-@functools.cache
 def shared_workers(count: int | None = None) -> Workers:
     """The workers of this process, as many as it may use cores unless a number is given."""
-    return Workers(count or available_cores())
+    return _shared(available_cores() if count is None else count)
+
+
+# One pool for a number, however it came to be that number.
+_shared = functools.cache(Workers)
 
 
 class _Raised:

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,7 @@ class TrainingsAhead:
                 continue
             self._submit(loops(), folder)
         while self._pending:
-            ended, _ = wait(self._pending, return_when=FIRST_COMPLETED)
-            for future in ended:
+            for future in self._workers.ended(self._pending):
                 yield from self._pending.pop(future)(future)
 
     def _done(self, each: _Wanted) -> list[int]:

@@ -8,7 +8,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from fraud_ae.errors import exit_on_user_error
+from fraud_ae.errors import UserError, exit_on_user_error
 from fraud_ae.sweep.composed_jobs import ComposedJobs
 
 
@@ -34,7 +34,11 @@ class StackedLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Run a batch of jobs; their returns come in the order of their overrides."""
+        """Run a batch of jobs; their returns come in the order of their overrides.
+
+        Ends the command with a message if what it was told cannot be used.
+        """
+        self._check()
         setup_globals()
         folder = Path(str(self.config.hydra.sweep.dir))
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,6 +51,12 @@ class StackedLauncher(Launcher):
         for number in self._in_order_of_readiness(configs, folder):
             returns[number] = self._run(configs[number])
         return [returns[number] for number in range(len(configs))]
+
+    def _check(self) -> None:
+        for name in ("workers", "stack_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"hydra.launcher.{name}={value}: must be greater than 0")
 
     def _in_order_of_readiness(self, configs: list[DictConfig], folder: Path):
         if any(config.audit for config in configs):

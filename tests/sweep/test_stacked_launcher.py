@@ -118,6 +118,14 @@ def test_a_mistake_is_told_before_anything_is_trained(tmp_path):
     assert not finished_runs(tmp_path / "outputs" / "small")
 
 
+@pytest.mark.parametrize("setting", ["workers=0", "workers=-1", "stack_size=0"])
+def test_impossible_settings_are_refused(tmp_path, setting):
+    wrong = f"hydra.launcher.{setting}"
+    printed = run("train.py", "-m", *SMALL, "seed=1,2", wrong, cwd=tmp_path, fails=True)
+    assert f"error: {wrong}: must be greater than 0" in printed
+    assert "Traceback" not in printed
+
+
 def workers_of(process) -> list[int]:
     """Processes below the one that was started."""
     found, parents = [], {process.pid}
@@ -132,8 +140,8 @@ def workers_of(process) -> list[int]:
     return found
 
 
-LONG = ("model.latent_dim=3,5", "trainer.batch_size=32,64", "trainer.max_epochs=2000")
-PATIENT = ("trainer.early_stopping_patience=5000",)
+LONG = ("model.latent_dim=3,5", "trainer.batch_size=32,64", "trainer.max_epochs=20000")
+PATIENT = ("trainer.early_stopping_patience=50000",)
 
 
 def in_training(process, folder: Path) -> None:
@@ -165,7 +173,8 @@ def test_workers_end_with_the_command(tmp_path, sent):
     workers = workers_of(process)
     assert workers
     os.kill(process.pid, sent)
-    printed, _ = process.communicate(timeout=60)
+    # The trainings themselves would go on for minutes.
+    printed, _ = process.communicate(timeout=15)
     assert "Traceback" not in printed
     deadline = time.monotonic() + 20
     while any(Path(f"/proc/{pid}").is_dir() for pid in workers):

@@ -95,8 +95,9 @@ def large(n_rows: int) -> dict:
 
 
 def _one_epoch(encoded) -> None:
-    from fraud_ae.experiment import only, train_networks
+    from fraud_ae.experiment import train_networks
     from fraud_ae.models.settings import TrainerSettings
+    from fraud_ae.models.training import only
     from fraud_ae.recipe import Recipe
     from fraud_ae.scorers.reconstruction import ReconstructionScorer
 

@@ -18,7 +18,7 @@ from fraud_ae.evaluation.scored import with_scores
 from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.features.encoded import Encoded, trainable
 from fraud_ae.models.course import log_epoch
-from fraud_ae.models.training import Rows, TrainedNetwork, Training, train_together
+from fraud_ae.models.training import Rows, TrainedNetwork, Training, only, train_together
 from fraud_ae.recipe import Recipe
 from fraud_ae.run_figures import first_figures, write_groups
 from fraud_ae.run_store import Run
@@ -166,11 +166,3 @@ def train_run(
     run.finish(metrics)
     if failure is not None:
         raise failure
-
-
-def only(trained: list[TrainedNetwork | TrainingDiverged]) -> TrainedNetwork:
-    """The one network that was trained. Raises TrainingDiverged if its loss was not finite."""
-    (network,) = trained
-    if isinstance(network, TrainingDiverged):
-        raise network
-    return network

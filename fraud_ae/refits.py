@@ -1,5 +1,6 @@
 """Fits of a winner's recipe on other rows, side by side."""
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -11,8 +12,9 @@ import numpy as np
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.sources import Dataset
 from fraud_ae.detector import FraudDetector
-from fraud_ae.experiment import make_detector, only, train_networks
+from fraud_ae.experiment import make_detector, train_networks
 from fraud_ae.features.encoded import Encoded, encode
+from fraud_ae.models.training import only
 from fraud_ae.recipe import Recipe
 from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.workers import Workers
@@ -54,8 +56,9 @@ class Refits:
         plan = self._plan
         visible = self._dataset.transactions.iloc[:end]
         folder = Path(tempfile.mkdtemp(prefix=".refit.", dir=plan.run.folder))
-        how = (plan.strategy, plan.encoder, visible, rows, plan.recipe.train_on)
-        encode(*how, folder=folder).save(folder)
+        encode(plan.strategy, plan.encoder, visible, rows, plan.recipe.train_on, folder).save(
+            folder
+        )
         how = (folder, self._recipe, list(self._learning_rates), self._dataset.source_format)
         if without is None:
             return self._workers.submit(_fit, *how)
@@ -65,11 +68,7 @@ class Refits:
 def _fit(
     folder: Path, recipe: Recipe, learning_rates: list[float], source_format: SourceFormat
 ) -> tuple[FraudDetector, list[dict], int]:
-    encoded = Encoded.load(folder)
-    trained = only(train_networks([recipe], encoded, None, learning_rates=learning_rates))
-    detector = make_detector(recipe, encoded, trained.network, None, source_format)
-    _remove(folder)
-    return detector, trained.history, trained.steps_per_epoch
+    return _fitted(_taken(folder), recipe, learning_rates, source_format)
 
 
 def _scores_without(
@@ -79,15 +78,23 @@ def _scores_without(
     source_format: SourceFormat,
     without: np.ndarray,
 ) -> np.ndarray:
-    encoded = Encoded.load(folder)
+    encoded = _taken(folder)
+    detector, _, _ = _fitted(encoded, recipe, learning_rates, source_format)
     mask = np.zeros(len(encoded.labels), dtype=bool)
     mask[without] = True
-    detector, _, _ = _fit(folder, recipe, learning_rates, source_format)
     return detector.score_inputs(encoded.inputs, mask)
 
 
-def _remove(folder: Path) -> None:
-    # What is memory-mapped can still be read.
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
+def _fitted(
+    encoded: Encoded, recipe: Recipe, learning_rates: list[float], source_format: SourceFormat
+) -> tuple[FraudDetector, list[dict], int]:
+    trained = only(train_networks([recipe], encoded, None, learning_rates=learning_rates))
+    detector = make_detector(recipe, encoded, trained.network, None, source_format)
+    return detector, trained.history, trained.steps_per_epoch
+
+
+def _taken(folder: Path) -> Encoded:
+    """What lies in a folder, which goes: memory-mapped files can be read all the same."""
+    encoded = Encoded.load(folder)
+    shutil.rmtree(folder)
+    return encoded

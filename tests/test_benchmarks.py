@@ -1,4 +1,4 @@
-"""The detection benchmark: its protocol, and the command as a user runs it."""
+"""The benchmarks: the protocol of detection, and the commands as a user runs them."""
 
 import json
 import subprocess
@@ -99,3 +99,26 @@ def test_a_missing_file_is_said():
     )
     assert done.returncode == 2
     assert "handbook needs the FILE" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options", "table"),
+    [
+        ("training", ["--rows", "2000"], "training"),
+        ("features", ["--rows", "3000", "--sizes", "3000"], "windows"),
+        ("scoring", ["--rows", "3000"], "scoring"),
+    ],
+)
+def test_a_speed_benchmark_prints_a_table_and_writes_json(tmp_path, name, options, table):
+    command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}", "--repeats", "2"]
+    file = tmp_path / "found.json"
+    done = subprocess.run(
+        [*command, *options, "--json", str(file)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(file.read_text())[table]
+    assert len(rows) > 1
+    for row in rows:
+        assert row["seconds"] > 0
+        assert row["side"].split()[0] in done.stdout

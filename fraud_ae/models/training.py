@@ -58,16 +58,23 @@ class TrainedNetwork:
     steps_per_epoch: int
 
 
-def train_network(training: Training, train: Rows, validation: Rows | None, logger=None):
-    """Train a network, and return it on the CPU in evaluation mode: a `TrainedNetwork`.
+def train_network(
+    training: Training, train: Rows, validation: Rows | None, logger=None
+) -> TrainedNetwork:
+    """Train a network, and return it on the CPU in evaluation mode.
 
     Without validation rows there is no early stopping, and the last epoch's weights are kept.
     logger: of Lightning. Raises TrainingDiverged if the loss is not finite.
     """
-    trained = train_together([training], train, validation, logger)[0]
-    if isinstance(trained, TrainingDiverged):
-        raise trained
-    return trained
+    return only(train_together([training], train, validation, logger))
+
+
+def only(trained: list[TrainedNetwork | TrainingDiverged]) -> TrainedNetwork:
+    """The one network that was trained. Raises TrainingDiverged if its loss was not finite."""
+    (network,) = trained
+    if isinstance(network, TrainingDiverged):
+        raise network
+    return network
 
 
 def train_together(

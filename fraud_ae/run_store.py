@@ -31,7 +31,7 @@ MODEL_FILES = (
 SCORES, TEST_SCORES = "validation_scores.parquet", "test_scores.parquet"
 
 # Raised when a change of the code makes earlier runs worthless.
-_FORMAT = 3
+_FORMAT = 4
 
 
 def run_identity(config: dict, fingerprint: str) -> dict:

@@ -13,6 +13,6 @@ def write_whole(path: Path, text: str) -> None:
     os.replace(draft, path)
 
 
-def write_json(path: Path, data: dict) -> None:
-    """Write plain data as JSON, whole or not at all."""
-    write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+def write_json(path: Path, data: dict, indent: int | None = 2) -> None:
+    """Write plain data as JSON, whole or not at all; long data is faster without indentation."""
+    write_whole(path, json.dumps(data, indent=indent, allow_nan=False) + "\n")

@@ -112,7 +112,7 @@ class FraudDetector:
         folder.mkdir(parents=True, exist_ok=True)
         weights = {k: v.contiguous() for k, v in self.network.state_dict().items()}
         save_file(weights, folder / "weights.safetensors")
-        write_json(folder / "strategy.json", strategy_to_dict(self.strategy))
+        write_json(folder / "strategy.json", strategy_to_dict(self.strategy), indent=None)
         write_json(folder / "encoder.json", self.encoder.to_dict())
         settings = {
             "format": FORMAT,

@@ -3,6 +3,7 @@
 import functools
 import logging
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import threading
@@ -37,9 +38,9 @@ class Workers:
         self._told: set[str] = set()
 
     def start(self) -> None:
-        """Begin to start the processes, which takes a few seconds."""
-        for _ in range(self.count if self.count > 1 else 0):
-            self.submit(os.getpid)
+        """Begin what takes seconds before the first process can start, and do not wait for it."""
+        if self.count > 1 and self._pool is None:
+            _context()
 
     def submit(self, function: Callable, *arguments: Any) -> Future:
         """Run it as soon as a worker is free; see `outcome` for the result."""
@@ -138,11 +139,16 @@ def _done(function: Callable, arguments: tuple) -> Future:
 
 
 def _new_pool(count: int) -> ProcessPoolExecutor:
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(_PRELOADED)
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
+    return ProcessPoolExecutor(count, mp_context=_context(), initializer=_begin)
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    multiprocessing.forkserver.ensure_running()
+    return context
 
 
 def _begin() -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,7 @@ class TrainingsAhead:
             elif run.id in wanted:
                 wanted[run.id].jobs.append(number)
             else:
+                self._workers.start()
                 wanted[run.id] = _Wanted(run, config, [number], run.lock())
         try:
             yield from self._train(wanted)
@@ -100,17 +101,14 @@ class TrainingsAhead:
             if self._trained.reusable(each.run, each.config["retrain"]):
                 yield from self._done(each)
         left = [each for each in wanted.values() if each.lock.is_locked]
-        if left:
-            self._workers.start()
         for group in _grouped(left, key=lambda each: each.features):
-            loops = self._loops(group)
             try:
                 folder, _ = training_data_of(group[0].config, _experiment(group[0].config))
             except UserError:  # the jobs meet it again, and say so
                 for each in group:
                     yield from self._done(each)
                 continue
-            self._submit(loops(), folder)
+            self._submit(self._loops(group), folder)
         while self._pending:
             for future in self._workers.ended(self._pending):
                 yield from self._pending.pop(future)(future)
@@ -120,23 +118,18 @@ class TrainingsAhead:
         each.lock.release()
         return each.jobs
 
-    def _loops(self, group: list[_Wanted]) -> Callable[[], list[list[list[_Wanted]]]]:
-        """Networks that can share a loop, each with the runs that share it, once they are known.
+    def _loops(self, group: list[_Wanted]) -> list[list[list[_Wanted]]]:
+        """Networks that can share a loop, each with the runs that share it.
 
         To tell takes the networks themselves, which only the workers build.
         """
         networks = _grouped(group, key=lambda each: each.training)
         if len(networks) == 1:
-            return lambda: [networks]
+            return [networks]
         recipes = [recipe_of(same[0].config) for same in networks]
-        future = self._workers.submit(loop_keys, recipes)
-
-        def loops() -> list[list[list[_Wanted]]]:
-            keys = self._workers.outcome(future)
-            keyed = zip(keys, networks, strict=True)
-            return [[n for _, n in loop] for loop in _grouped(keyed, key=lambda pair: pair[0])]
-
-        return loops
+        keys = self._workers.outcome(self._workers.submit(loop_keys, recipes))
+        keyed = zip(keys, networks, strict=True)
+        return [[network for _, network in loop] for loop in _grouped(keyed, key=lambda p: p[0])]
 
     def _submit(self, loops: list[list[list[_Wanted]]], folder: Path) -> None:
         for stack in self._stacks(loops):

@@ -17,6 +17,8 @@ from fraud_ae.evaluation.metrics import check_metrics
 from fraud_ae.evaluation.scored import with_scores
 from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.features.encoded import Encoded, trainable
+from fraud_ae.kept_trainings import KeptTraining
+from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.course import log_epoch
 from fraud_ae.models.training import Rows, TrainedNetwork, Training, only, train_together
 from fraud_ae.recipe import Recipe
@@ -43,6 +45,7 @@ def train_networks(
     encoded: Encoded,
     validation_rows: np.ndarray | None,
     *,
+    kept: Sequence[KeptTraining] | None = None,
     learning_rates: Sequence[float] | None = None,
     report: Callable[[int, dict], None] | None = None,
     logger=None,
@@ -50,7 +53,8 @@ def train_networks(
     """Train the networks of recipes in one loop; more than one must share a `stack_key`.
 
     validation_rows: (n,) bool, of which those that may be trained on decide early stopping and the
-    best epoch; None trains for all epochs, with `learning_rates`, one for each. report: called with
+    best epoch; None trains for all epochs, with `learning_rates`, one for each. kept: for each
+    recipe, the earlier epochs that it goes on from, and where its own are kept. report: called with
     the number of the recipe and the history row of each epoch. logger: of Lightning.
     """
     groups = encoded.encoder.input_groups()
@@ -61,6 +65,7 @@ def train_networks(
             recipe.seed,
             learning_rates,
             report and (lambda row, number=number: report(number, row)),
+            _start(kept[number]) if kept else None,
         )
         for number, recipe in enumerate(recipes)
     ]
@@ -72,7 +77,15 @@ def train_networks(
             raise UserError("no validation row is known to be normal, so no epoch can be chosen")
         stopping = Rows(inputs, torch.from_numpy(np.flatnonzero(stopping)))
     training = Rows(inputs, torch.from_numpy(np.flatnonzero(encoded.train_rows)))
-    return train_together(trainings, training, stopping, logger)
+    trained = train_together(trainings, training, stopping, logger)
+    for own, network in zip(kept or (), trained, strict=bool(kept)):
+        if isinstance(network, TrainedNetwork) and network.end is not None:
+            network.end.save(own.file(network.end.epochs))
+    return trained
+
+
+def _start(kept: KeptTraining) -> Checkpoint | None:
+    return Checkpoint.load(kept.file(kept.epochs)) if kept.epochs else None
 
 
 def make_detector(
@@ -111,14 +124,16 @@ def train_run(
     evaluation: Evaluation,
     target: TrackedRun,
     config: dict,
+    kept: KeptTraining | None = None,
     report: Callable[[dict], None] | None = None,
     trained: TrainedNetwork | None = None,
 ) -> None:
     """Train one run and write its folder; `metrics.json` comes last.
 
     evaluation: what is logged with the run; another needs no training. config: the resolved
-    configuration, for W&B. trained: the network, where it was trained beside others already; its
-    history is logged then. Raises TrainingDiverged if the loss is not finite.
+    configuration, for W&B. kept: see `train_networks`. trained: the network, where it was trained
+    beside others already; its history is logged then. Raises TrainingDiverged if the loss is not
+    finite.
     """
     started = time.perf_counter()
     trained_before = sum(row["seconds"] for row in trained.history) if trained else 0.0
@@ -132,6 +147,7 @@ def train_run(
                     [recipe],
                     data.encoded,
                     data.validation_rows,
+                    kept=kept and [kept],
                     report=report and (lambda _, row: report(row)),
                     logger=tracker.lightning_logger(),
                 )

@@ -139,7 +139,12 @@ def _done(function: Callable, arguments: tuple) -> Future:
 
 
 def _new_pool(count: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(count, mp_context=_context(), initializer=_begin)
+    pool = ProcessPoolExecutor(count, mp_context=_context(), initializer=_begin)
+    # All processes at once: the pool does not see the end of one that it starts later, until
+    # something else happens.
+    for _ in range(count):
+        pool.submit(os.getpid)
+    return pool
 
 
 def _context() -> multiprocessing.context.BaseContext:

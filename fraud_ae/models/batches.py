@@ -12,7 +12,7 @@ class Batches:
     inputs: (n, n_inputs) float32, in memory or memory-mapped: rows are gathered chunk by chunk, so
     that it is never copied whole. rows: (m,) int64, which of them; all by default. batch_size: rows
     of a mini-batch. together: mini-batches of a chunk. seeds: one for each network that is trained;
-    none keeps the order.
+    none keeps the order. epochs_before: of an earlier training, which these go on from.
 
     Gives chunks of shape (rows, n_inputs), or (networks, rows, n_inputs) where the seeds differ;
     `split_batches` cuts them.
@@ -28,25 +28,29 @@ class Batches:
         *,
         rows: Tensor | None = None,
         together: int = 1,
+        epochs_before: int = 0,
     ) -> None:
         self.inputs = inputs
         self.rows = torch.arange(len(inputs)) if rows is None else rows
         self.at_once = batch_size * together
         distinct = seeds[:1] if len(set(seeds)) == 1 else seeds
         self.generators = [torch.Generator().manual_seed(seed) for seed in distinct]
+        for _ in range(epochs_before):
+            self._orders()
 
     def __len__(self) -> int:
         return len(_sizes(len(self.rows), self.at_once))
 
     def __iter__(self) -> Iterator[Tensor]:
-        orders = [
-            self.rows[torch.randperm(len(self.rows), generator=generator)]
-            for generator in self.generators
-        ]
+        orders = [self.rows[order] for order in self._orders()]
         sizes = _sizes(len(self.rows), self.at_once)
         for chunks in zip(*(order.split(sizes) for order in orders or [self.rows]), strict=True):
             gathered = [self.inputs[rows] for rows in chunks]
             yield gathered[0] if len(gathered) == 1 else torch.stack(gathered)
+
+    def _orders(self) -> list[Tensor]:
+        """The order of the next epoch, drawn for each seed."""
+        return [torch.randperm(len(self.rows), generator=own) for own in self.generators]
 
 
 def split_batches(chunk: Tensor, batch_size: int) -> Sequence[Tensor]:

@@ -81,25 +81,38 @@ class Course:
             "learning_rate": self.learning_rate,
             "seconds": seconds,
         }
-        self.history.append(row)
         self.error = _divergence(row)
         if self.error is not None:
+            self.history.append(row)
             return row
-        if val_loss is None or val_loss < self._best_loss:
-            self._best_loss, self.best_epoch = val_loss, row["epoch"]
+        if self._judge(row):
             self.weights = weights()
-        if val_loss is not None:
-            self._judge(val_loss)
         if self.report is not None:
             self.report(row)
         return row
 
-    def _judge(self, val_loss: float) -> None:
+    def resume(self, history: Sequence[dict], weights: dict[str, Tensor]) -> None:
+        """Be where an earlier training ended. weights: of its best epoch."""
+        for row in history:
+            self._judge(row)
+        self.weights = weights
+
+    def _judge(self, row: dict) -> bool:
+        """Draw the conclusions of an epoch; whether it is the best so far."""
+        self.history.append(row)
+        val_loss = row["val_loss"]
+        if val_loss is None:
+            self.best_epoch = row["epoch"]
+            return True
+        is_best = val_loss < self._best_loss
+        if is_best:
+            self._best_loss, self.best_epoch = val_loss, row["epoch"]
         self._schedule.step(val_loss)
         if val_loss < self._loss_to_beat - self.settings.min_delta:
             self._loss_to_beat, self._waited = val_loss, 0
         else:
             self._waited += 1
+        return is_best
 
 
 def log_epoch(logger, row: dict, steps_per_epoch: int) -> None:

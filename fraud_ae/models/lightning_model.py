@@ -8,31 +8,60 @@ import torch
 from torch import Tensor, nn
 
 from fraud_ae.models.batches import split_batches
+from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.course import Course, log_epoch
-from fraud_ae.models.stacked import trainable
+from fraud_ae.models.stacked import stack_key, trainable
 
 
 class LightningNetworks(pl.LightningModule):
     """Trains one network or several in one loop; the course of each is its own.
 
     Optimisation is manual: Lightning hands over chunks of several mini-batches, so that what it
-    does around a step is done once for all of them. courses: one for each network.
-    steps_per_epoch: of the optimiser, once there was an epoch.
+    does around a step is done once for all of them. courses: one for each network. starts: where an
+    earlier training of each left it, None where there was none.
+
+    ends: where the training of each has ended, once it has; None of a network that draws random
+    numbers. steps_per_epoch: of the optimiser, once there was an epoch.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], courses: Sequence[Course]) -> None:
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        courses: Sequence[Course],
+        starts: Sequence[Checkpoint | None],
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.networks = nn.ModuleList(networks)
         self.courses = list(courses)
         self.batch_size = courses[0].settings.batch_size
-        self.steps_per_epoch = 0
+        self.ends = list(starts)
+        self.steps_per_epoch = max(start.steps_per_epoch if start else 0 for start in starts)
+        for course, start in zip(courses, starts, strict=True):
+            if start is not None:
+                course.resume(start.history, start.best)
+        self._running = [n for n, course in enumerate(courses) if not course.ended]
+
+    @property
+    def is_to_train(self) -> bool:
+        """Whether any network has not ended yet."""
+        return bool(self._running)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         # Here, and not before, the networks lie on the device where they are trained.
-        self._stack = trainable(list(self.networks))
-        self._running = list(range(len(self.networks)))
-        return torch.optim.Adam(self._stack.vectors, lr=self.courses[0].learning_rate, fused=True)
+        self._stack = trainable([self.networks[number] for number in self._running])
+        rate = self.courses[self._running[0]].learning_rate
+        optimizer = torch.optim.Adam(self._stack.vectors, lr=rate, fused=True)
+        for number, vector in zip(self._running, self._stack.vectors, strict=True):
+            start = self.ends[number]
+            if start is not None:
+                vector.detach().copy_(_padded(start.last, vector))
+                optimizer.state[vector] = {
+                    "step": vector.new_tensor(start.epochs * start.steps_per_epoch),
+                    "exp_avg": _padded(start.exp_avg, vector),
+                    "exp_avg_sq": _padded(start.exp_avg_sq, vector),
+                }
+        return optimizer
 
     def on_train_epoch_start(self) -> None:
         self._started = time.perf_counter()
@@ -96,6 +125,10 @@ class LightningNetworks(pl.LightningModule):
         self._leave_those_that_ended()
 
     def _leave_those_that_ended(self) -> None:
+        for number, vector in zip(self._running, self._stack.vectors, strict=True):
+            course, network = self.courses[number], self.networks[number]
+            if course.ended and course.error is None and stack_key(network) is not None:
+                self.ends[number] = self._end(course, vector)
         kept = [i for i, n in enumerate(self._running) if not self.courses[n].ended]
         if not kept:
             self.trainer.should_stop = True
@@ -106,6 +139,25 @@ class LightningNetworks(pl.LightningModule):
             moved = {self._stack.vectors[new]: state[before[old]] for new, old in enumerate(kept)}
             state.clear()
             state.update(moved)
+
+    def _end(self, course: Course, vector: nn.Parameter) -> Checkpoint:
+        moments = self._optimizer().state[vector]
+        return Checkpoint(
+            history=course.history,
+            best=course.weights,
+            last=vector.detach().cpu().clone(),
+            exp_avg=moments["exp_avg"].cpu().clone(),
+            exp_avg_sq=moments["exp_avg_sq"].cpu().clone(),
+            steps_per_epoch=self.steps_per_epoch,
+        )
+
+
+def _padded(kept: Tensor, vector: Tensor) -> Tensor:
+    """Numbers of a network in a vector like this one, whose end belongs to no weight."""
+    padded = torch.zeros_like(vector, requires_grad=False)
+    length = min(len(kept), len(padded))
+    padded[:length] = kept[:length]
+    return padded
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:

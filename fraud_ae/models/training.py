@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fraud_ae.errors import TrainingDiverged, UserError
 from fraud_ae.models.batches import Batches
+from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.course import Course
 from fraud_ae.models.lightning_model import LightningNetworks
 from fraud_ae.models.settings import TrainerSettings
@@ -38,7 +39,7 @@ class Training:
 
     build: makes it from the number of inputs; called after the seed is set. learning_rates: one for
     each epoch, in place of the reduction on a plateau. report: called with the history row of each
-    epoch.
+    epoch. start: the end of a shorter training of the very same network and rows, to go on from.
     """
 
     build: Callable[[int], nn.Module]
@@ -46,16 +47,22 @@ class Training:
     seed: int
     learning_rates: Sequence[float] | None = None
     report: Callable[[dict], None] | None = None
+    start: Checkpoint | None = None
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network with the weights of its best epoch (counted from 1), and its history."""
+    """A network with the weights of its best epoch (counted from 1), and its history.
+
+    end: for a longer training to go on from; None of a network that draws random numbers, whose
+    state is not kept.
+    """
 
     network: nn.Module
     best_epoch: int
     history: list[dict]
     steps_per_epoch: int
+    end: Checkpoint | None = None
 
 
 def train_network(
@@ -82,8 +89,8 @@ def train_together(
 ) -> list[TrainedNetwork | TrainingDiverged]:
     """Train networks on the same rows in one loop; each ends as if it were alone.
 
-    Their `stack_key` must be equal, their batch size and accelerator, too. One that diverges leaves
-    the others alone; its error is returned in its place.
+    Their `stack_key` must be equal, their batch size and accelerator, and the epochs that they have
+    behind them, too. One that diverges leaves the others alone; its error is returned in its place.
     """
     # Networks this small are as fast on one thread, and results do not depend on the core count.
     torch.set_num_threads(1)
@@ -97,9 +104,10 @@ def train_together(
             rates = [training.settings.learning_rate] * training.settings.max_epochs
         courses.append(Course(training.settings, rates, training.report))
     settings = trainings[0].settings
-    module = LightningNetworks(networks, courses)
+    before = _epochs_before(trainings)
+    module = LightningNetworks(networks, courses, [training.start for training in trainings])
     trainer = pl.Trainer(
-        max_epochs=max(training.settings.max_epochs for training in trainings),
+        max_epochs=max(training.settings.max_epochs for training in trainings) - before,
         accelerator=_available(settings.accelerator),
         devices=1,
         logger=logger if logger is not None else False,
@@ -114,6 +122,7 @@ def train_together(
         [training.seed for training in trainings],
         rows=train.numbers,
         together=_BATCHES_TOGETHER,
+        epochs_before=before,
     )
     judged = None
     if validation is not None:
@@ -122,21 +131,31 @@ def train_together(
         # Lightning advises DataLoader workers, which these batches have no use for, and meets
         # deprecations of its own.
         warnings.filterwarnings("ignore", module="pytorch_lightning")
-        trainer.fit(module, batches, judged)
+        if module.is_to_train:
+            trainer.fit(module, batches, judged)
     return [
-        _trained(network, course, module.steps_per_epoch)
-        for network, course in zip(networks, courses, strict=True)
+        _trained(network, course, module.steps_per_epoch, end)
+        for network, course, end in zip(networks, courses, module.ends, strict=True)
     ]
 
 
-def _trained(network: nn.Module, course: Course, steps: int) -> TrainedNetwork | TrainingDiverged:
+def _epochs_before(trainings: Sequence[Training]) -> int:
+    before = {training.start.epochs if training.start else 0 for training in trainings}
+    if len(before) > 1:
+        raise ValueError("trainings that go on from different epochs cannot share a loop")
+    return before.pop()
+
+
+def _trained(
+    network: nn.Module, course: Course, steps: int, end: Checkpoint | None
+) -> TrainedNetwork | TrainingDiverged:
     if course.error is not None:
         return course.error
     for parameter in network.parameters():
         parameter.grad = None
     # Assigned, because the weights still lie in the memory of all networks together.
     network.load_state_dict(course.weights, assign=True)
-    return TrainedNetwork(network.cpu().eval(), course.best_epoch, course.history, steps)
+    return TrainedNetwork(network.cpu().eval(), course.best_epoch, course.history, steps, end)
 
 
 def _available(accelerator: str) -> str:

@@ -5,16 +5,19 @@ import json
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from fraud_ae.errors import TrainingDiverged, UserError
+from fraud_ae.kept_trainings import KeptTraining
 from fraud_ae.run_store import Run, run_identity
 from fraud_ae.sweep.build import (
     dataset_of,
     evaluation_of,
+    kept_training,
     recipe_of,
     tracked_run,
     training_data_of,
@@ -33,6 +36,11 @@ class _Wanted:
     config: dict
     jobs: list[int]
     lock: FileLock
+
+    @cached_property
+    def kept(self) -> KeptTraining:
+        """What is there of its training."""
+        return kept_training(self.config, self.run)
 
     @property
     def features(self) -> Hashable:
@@ -128,6 +136,8 @@ class TrainingsAhead:
             return [networks]
         recipes = [recipe_of(same[0].config) for same in networks]
         keys = self._workers.outcome(self._workers.submit(loop_keys, recipes))
+        # Those that go on from other epochs are trained for others.
+        keys = [(key, same[0].kept.epochs) for key, same in zip(keys, networks, strict=True)]
         keyed = zip(keys, networks, strict=True)
         return [[network for _, network in loop] for loop in _grouped(keyed, key=lambda p: p[0])]
 
@@ -155,8 +165,8 @@ class TrainingsAhead:
         self._pending[future] = lambda future: self._finished(each, future)
 
     def _submit_together(self, stack: list[list[_Wanted]], folder: Path) -> None:
-        recipes = [recipe_of(same[0].config) for same in stack]
-        future = self._workers.submit(train_stack, folder, recipes, self._sweep)
+        tasks = [_task(same[0]) for same in stack]
+        future = self._workers.submit(train_stack, folder, tasks, self._sweep)
         self._pending[future] = lambda future: self._finish_stack(stack, folder, future)
 
     def _finish_stack(
@@ -200,7 +210,14 @@ def _experiment(config: dict) -> Path:
 
 def _task(each: _Wanted) -> Task:
     config = each.config
-    return Task(each.run, recipe_of(config), evaluation_of(config), tracked_run(config), config)
+    return Task(
+        run=each.run,
+        kept=each.kept,
+        recipe=recipe_of(config),
+        evaluation=evaluation_of(config),
+        target=tracked_run(config),
+        config=config,
+    )
 
 
 def _grouped(items: Iterable, key) -> list[list]:

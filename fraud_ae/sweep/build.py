@@ -17,9 +17,10 @@ from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.features.encoded import encode
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.strategy import check_strategy, missing_columns
+from fraud_ae.kept_trainings import KeptTraining
 from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.recipe import Recipe
-from fraud_ae.run_store import features_identity
+from fraud_ae.run_store import Run, features_identity
 from fraud_ae.tracking import TrackedRun
 from fraud_ae.training_data import TrainingData, stored_training_data
 
@@ -140,6 +141,12 @@ def training_data_of(config: dict, folder: Path) -> tuple[Path, TrainingData]:
         return TrainingData.of(dataset, split, encoded)
 
     return stored_training_data(folder / "encoded", identity, make)
+
+
+def kept_training(config: dict, run: Run) -> KeptTraining:
+    """What is there of the training of a run."""
+    folder = run.folder.parent.with_name("trainings")
+    return KeptTraining.of(folder, run.identity, config["retrain"])
 
 
 def evaluation_of(config: dict) -> Evaluation:

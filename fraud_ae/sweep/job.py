@@ -23,6 +23,7 @@ from fraud_ae.sweep.build import (
     dataset_of,
     encoder_of,
     evaluation_of,
+    kept_training,
     recipe_of,
     split_of,
     strategy_of,
@@ -197,6 +198,9 @@ def _train_or_reuse(
         if not trained.reusable(run, config["retrain"]):
             from fraud_ae.experiment import train_run
 
+            kept = kept_training(config, run)
+            if report is not None and kept.epochs:
+                print(f"  goes on after {kept.epochs} epochs that were trained before")
             train_run(
                 run,
                 recipe_of(config),
@@ -204,6 +208,7 @@ def _train_or_reuse(
                 evaluation=evaluation,
                 target=tracked_run(config),
                 config=config,
+                kept=kept,
                 report=report,
             )
             trained.add(run)

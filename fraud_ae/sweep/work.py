@@ -6,13 +6,14 @@ PyTorch is imported in the functions: the process that hands out the work does w
 import functools
 import os
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraud_ae.atomic_files import write_json
 from fraud_ae.errors import TrainingDiverged
 from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.kept_trainings import KeptTraining
 from fraud_ae.recipe import Recipe
 from fraud_ae.run_store import Run
 from fraud_ae.sweep.progress import PROGRESS
@@ -28,6 +29,7 @@ class Task:
     """A run to be made; its fields are arguments of `train_run`."""
 
     run: Run
+    kept: KeptTraining
     recipe: Recipe
     evaluation: Evaluation
     target: TrackedRun
@@ -50,14 +52,19 @@ def loop_keys(recipes: Sequence[Recipe]) -> list[Hashable]:
 
 
 def train_stack(
-    data: Path, recipes: Sequence[Recipe], sweep: Path
+    data: Path, tasks: Sequence[Task], sweep: Path
 ) -> "list[TrainedNetwork | TrainingDiverged]":
-    """Networks of several recipes, trained in one loop. data: folder of the training data."""
+    """Networks of several runs, trained in one loop. data: folder of the training data."""
     from fraud_ae.experiment import train_networks
 
     found = _data(data)
+    recipes, kept = [task.recipe for task in tasks], [task.kept for task in tasks]
     with _Progress(sweep, recipes) as progress:
-        return train_networks(recipes, found.encoded, found.validation_rows, report=progress.report)
+        trained = train_networks(
+            recipes, found.encoded, found.validation_rows, kept=kept, report=progress.report
+        )
+    # What is kept on disk need not travel between processes.
+    return [_without_end(each) for each in trained]
 
 
 def finish_run(data: Path, task: Task, trained: "TrainedNetwork") -> None:
@@ -71,6 +78,12 @@ def train_alone(data: Path, task: Task, sweep: Path) -> None:
         _train_run(data, task, report=lambda row: progress.report(0, row))
 
 
+def _without_end(
+    trained: "TrainedNetwork | TrainingDiverged",
+) -> "TrainedNetwork | TrainingDiverged":
+    return trained if isinstance(trained, TrainingDiverged) else replace(trained, end=None)
+
+
 def _train_run(data: Path, task: Task, **how: object) -> None:
     from fraud_ae.experiment import train_run
 
@@ -81,6 +94,7 @@ def _train_run(data: Path, task: Task, **how: object) -> None:
         evaluation=task.evaluation,
         target=task.target,
         config=task.config,
+        kept=task.kept,
         **how,
     )
 

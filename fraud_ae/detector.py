@@ -86,9 +86,17 @@ class FraudDetector:
         """
         return replace(self, threshold=policy.choose(scored), threshold_policy=policy)
 
-    def score_transactions(self, transactions: pd.DataFrame) -> np.ndarray:
-        """Scores of canonical transactions in order of time. (n, d) -> (n,) float32."""
+    def score_transactions(
+        self, transactions: pd.DataFrame, mask: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Scores of canonical transactions in order of time, or of those that a mask names.
+
+        transactions: (n, d); all of them are history. mask: (n,) bool, of which m are set. Returns
+        (m,) float32.
+        """
         features = compute_features(self.strategy, transactions)
+        if mask is not None:
+            features = features[mask]
         return self.score_inputs(self.encoder.transform(features))
 
     def score_inputs(self, inputs: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:

@@ -143,10 +143,10 @@ def _score_test(
     plan: Plan, winner: FraudDetector, deployed: FraudDetector, dataset: Dataset, split: Split
 ) -> None:
     test = split.test(dataset.transactions)
-    scores = winner.score_transactions(dataset.transactions)[test]
+    scores = winner.score_transactions(dataset.transactions, test)
     frame = scored_frame(dataset, test, scores, split)
     if plan.fit_on != "all":
-        frame["deployed_score"] = deployed.score_transactions(dataset.transactions)[test]
+        frame["deployed_score"] = deployed.score_transactions(dataset.transactions, test)
     frame.to_parquet(plan.run.folder / TEST_SCORES, index=False)
 
 

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,6 @@ import polars as pl
 
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.features.event_time import days_to_microseconds, microseconds
-from fraud_ae.side_by_side import side_by_side
 
 # Times are integers of 64 bits.
 _LATEST = 2**62
@@ -139,23 +137,23 @@ def _rolled(
     # Those without a key come first.
     order = _order_by_key(codes)[np.count_nonzero(codes < 0) :]
     amount = df["amount"].to_numpy(dtype=np.float64, na_value=np.nan)
-    names = [expression.meta.output_name() for expression in expressions]
-    values = {name: np.full(len(df), np.nan) for name in names}
     # Key by key, the keys so far apart in time that no window reaches the key before: one pass over
     # all keys takes a third of the time of one over each.
+    parts = []
     for rows in _runs_of_keys(codes[order], most=_LATEST // reach):
         own = order[rows]
         apart = (codes[own] - codes[own[0]]).astype(np.int64) * reach
         known = pl.Series(amount[own], nan_to_null=True)
         columns = {"time": apart + times[own], "amount": known, "one": np.ones(len(own))}
         frame = pl.DataFrame(columns).with_columns(pl.col("time").set_sorted())
-        rolled = frame.select(expressions)
-        side_by_side(*(partial(_put, values[name], own, rolled[name]) for name in names))
-    return values
-
-
-def _put(values: np.ndarray, rows: np.ndarray, column: pl.Series) -> None:
-    values[rows] = column.cast(pl.Float64).to_numpy()
+        parts.append(frame.select(e.cast(pl.Float64) for e in expressions))
+    if not parts:
+        return {e.meta.output_name(): np.full(len(df), np.nan) for e in expressions}
+    places = np.full(len(df), len(order), dtype=np.uint32)
+    places[order] = np.arange(len(order), dtype=np.uint32)
+    # Polars does it in all its threads; a row without a key is at no place.
+    in_place = pl.concat(parts)[pl.Series(places).replace(len(order), None)]
+    return {column.name: column.to_numpy() for column in in_place}
 
 
 def _order_by_key(codes: np.ndarray) -> np.ndarray:

@@ -94,6 +94,8 @@ def train_together(
     """
     # Networks this small are as fast on one thread, and results do not depend on the core count.
     torch.set_num_threads(1)
+    # What Adam remembers of a dead unit fades to numbers so small that each costs a hundred others.
+    torch.set_flush_denormal(True)
     n_inputs = train.inputs.shape[1]
     networks, courses = [], []
     for training in trainings:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fraud_ae.models.batches import split_batches
 from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.course import Course, log_epoch
+from fraud_ae.models.fused_adam import FusedAdam
 from fraud_ae.models.stacked import stack_key, trainable
 
 
@@ -50,17 +51,14 @@ class LightningNetworks(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         # Here, and not before, the networks lie on the device where they are trained.
         self._stack = trainable([self.networks[number] for number in self._running])
-        rate = self.courses[self._running[0]].learning_rate
-        optimizer = torch.optim.Adam(self._stack.vectors, lr=rate, fused=True)
+        optimizer = FusedAdam(self._stack.vectors)
         for number, vector in zip(self._running, self._stack.vectors, strict=True):
             start = self.ends[number]
             if start is not None:
                 vector.detach().copy_(_padded(start.last, vector))
-                optimizer.state[vector] = {
-                    "step": vector.new_tensor(start.epochs * start.steps_per_epoch),
-                    "exp_avg": _padded(start.exp_avg, vector),
-                    "exp_avg_sq": _padded(start.exp_avg_sq, vector),
-                }
+                steps = start.epochs * start.steps_per_epoch
+                averages = (_padded(own, vector) for own in (start.exp_avg, start.exp_avg_sq))
+                optimizer.remember(vector, steps, *averages)
         return optimizer
 
     def on_train_epoch_start(self) -> None:
@@ -75,26 +73,18 @@ class LightningNetworks(pl.LightningModule):
         return torch.zeros(len(self._running), device=self.device)
 
     def _set_learning_rates(self) -> None:
-        """Networks of equal rates are stepped together."""
-        optimizer = self._optimizer()
-        groups: dict[tuple, list] = {}
-        for number, vector in zip(self._running, self._stack.vectors, strict=True):
-            course = self.courses[number]
-            settings = (course.learning_rate, course.settings.weight_decay)
-            groups.setdefault(settings, []).append(vector)
-        optimizer.param_groups = [
-            {**optimizer.defaults, "params": vectors, "lr": rate, "weight_decay": decay}
-            for (rate, decay), vectors in groups.items()
-        ]
+        courses = [self.courses[number] for number in self._running]
+        rates = [(course.learning_rate, course.settings.weight_decay) for course in courses]
+        self._optimizer().train_only(self._stack.vectors, rates)
 
-    def _optimizer(self) -> torch.optim.Optimizer:
+    def _optimizer(self) -> FusedAdam:
         return self.optimizers(use_pl_optimizer=False)
 
     def training_step(self, chunk: Tensor, batch_idx: int) -> None:
         optimizer = self._optimizer()
         for inputs in split_batches(chunk, self.batch_size):
             losses = self._stack.backward(inputs)
-            optimizer.step()
+            optimizer.take_step()
             rows = inputs.shape[-2]
             # Summed on the device: reading the values in every step would stall a GPU.
             self._train_losses.add_(losses, alpha=rows)

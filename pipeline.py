@@ -5,11 +5,12 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from fraud_ae import config
 from fraud_ae.errors import exit_on_user_error
 from fraud_ae.sweep.command_line import check_experiment
+from fraud_ae.sweep.settings import checked_settings
 
 config.register()
 CONF = str(Path(__file__).resolve().parent / "conf")
@@ -19,8 +20,7 @@ CONF = str(Path(__file__).resolve().parent / "conf")
 @exit_on_user_error
 def pipeline(cfg: DictConfig) -> None:
     """Run the stages that are asked for, audit the strategies, or print the summary."""
-    settings = OmegaConf.to_container(cfg, resolve=True)
-    config.validate(settings)
+    settings = checked_settings(cfg)
     if cfg.audit:
         from fraud_ae.sweep.audit import audit_strategies
 

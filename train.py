@@ -4,11 +4,12 @@ import sys
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from fraud_ae import config
 from fraud_ae.errors import exit_on_user_error
 from fraud_ae.sweep.command_line import complete
+from fraud_ae.sweep.settings import checked_settings
 
 config.register()
 CONF = str(Path(__file__).resolve().parent / "conf")
@@ -18,8 +19,7 @@ CONF = str(Path(__file__).resolve().parent / "conf")
 @exit_on_user_error
 def train(cfg: DictConfig) -> float | None:
     """One Hydra job; returns the value that a sweep maximises, None of an audit."""
-    settings = OmegaConf.to_container(cfg, resolve=True)
-    config.validate(settings)
+    settings = checked_settings(cfg)
     if cfg.audit:
         from fraud_ae.sweep.audit import audit_strategy
 
@@ -27,7 +27,7 @@ def train(cfg: DictConfig) -> float | None:
     # torch and all that is heavy comes only after the configuration is known to be right.
     from fraud_ae.sweep.job import run_job
 
-    return run_job(cfg)
+    return run_job(cfg, settings)
 
 
 def run(arguments: list[str]) -> None:

@@ -13,7 +13,7 @@ from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.detector import FraudDetector, build_network
 from fraud_ae.errors import TrainingDiverged, UserError
 from fraud_ae.evaluation.figures import Evaluation
-from fraud_ae.evaluation.metrics import check_metrics
+from fraud_ae.evaluation.own_metrics import check_metrics
 from fraud_ae.evaluation.scored import with_scores
 from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.features.encoded import Encoded, trainable

@@ -21,7 +21,7 @@ from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector
 from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.figures import Evaluation
-from fraud_ae.evaluation.metrics import check_metrics
+from fraud_ae.evaluation.own_metrics import check_metrics
 from fraud_ae.evaluation.scored import scored_frame
 from fraud_ae.evaluation.threshold import NEEDS_FRAUD, alerts
 from fraud_ae.features.encoder import Encoder

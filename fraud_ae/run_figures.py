@@ -10,7 +10,7 @@ from fraud_ae.atomic_files import write_json
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.figures import Evaluation, alert_figures, ranking_figures
-from fraud_ae.evaluation.metrics import RUN_FACTS, extra_metrics
+from fraud_ae.evaluation.own_metrics import RUN_FACTS, extra_metrics
 from fraud_ae.run_store import Run
 
 

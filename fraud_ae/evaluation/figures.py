@@ -12,7 +12,8 @@ from fraud_ae.evaluation.alerting import (
     value_caught,
 )
 from fraud_ae.evaluation.bootstrap import bootstrap_intervals
-from fraud_ae.evaluation.metrics import alert_metrics, extra_metrics, ranking_metrics
+from fraud_ae.evaluation.metrics import alert_metrics, ranking_metrics
+from fraud_ae.evaluation.own_metrics import extra_metrics
 from fraud_ae.evaluation.threshold import ThresholdPolicy
 
 

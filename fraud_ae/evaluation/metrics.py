@@ -1,10 +1,5 @@
 """Figures of a detector on labelled transactions."""
 
-import inspect
-import math
-import pkgutil
-from collections.abc import Callable
-
 import numpy as np
 from sklearn.metrics import (
     average_precision_score,
@@ -13,48 +8,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import alerts
-
-# What is true of a run whatever its threshold and metrics.
-RUN_FACTS = (
-    "best_epoch",
-    "epochs",
-    "feature_count",
-    "input_count",
-    "train_rows",
-    "validation_rows",
-    "fraud_ratio",
-    "train_seconds",
-)
-
-# Names that a metric of the user's own cannot have.
-BUILT_IN = (
-    "final_auc",
-    "test_auc",
-    "final_auc_low",
-    "final_auc_high",
-    "average_precision",
-    "average_precision_low",
-    "average_precision_high",
-    "recall_at_1pct_fpr",
-    "value_caught",
-    "precision",
-    "recall",
-    "f1",
-    "threshold",
-    "alert_rate",
-    "true_positives",
-    "false_positives",
-    "false_negatives",
-    "true_negatives",
-    *RUN_FACTS,
-)
-
-# Figures whose names end in a number that the user chose.
-BUILT_IN_AT = ("daily_precision_at_", "card_precision_at_")
-
-Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
 def ranking_metrics(y_true: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
@@ -91,64 +45,3 @@ def alert_metrics(
         "false_negatives": int(fn),
         "true_negatives": int(tn),
     }
-
-
-def load_metric(name: str, path: str) -> Metric:
-    """A user's metric, a function (y_true, scores) -> float, from `package.module.function`.
-
-    Raises UserError if there is no such function.
-    """
-    try:
-        metric = pkgutil.resolve_name(path)
-    except Exception as error:  # importing a user's module runs it, and anything may go wrong
-        raise UserError(
-            f"metrics.extra.{name}={path}: cannot be imported ({error}); "
-            "give package.module.function, importable from this folder"
-        ) from error
-    if not callable(metric):
-        raise UserError(f"metrics.extra.{name}={path}: is not a function (y_true, scores) -> float")
-    return metric
-
-
-def check_metrics(paths: dict[str, str]) -> None:
-    """Say what is wrong with the user's metrics before any training, as far as it can be seen.
-
-    Raises UserError if one has the name of a built-in figure, cannot be imported, or does not take
-    (y_true, scores).
-    """
-    taken = [name for name in paths if name in BUILT_IN or name.startswith(BUILT_IN_AT)]
-    if taken:
-        raise UserError(f"metrics.extra.{taken[0]}: this is a built-in figure; use another name")
-    for name, path in paths.items():
-        metric = load_metric(name, path)
-        try:
-            inspect.signature(metric).bind(np.empty(0), np.empty(0))
-        except TypeError as error:
-            raise UserError(
-                f"metrics.extra.{name}={path}: must take (y_true, scores): {error}"
-            ) from error
-        except ValueError:  # a function of a compiled module may not tell its arguments
-            continue
-
-
-def extra_metrics(
-    y_true: np.ndarray, scores: np.ndarray, paths: dict[str, str]
-) -> dict[str, float]:
-    """The user's own metrics. paths: name -> `package.module.function`.
-
-    Raises UserError if one cannot be used, fails, or does not give a finite number.
-    """
-    check_metrics(paths)
-    values = {}
-    for name, path in paths.items():
-        metric = load_metric(name, path)
-        try:
-            value = float(metric(y_true.copy(), scores.copy()))
-        except Exception as error:
-            raise UserError(
-                f"metrics.extra.{name}={path}: {type(error).__name__}: {error}"
-            ) from error
-        if not math.isfinite(value):
-            raise UserError(f"metrics.extra.{name}={path}: gave {value}; must give a finite number")
-        values[name] = value
-    return values

@@ -1,6 +1,5 @@
 """One Hydra job: from a composed configuration to a run, its figures and the value to maximise."""
 
-import difflib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from fraud_ae.atomic_files import write_json, write_whole
-from fraud_ae.config import validate
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
-from fraud_ae.errors import StrategyRefused, TrainingDiverged, UserError
-from fraud_ae.evaluation.metrics import check_metrics
+from fraud_ae.errors import StrategyRefused, TrainingDiverged
 from fraud_ae.model_info import flat_metrics, published_info
 from fraud_ae.run_figures import evaluate_run, write_groups
 from fraud_ae.run_store import TEST_SCORES, Run, production_identity, run_identity
@@ -52,26 +49,17 @@ SHOWN = (
     "feature_count",
     "fraud_ratio",
 )
-_OBJECTIVES = (
-    "final_auc",
-    "average_precision",
-    "precision",
-    "recall",
-    "f1",
-    "recall_at_1pct_fpr",
-    "value_caught",
-)
-
 trained = Trained()
 
 
-def run_job(cfg: DictConfig) -> float:
+def run_job(cfg: DictConfig, config: dict) -> float:
     """Train or reuse the run of a configuration; in a sweep, leave a result for the leaderboard.
 
-    Returns the objective, NaN where it is not defined. Raises UserError for what the user can
-    mend. In a sweep a refused strategy or a diverged training is recorded and passed over.
+    config: the settings of `cfg`, checked. Returns the objective, NaN where it is not defined.
+    Raises UserError for what the user can mend. In a sweep a refused strategy or a diverged
+    training is recorded and passed over.
     """
-    config = checked_settings(cfg, HydraConfig.get().runtime.choices)
+    check_candidate(config, HydraConfig.get().runtime.choices)
     if config["stage"]["name"] == "production":
         return _production_job(config)
     if HydraConfig.get().mode == RunMode.RUN:
@@ -79,25 +67,11 @@ def run_job(cfg: DictConfig) -> float:
     return _sweep_job(cfg, config)
 
 
-def checked_settings(cfg: DictConfig, choices: DictConfig) -> dict:
-    """The configuration of a job, resolved, without Hydra's own part of it.
-
-    choices: the option of each group. Raises UserError for what is wrong with it and can be told
-    before anything is trained.
-    """
-    # Part by part: a copy of what is without Hydra's own takes longer than all the rest here.
-    config = {key: _resolved(cfg, key) for key in cfg if key != "hydra"}
-    validate(config)
-    _check_objective(config)
+def check_candidate(config: dict, choices: DictConfig) -> None:
+    """Refuse a candidate that another data set has chosen. choices: the option of each group."""
     candidate = choices.get("candidate")
     if candidate and config["stage"]["reads"]:
         check_data(_folder(config), candidate, dataset_of(config).fingerprint)
-    return config
-
-
-def _resolved(cfg: DictConfig, key: str) -> object:
-    value = cfg[key]
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _single_job(config: dict) -> float:
@@ -222,20 +196,6 @@ def _train_or_reuse(
 
 def _folder(config: dict) -> Path:
     return OUTPUTS / config["experiment"]
-
-
-def _check_objective(config: dict) -> None:
-    """What is wrong with a metric is said before hours of training, not after."""
-    check_metrics(config["metrics"]["extra"])
-    known = [*_OBJECTIVES, *config["metrics"]["extra"]]
-    objective = config["objective"]
-    if objective not in known:
-        near = difflib.get_close_matches(objective, known, n=1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
-        raise UserError(
-            f"objective={objective}: unknown metric{meant}; known are {', '.join(known)}. "
-            f"A metric of your own: metrics.extra.{objective}=package.module.function"
-        )
 
 
 def _objective(config: dict, metrics: dict) -> float:

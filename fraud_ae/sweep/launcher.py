@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from fraud_ae.errors import UserError, exit_on_user_error
 from fraud_ae.sweep.composed_jobs import ComposedJobs
+from fraud_ae.sweep.settings import checked_settings
 
 
 class StackedLauncher(Launcher):
@@ -61,14 +62,16 @@ class StackedLauncher(Launcher):
     def _in_order_of_readiness(self, configs: list[DictConfig], folder: Path):
         if any(config.audit for config in configs):
             return range(len(configs))
+        # What is wrong with any of them is said at once, before hours of training.
+        settings = [checked_settings(config) for config in configs]
         from fraud_ae.sweep.ahead import TrainingsAhead
-        from fraud_ae.sweep.job import checked_settings, trained
+        from fraud_ae.sweep.job import check_candidate, trained
         from fraud_ae.workers import shared_workers
 
-        # What is wrong with any of them is said before hours of training, not after.
-        resolved = [checked_settings(config, config.hydra.runtime.choices) for config in configs]
+        for own, config in zip(settings, configs, strict=True):
+            check_candidate(own, config.hydra.runtime.choices)
         workers = shared_workers(self.workers)
-        return TrainingsAhead(resolved, folder, trained, workers, self.stack_size).ready()
+        return TrainingsAhead(settings, folder, trained, workers, self.stack_size).ready()
 
     def _run(self, config: DictConfig) -> JobReturn:
         returned = run_job(

@@ -14,7 +14,8 @@ from fraud_ae.evaluation.alerting import (
 )
 from fraud_ae.evaluation.bootstrap import bootstrap_intervals
 from fraud_ae.evaluation.figures import Evaluation
-from fraud_ae.evaluation.metrics import RUN_FACTS, alert_metrics, check_metrics, ranking_metrics
+from fraud_ae.evaluation.metrics import alert_metrics, ranking_metrics
+from fraud_ae.evaluation.own_metrics import RUN_FACTS, check_metrics
 from fraud_ae.evaluation.threshold import ThresholdPolicy
 
 QUICK = Evaluation(replicates=20)

@@ -15,14 +15,14 @@ from fraud_ae.errors import UserError
 if TYPE_CHECKING:
     from xgboost import Booster
 
-_ROUNDS = 200
-_MAX_BIN = 128
+_ROUNDS = 160
+_MAX_BIN = 64
 _PARAMETERS = {
     "objective": "binary:logistic",
     "tree_method": "hist",
     "max_bin": _MAX_BIN,
-    "learning_rate": 0.05,
-    "max_depth": 5,
+    "learning_rate": 0.06,
+    "max_depth": 4,
     "colsample_bynode": 0.15,
     "reg_lambda": 1.0,
     # They wait for one another after every split: on a busy machine, ten times as long.
@@ -39,12 +39,13 @@ def fit_trees(seed: int, evidence: np.ndarray, labels: np.ndarray) -> "Booster":
     """
     import xgboost
 
-    # Half of the bins' edges lie where the frauds do: among all rows those are a tail that would
-    # fall into one bin.
-    shares = np.bincount(labels, minlength=2) / len(labels)
-    weights = (0.5 / shares)[labels]
-    data = xgboost.QuantileDMatrix(evidence, labels, weight=weights, max_bin=_MAX_BIN, nthread=1)
-    data.set_weight(np.ones(len(labels)))
+    # Bins whose edges come from as many normal rows as frauds: among all rows the frauds are a tail
+    # that would fall into one bin.
+    frauds, normal = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+    some = normal[:: max(1, len(normal) // len(frauds))]
+    settings = {"max_bin": _MAX_BIN, "nthread": 1}
+    edges = xgboost.QuantileDMatrix(evidence[np.append(frauds, some)], **settings)
+    data = xgboost.QuantileDMatrix(evidence, labels, ref=edges, **settings)
     return xgboost.train({**_PARAMETERS, "seed": seed}, data, _ROUNDS)
 
 

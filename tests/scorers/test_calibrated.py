@@ -145,9 +145,10 @@ def test_thinned_normal_rows_give_the_same_odds_and_much_the_same_order():
     whole, thinned = (CalibratedScorer(0, most).fit(rows, labels) for most in (20_000, 500))
     assert thinned.thinned_by_ > 5
     scores = [found.score(OTHERS[0]) for found in (whole, thinned)]
-    # Without a curve of validation rows, which would hide that odds are of other shares.
+    # Without a curve of validation rows, which would hide that odds are of other shares. Of thinned
+    # rows, two thirds of which are frauds, they would be many times too high if not corrected.
     for found in scores:
-        assert found.mean() == pytest.approx(OTHERS[1].mean(), abs=0.012)
+        assert found.mean() == pytest.approx(OTHERS[1].mean(), rel=0.35)
     aucs = [roc_auc_score(OTHERS[1], found) for found in scores]
     assert aucs[0] == pytest.approx(aucs[1], abs=0.01)
 

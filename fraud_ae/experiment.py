@@ -77,7 +77,7 @@ def train_networks(
             raise UserError("no validation row is known to be normal, so no epoch can be chosen")
         stopping = Rows(inputs, torch.from_numpy(np.flatnonzero(stopping)))
     training = Rows(inputs, torch.from_numpy(np.flatnonzero(encoded.train_rows)))
-    trained = train_together(trainings, training, stopping, logger)
+    trained = train_together(trainings, [training] * len(trainings), stopping, logger)
     for own, network in zip(kept or (), trained, strict=bool(kept)):
         if isinstance(network, TrainedNetwork) and network.end is not None:
             network.end.save(own.file(network.end.epochs))

@@ -1,61 +1,142 @@
 """Mini-batches cut from rows that lie ready."""
 
+import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some rows of a matrix, which is not copied.
+
+    inputs: (n, n_inputs) float32, in memory or memory-mapped. numbers: (m,) int64; all by default.
+    """
+
+    inputs: Tensor
+    numbers: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs) if self.numbers is None else len(self.numbers)
+
+
+class Stream(NamedTuple):
+    """What a network is trained on: rows, shuffled anew in each epoch by a seed.
+
+    epochs_before: of an earlier training, which this one goes on from.
+    """
+
+    rows: Rows
+    seed: int
+    epochs_before: int = 0
+
+
+class Piece(NamedTuple):
+    """Mini-batches of some neighbouring networks, to be cut by `split_batches`.
+
+    start, end: which networks. inputs: (rows, n_inputs) where all see the same, else
+    (networks, rows, n_inputs).
+    """
+
+    start: int
+    end: int
+    inputs: Tensor
+
+
 class Batches:
-    """Rows of one matrix in chunks of several mini-batches, shuffled anew in each epoch.
+    """The mini-batches of an epoch for networks that are trained side by side.
 
-    inputs: (n, n_inputs) float32, in memory or memory-mapped: rows are gathered chunk by chunk, so
-    that it is never copied whole. rows: (m,) int64, which of them; all by default. batch_size: rows
-    of a mini-batch. together: mini-batches of a chunk. seeds: one for each network that is trained;
-    none keeps the order. epochs_before: of an earlier training, which these go on from.
+    streams: one for each network; those that are equal are gathered once. batch_size: rows of a
+    mini-batch. together: mini-batches of a chunk, in which rows are gathered, so that the matrix is
+    never copied whole.
 
-    Gives chunks of shape (rows, n_inputs), or (networks, rows, n_inputs) where the seeds differ;
-    `split_batches` cuts them.
+    Each chunk is a list of pieces. Every network sees the mini-batches that it would see alone,
+    also where others have fewer rows.
 
     Several times faster than a DataLoader for rows this small: nothing is collated or copied twice.
     """
 
-    def __init__(
-        self,
-        inputs: Tensor,
-        batch_size: int,
-        seeds: Sequence[int] = (),
-        *,
-        rows: Tensor | None = None,
-        together: int = 1,
-        epochs_before: int = 0,
-    ) -> None:
-        self.inputs = inputs
-        self.rows = torch.arange(len(inputs)) if rows is None else rows
+    def __init__(self, streams: Sequence[Stream], batch_size: int, *, together: int = 1) -> None:
+        self.streams = list(streams)
+        self.batch_size = batch_size
         self.at_once = batch_size * together
-        distinct = seeds[:1] if len(set(seeds)) == 1 else seeds
-        self.generators = [torch.Generator().manual_seed(seed) for seed in distinct]
-        for _ in range(epochs_before):
-            self._orders()
+        self._generators = {}
+        for stream in set(streams):
+            self._generators[stream] = torch.Generator().manual_seed(stream.seed)
+            for _ in range(stream.epochs_before):
+                self._order(stream)
+
+    def keep(self, numbers: Sequence[int]) -> None:
+        """Go on with some of the networks, in this order."""
+        self.streams = [self.streams[number] for number in numbers]
 
     def __len__(self) -> int:
-        return len(_sizes(len(self.rows), self.at_once))
+        return max(len(_sizes(len(stream.rows), self.at_once)) for stream in self.streams)
+
+    def __iter__(self) -> Iterator[list[Piece]]:
+        orders = {
+            stream: self._order(stream).split(_sizes(len(stream.rows), self.at_once))
+            for stream in set(self.streams)
+        }
+        for number in range(len(self)):
+            # Of those that have no rows left, none.
+            chunk = {s: order[number] for s, order in orders.items() if number < len(order)}
+            yield list(self._pieces(chunk))
+
+    def _order(self, stream: Stream) -> Tensor:
+        """The rows of the stream's next epoch."""
+        order = torch.randperm(len(stream.rows), generator=self._generators[stream])
+        return order if stream.rows.numbers is None else stream.rows.numbers[order]
+
+    def _pieces(self, chunk: dict[Stream, Tensor]) -> Iterator[Piece]:
+        """chunk: numbers of the rows of each stream."""
+        cut = {stream: _sizes(len(rows), self.batch_size) for stream, rows in chunk.items()}
+        steps = itertools.zip_longest(*(cut.get(s, ()) for s in self.streams), fillvalue=0)
+        step = 0
+        # Steps of equal sizes together, and in them the neighbours that have a mini-batch of one.
+        for sizes, alike in itertools.groupby(steps):
+            count = len(list(alike))
+            start = 0
+            for size, neighbours in itertools.groupby(sizes):
+                end = start + len(list(neighbours))
+                if size:
+                    first = step * self.batch_size
+                    rows = slice(first, first + count * size)
+                    yield Piece(start, end, self._gathered(start, end, chunk, rows))
+                start = end
+            step += count
+
+    def _gathered(self, start: int, end: int, chunk: dict[Stream, Tensor], rows: slice) -> Tensor:
+        streams = self.streams[start:end]
+        found = {stream: stream.rows.inputs[chunk[stream][rows]] for stream in set(streams)}
+        if len(found) == 1:
+            return found[streams[0]]
+        return torch.stack([found[stream] for stream in streams])
+
+
+class InOrder:
+    """Rows in the order in which they are, so many at a time: (size, n_inputs)."""
+
+    def __init__(self, rows: Rows, size: int) -> None:
+        self.rows = rows
+        self.sizes = _sizes(len(rows), size)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
 
     def __iter__(self) -> Iterator[Tensor]:
-        orders = [self.rows[order] for order in self._orders()]
-        sizes = _sizes(len(self.rows), self.at_once)
-        for chunks in zip(*(order.split(sizes) for order in orders or [self.rows]), strict=True):
-            gathered = [self.inputs[rows] for rows in chunks]
-            yield gathered[0] if len(gathered) == 1 else torch.stack(gathered)
-
-    def _orders(self) -> list[Tensor]:
-        """The order of the next epoch, drawn for each seed."""
-        return [torch.randperm(len(self.rows), generator=own) for own in self.generators]
+        inputs, numbers = self.rows.inputs, self.rows.numbers
+        if numbers is None:
+            return iter(inputs.split(self.sizes))
+        return (inputs[own] for own in numbers.split(self.sizes))
 
 
-def split_batches(chunk: Tensor, batch_size: int) -> Sequence[Tensor]:
-    """The mini-batches of a chunk of `Batches`; its second last dimension is that of the rows."""
-    return chunk.split(_sizes(chunk.shape[-2], batch_size), dim=-2)
+def split_batches(inputs: Tensor, batch_size: int) -> Sequence[Tensor]:
+    """The mini-batches of a piece of `Batches`; the second last dimension is that of the rows."""
+    return inputs.split(_sizes(inputs.shape[-2], batch_size), dim=-2)
 
 
 def _sizes(n: int, size: int) -> list[int]:

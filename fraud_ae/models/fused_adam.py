@@ -33,23 +33,30 @@ class FusedAdam(torch.optim.Adam):
         self, vectors: Sequence[nn.Parameter], rates: Sequence[tuple[float, float]]
     ) -> None:
         """What steps move from now on. rates: learning rate and weight decay of each vector."""
+        self._trained = list(zip(vectors, rates, strict=True))
+        self.param_groups = self._groups(0, len(vectors))
+        self._prepared: dict[tuple[int, int], list] = {}
+
+    def _groups(self, start: int, end: int) -> list[dict]:
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for vector, own in zip(vectors, rates, strict=True):
+        for vector, own in self._trained[start:end]:
             groups.setdefault(own, []).append(vector)
-        self.param_groups = [
+        return [
             {**self.defaults, "params": alike, "lr": rate, "weight_decay": decay}
             for (rate, decay), alike in groups.items()
         ]
-        self._prepared = [(group, self._tensors(group["params"])) for group in self.param_groups]
 
     def _tensors(self, vectors: Sequence[nn.Parameter]) -> list[list[Tensor]]:
         states = [self.state[vector] for vector in vectors]
         kept = [[state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step")]
         return [[vector.detach() for vector in vectors], *kept]
 
-    def take_step(self) -> None:
-        """Move the vectors by their gradients, those of equal rates together."""
-        for group, (vectors, exp_avgs, exp_avg_sqs, steps) in self._prepared:
+    def take_step(self, start: int, end: int) -> None:
+        """Move some neighbouring vectors by their gradients, those of equal rates together."""
+        if (start, end) not in self._prepared:
+            groups = self._groups(start, end)
+            self._prepared[start, end] = [(own, self._tensors(own["params"])) for own in groups]
+        for group, (vectors, exp_avgs, exp_avg_sqs, steps) in self._prepared[start, end]:
             beta1, beta2 = group["betas"]
             torch._foreach_add_(steps, 1)
             torch._fused_adam_(

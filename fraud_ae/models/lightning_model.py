@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from fraud_ae.models.batches import split_batches
+from fraud_ae.models.batches import Batches, Piece, split_batches
 from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.course import Course, log_epoch
 from fraud_ae.models.fused_adam import FusedAdam
@@ -18,30 +18,33 @@ class LightningNetworks(pl.LightningModule):
     """Trains one network or several in one loop; the course of each is its own.
 
     Optimisation is manual: Lightning hands over chunks of several mini-batches, so that what it
-    does around a step is done once for all of them. courses: one for each network. starts: where an
-    earlier training of each left it, None where there was none.
+    does around a step is done once for all of them. courses: one for each network. batches: of all
+    of them; it is told which go on. starts: where an earlier training of each left it, None where
+    there was none.
 
     ends: where the training of each has ended, once it has; None of a network that draws random
-    numbers. steps_per_epoch: of the optimiser, once there was an epoch.
+    numbers. steps_per_epoch: of the optimiser, for each network, once there was an epoch.
     """
 
     def __init__(
         self,
         networks: Sequence[nn.Module],
         courses: Sequence[Course],
+        batches: Batches,
         starts: Sequence[Checkpoint | None],
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.networks = nn.ModuleList(networks)
         self.courses = list(courses)
-        self.batch_size = courses[0].settings.batch_size
+        self.batches = batches
         self.ends = list(starts)
-        self.steps_per_epoch = max(start.steps_per_epoch if start else 0 for start in starts)
+        self.steps_per_epoch = [start.steps_per_epoch if start else 0 for start in starts]
         for course, start in zip(courses, starts, strict=True):
             if start is not None:
                 course.resume(start.history, start.best)
         self._running = [n for n, course in enumerate(courses) if not course.ended]
+        self.batches.keep(self._running)
 
     @property
     def is_to_train(self) -> bool:
@@ -63,14 +66,8 @@ class LightningNetworks(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self._started = time.perf_counter()
-        self._steps = 0
-        self._train_losses = self._none_yet()
-        self._val_losses = self._none_yet()
-        self._train_rows = self._val_rows = 0
+        self._train_losses, self._val_losses = (_Losses(len(self._running)) for _ in range(2))
         self._set_learning_rates()
-
-    def _none_yet(self) -> Tensor:
-        return torch.zeros(len(self._running), device=self.device)
 
     def _set_learning_rates(self) -> None:
         courses = [self.courses[number] for number in self._running]
@@ -80,45 +77,41 @@ class LightningNetworks(pl.LightningModule):
     def _optimizer(self) -> FusedAdam:
         return self.optimizers(use_pl_optimizer=False)
 
-    def training_step(self, chunk: Tensor, batch_idx: int) -> None:
+    def training_step(self, chunk: list[Piece], batch_idx: int) -> None:
         optimizer = self._optimizer()
-        for inputs in split_batches(chunk, self.batch_size):
-            losses = self._stack.backward(inputs)
-            optimizer.take_step()
-            rows = inputs.shape[-2]
-            # Summed on the device: reading the values in every step would stall a GPU.
-            self._train_losses.add_(losses, alpha=rows)
-            self._train_rows += rows
-            self._steps += 1
+        for start, end, inputs in chunk:
+            stack, losses = self._stack.part(start, end), []
+            batches = split_batches(inputs, self.batches.batch_size)
+            for batch in batches:
+                losses.append(stack.backward(batch))
+                optimizer.take_step(start, end)
+            self._train_losses.add(start, end, losses, [batch.shape[-2] for batch in batches])
 
     def validation_step(self, inputs: Tensor, batch_idx: int) -> None:
-        self._val_losses.add_(self._stack.losses(inputs), alpha=len(inputs))
-        self._val_rows += len(inputs)
+        losses = self._stack.losses(inputs)
+        self._val_losses.add(0, len(self._running), [losses], [len(inputs)])
 
     def on_train_epoch_end(self) -> None:
-        self.steps_per_epoch = self._steps
         seconds = (time.perf_counter() - self._started) / len(self._running)
-        train_losses = (self._train_losses.double().cpu() / self._train_rows).tolist()
-        val_losses = [None] * len(train_losses)
-        if self._val_rows:
-            val_losses = (self._val_losses.double().cpu() / self._val_rows).tolist()
-        for number, train_loss, val_loss in zip(
-            self._running, train_losses, val_losses, strict=True
+        train_losses, val_losses = self._train_losses.means(), self._val_losses.means()
+        for number, train_loss, val_loss, steps in zip(
+            self._running, train_losses, val_losses, self._train_losses.steps, strict=True
         ):
             network = self.networks[number]
+            self.steps_per_epoch[number] = steps
             row = self.courses[number].add_epoch(
                 train_loss, val_loss, seconds, lambda network=network: _copy(network)
             )
             # A logger belongs to one run, so that several networks cannot share it.
             if len(self.networks) == 1:
-                log_epoch(self.logger, row, self.steps_per_epoch)
+                log_epoch(self.logger, row, steps)
         self._leave_those_that_ended()
 
     def _leave_those_that_ended(self) -> None:
         for number, vector in zip(self._running, self._stack.vectors, strict=True):
             course, network = self.courses[number], self.networks[number]
             if course.ended and course.error is None and stack_key(network) is not None:
-                self.ends[number] = self._end(course, vector)
+                self.ends[number] = self._end(number, vector)
         kept = [i for i, n in enumerate(self._running) if not self.courses[n].ended]
         if not kept:
             self.trainer.should_stop = True
@@ -126,20 +119,49 @@ class LightningNetworks(pl.LightningModule):
             before, state = self._stack.vectors, self._optimizer().state
             self._stack = self._stack.kept(kept)
             self._running = [self._running[i] for i in kept]
+            self.batches.keep(kept)
             moved = {self._stack.vectors[new]: state[before[old]] for new, old in enumerate(kept)}
             state.clear()
             state.update(moved)
 
-    def _end(self, course: Course, vector: nn.Parameter) -> Checkpoint:
-        moments = self._optimizer().state[vector]
+    def _end(self, number: int, vector: nn.Parameter) -> Checkpoint:
+        moments, course = self._optimizer().state[vector], self.courses[number]
         return Checkpoint(
             history=course.history,
             best=course.weights,
             last=vector.detach().cpu().clone(),
             exp_avg=moments["exp_avg"].cpu().clone(),
             exp_avg_sq=moments["exp_avg_sq"].cpu().clone(),
-            steps_per_epoch=self.steps_per_epoch,
+            steps_per_epoch=self.steps_per_epoch[number],
         )
+
+
+class _Losses:
+    """The losses of the mini-batches of an epoch; steps: how many of each network."""
+
+    def __init__(self, networks: int) -> None:
+        self.steps = [0] * networks
+        self._found: list[tuple[int, int, Tensor, list[int]]] = []
+
+    def add(self, start: int, end: int, losses: list[Tensor], rows: list[int]) -> None:
+        """Losses of some neighbouring networks, (end - start,) for each mini-batch, and its rows.
+
+        They stay on the device: to read them in every step would stall a GPU.
+        """
+        self._found.append((start, end, torch.stack(losses), rows))
+        for number in range(start, end):
+            self.steps[number] += len(losses)
+
+    def means(self) -> list[float | None]:
+        """The mean over the rows for each network; None where there were none."""
+        # Summed so that no rounding depends on how many networks there are.
+        total, count = torch.zeros(2, len(self.steps), dtype=torch.float64)
+        for start, end, losses, rows in self._found:
+            weights = torch.tensor(rows, dtype=torch.float64)
+            total[start:end] += weights @ losses.cpu().double()
+            count[start:end] += weights.sum()
+        means = (total / count).float().tolist()
+        return [mean if steps else None for mean, steps in zip(means, self.steps, strict=True)]
 
 
 def _padded(kept: Tensor, vector: Tensor) -> Tensor:

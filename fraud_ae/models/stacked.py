@@ -4,6 +4,7 @@ A network for tabular data is so small that a step of its training mostly is ove
 as batched matrices share that overhead. Each computes what it would compute alone.
 """
 
+import copy
 import itertools
 import math
 from collections.abc import Hashable, Iterable, Sequence
@@ -47,7 +48,10 @@ class Trainable(Protocol):
         """Losses of n rows, (K,), without gradients. inputs: (n, n_inputs)."""
 
     def kept(self, numbers: Sequence[int]) -> Self:
-        """Some of the networks, in this order, with weights as they are."""
+        """Some of the networks, in this order, with weights as they are, in memory of their own."""
+
+    def part(self, start: int, end: int) -> Self:
+        """Some neighbouring networks, in the memory of all."""
 
 
 def stack_key(network: nn.Module) -> Hashable | None:
@@ -115,6 +119,10 @@ class AnyNetwork:
         """See `Trainable`."""
         return self
 
+    def part(self, start: int, end: int) -> Self:
+        """See `Trainable`."""
+        return self
+
 
 class StackedAutoencoders:
     """Autoencoders of equal `stack_key` as batched matrices.
@@ -140,12 +148,24 @@ class StackedAutoencoders:
                 own = self._weights[number, start:end].view_as(parameter)
                 parameter.data = own.copy_(parameter.detach())
         self._layers = self._all_layers()
+        self._parts: dict[tuple[int, int], Self] = {(0, len(networks)): self}
 
     def kept(self, numbers: Sequence[int]) -> Self:
         """See `Trainable`."""
         return type(self)(
             [self._networks[number] for number in numbers], length=self._weights.shape[1]
         )
+
+    def part(self, start: int, end: int) -> Self:
+        """See `Trainable`."""
+        if (start, end) not in self._parts:
+            part = copy.copy(self)
+            part._networks = self._networks[start:end]
+            part._weights, part._gradients = self._weights[start:end], self._gradients[start:end]
+            part.vectors = self.vectors[start:end]
+            part._layers = part._all_layers()
+            self._parts[start, end] = part
+        return self._parts[start, end]
 
     @torch.inference_mode()
     def losses(self, inputs: Tensor) -> Tensor:

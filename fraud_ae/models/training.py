@@ -7,30 +7,20 @@ from dataclasses import dataclass
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fraud_ae.errors import TrainingDiverged, UserError
-from fraud_ae.models.batches import Batches
+from fraud_ae.models.batches import Batches, InOrder, Rows, Stream
 from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.course import Course
 from fraud_ae.models.lightning_model import LightningNetworks
 from fraud_ae.models.settings import TrainerSettings
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-_VALIDATION_BATCH = 1024
+# So many rows of several networks fit into the caches of a core.
+_VALIDATION_BATCH = 256
 # What Lightning does around a step takes as long as a few steps of a network this small.
 _BATCHES_TOGETHER = 64
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Some rows of a matrix, which is not copied.
-
-    inputs: (n, n_inputs) float32, in memory or memory-mapped. numbers: (m,) int64; all by default.
-    """
-
-    inputs: Tensor
-    numbers: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +38,11 @@ class Training:
     learning_rates: Sequence[float] | None = None
     report: Callable[[dict], None] | None = None
     start: Checkpoint | None = None
+
+    @property
+    def epochs_before(self) -> int:
+        """How many are behind it."""
+        return self.start.epochs if self.start else 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ def train_network(
     Without validation rows there is no early stopping, and the last epoch's weights are kept.
     logger: of Lightning. Raises TrainingDiverged if the loss is not finite.
     """
-    return only(train_together([training], train, validation, logger))
+    return only(train_together([training], [train], validation, logger))
 
 
 def only(trained: list[TrainedNetwork | TrainingDiverged]) -> TrainedNetwork:
@@ -85,31 +80,31 @@ def only(trained: list[TrainedNetwork | TrainingDiverged]) -> TrainedNetwork:
 
 
 def train_together(
-    trainings: Sequence[Training], train: Rows, validation: Rows | None, logger=None
+    trainings: Sequence[Training], train: Sequence[Rows], validation: Rows | None, logger=None
 ) -> list[TrainedNetwork | TrainingDiverged]:
-    """Train networks on the same rows in one loop; each ends as if it were alone.
+    """Train networks in one loop; each ends as if it were alone.
 
-    Their `stack_key` must be equal, their batch size and accelerator, and the epochs that they have
-    behind them, too. One that diverges leaves the others alone; its error is returned in its place.
+    train: what each is trained on. Their `stack_key` must be equal, and their batch size and
+    accelerator. One that diverges leaves the others alone; its error is returned in its place.
     """
     # Networks this small are as fast on one thread, and results do not depend on the core count.
     torch.set_num_threads(1)
     # What Adam remembers of a dead unit fades to numbers so small that each costs a hundred others.
     torch.set_flush_denormal(True)
-    n_inputs = train.inputs.shape[1]
-    networks, courses = [], []
-    for training in trainings:
+    networks, courses, streams = [], [], []
+    for training, rows in zip(trainings, train, strict=True):
         torch.manual_seed(training.seed)
-        networks.append(training.build(n_inputs))
+        networks.append(training.build(rows.inputs.shape[1]))
         rates = training.learning_rates
         if validation is None and rates is None:
             rates = [training.settings.learning_rate] * training.settings.max_epochs
         courses.append(Course(training.settings, rates, training.report))
+        streams.append(Stream(rows, training.seed, training.epochs_before))
     settings = trainings[0].settings
-    before = _epochs_before(trainings)
-    module = LightningNetworks(networks, courses, [training.start for training in trainings])
+    batches = Batches(streams, settings.batch_size, together=_BATCHES_TOGETHER)
+    module = LightningNetworks(networks, courses, batches, [each.start for each in trainings])
     trainer = pl.Trainer(
-        max_epochs=max(training.settings.max_epochs for training in trainings) - before,
+        max_epochs=max(each.settings.max_epochs - each.epochs_before for each in trainings),
         accelerator=_available(settings.accelerator),
         devices=1,
         logger=logger if logger is not None else False,
@@ -118,17 +113,7 @@ def train_together(
         enable_checkpointing=False,
         num_sanity_val_steps=0,
     )
-    batches = Batches(
-        train.inputs,
-        settings.batch_size,
-        [training.seed for training in trainings],
-        rows=train.numbers,
-        together=_BATCHES_TOGETHER,
-        epochs_before=before,
-    )
-    judged = None
-    if validation is not None:
-        judged = Batches(validation.inputs, _VALIDATION_BATCH, rows=validation.numbers)
+    judged = None if validation is None else InOrder(validation, _VALIDATION_BATCH)
     with warnings.catch_warnings():
         # Lightning advises DataLoader workers, which these batches have no use for, and meets
         # deprecations of its own.
@@ -136,16 +121,9 @@ def train_together(
         if module.is_to_train:
             trainer.fit(module, batches, judged)
     return [
-        _trained(network, course, module.steps_per_epoch, end)
-        for network, course, end in zip(networks, courses, module.ends, strict=True)
+        _trained(*each)
+        for each in zip(networks, courses, module.steps_per_epoch, module.ends, strict=True)
     ]
-
-
-def _epochs_before(trainings: Sequence[Training]) -> int:
-    before = {training.start.epochs if training.start else 0 for training in trainings}
-    if len(before) > 1:
-        raise ValueError("trainings that go on from different epochs cannot share a loop")
-    return before.pop()
 
 
 def _trained(

@@ -37,7 +37,7 @@ def test_steps_are_those_of_pytorch(fused):
     for step in range(20):
         give(ours, step)
         give(theirs, step)
-        optimizer.take_step()
+        optimizer.take_step(0, len(ours))
         reference.step()
     for one, other in zip(ours, theirs, strict=True):
         exact = {"rtol": 0, "atol": 0} if fused else {}
@@ -54,7 +54,7 @@ def test_what_is_not_trained_stays_and_can_go_on():
         some = slice(0 if step in (0, 5) else 1, None)
         optimizer.train_only(ours[some], [(0.01, 0.0)] * len(ours[some]))
         before = ours[0].detach().clone()
-        optimizer.take_step()
+        optimizer.take_step(0, len(ours[some]))
         assert torch.equal(ours[0], before) == (step not in (0, 5))
         whole.step()
     assert torch.equal(ours[1], reference[1])
@@ -67,7 +67,7 @@ def test_what_is_remembered_is_gone_on_from():
     first.train_only(ours, RATES)
     for step in range(3):
         give(ours, step)
-        first.take_step()
+        first.take_step(0, len(ours))
     for one, other in zip(ours, others, strict=True):
         other.data.copy_(one.data)
         kept = first.state[one]
@@ -75,6 +75,24 @@ def test_what_is_remembered_is_gone_on_from():
     second.train_only(others, RATES)
     for parameters, optimizer in ((ours, first), (others, second)):
         give(parameters, 3)
-        optimizer.take_step()
+        optimizer.take_step(0, len(parameters))
     for one, other in zip(ours, others, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_neighbours_take_steps_without_the_others():
+    ours, reference = vectors(), vectors()
+    optimizer = FusedAdam(ours)
+    optimizer.train_only(ours, RATES)
+    alone = [
+        torch.optim.Adam([parameter], lr=rate, weight_decay=decay, fused=True)
+        for parameter, (rate, decay) in zip(reference, RATES, strict=True)
+    ]
+    for step, (start, end) in enumerate([(0, 3), (0, 2), (2, 3), (1, 3), (0, 3)]):
+        give(ours, step)
+        give(reference, step)
+        optimizer.take_step(start, end)
+        for own in alone[start:end]:
+            own.step()
+    for one, other in zip(ours, reference, strict=True):
         assert torch.equal(one, other)

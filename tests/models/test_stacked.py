@@ -36,7 +36,7 @@ def changed(**settings) -> Training:
 
 
 def together(*trainings: Training) -> list[TrainedNetwork | TrainingDiverged]:
-    return train_together(trainings, TRAIN, VALIDATION)
+    return train_together(trainings, [TRAIN] * len(trainings), VALIDATION)
 
 
 def alone(one: Training) -> TrainedNetwork:
@@ -124,6 +124,29 @@ def test_each_network_stops_by_itself():
     assert len(first.history) == 2
     assert len(second.history) == 6
     assert_same(second, alone(patient))
+
+
+def test_each_network_stops_by_itself_whatever_rows_it_sees():
+    impatient = changed(early_stopping_patience=1, min_delta=10.0, max_epochs=6)
+    patient = changed(max_epochs=6)
+    trainings = [
+        dataclasses.replace(each, seed=seed)
+        for seed, each in enumerate((patient, impatient, patient, impatient))
+    ]
+    for one, found in zip(trainings, together(*trainings), strict=True):
+        assert len(found.history) == (2 if one.settings is impatient.settings else 6)
+        assert_same(found, alone(one))
+
+
+@pytest.mark.parametrize("lengths", [(500, 500), (500, 411), (300, 500, 97), (33, 65, 129, 64)])
+def test_networks_on_rows_of_their_own_come_out_as_alone(lengths):
+    own = [Rows(TRAIN.inputs[-n:].clone()) for n in lengths]
+    trainings = [training(seed=seed) for seed in range(len(lengths))]
+    found = train_together(trainings, own, VALIDATION)
+    for one, rows_of_one, network in zip(trainings, own, found, strict=True):
+        expected = train_network(one, rows_of_one, VALIDATION)
+        assert_same(network, expected)
+        assert network.steps_per_epoch == expected.steps_per_epoch
 
 
 def test_a_network_that_diverges_leaves_its_neighbours_alone():

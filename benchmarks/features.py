@@ -108,7 +108,7 @@ def _one_epoch(encoded) -> None:
         "normal",
         0,
     )
-    only(train_networks([recipe], encoded, None))
+    only(train_networks([recipe], [encoded], None))
 
 
 def _in_a_process(n_rows: int) -> dict:

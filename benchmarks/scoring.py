@@ -54,7 +54,7 @@ def detectors(folder: Path) -> dict[str, FraudDetector]:
     found = {}
     for name, scorer in SCORERS.items():
         recipe = Recipe(network, scorer, TrainerSettings(max_epochs=1), "normal", 0)
-        trained = only(train_networks([recipe], encoded, ~rows))
+        trained = only(train_networks([recipe], [encoded], ~rows))
         made = make_detector(recipe, encoded, trained.network, ~rows, dataset.source_format)
         made.save(folder / name)
         found[name] = FraudDetector.load(folder / name)

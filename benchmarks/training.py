@@ -17,9 +17,10 @@ import torch
 
 from benchmarks.measuring import alternated, compared, parser, show, write
 from benchmarks.plain import bare_loop, plain_lightning
+from fraud_ae.models.batches import Rows
 from fraud_ae.models.network import Autoencoder
 from fraud_ae.models.settings import TrainerSettings
-from fraud_ae.models.training import Rows, Training, train_network
+from fraud_ae.models.training import Training, train_network
 
 OURS = "fraud_ae"
 

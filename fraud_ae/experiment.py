@@ -4,7 +4,8 @@ import copy
 import inspect
 import pkgutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,9 +19,11 @@ from fraud_ae.evaluation.scored import with_scores
 from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.features.encoded import Encoded, trainable
 from fraud_ae.kept_trainings import KeptTraining
+from fraud_ae.models.batches import Rows
 from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.course import log_epoch
-from fraud_ae.models.training import Rows, TrainedNetwork, Training, only, train_together
+from fraud_ae.models.stacked import stack_key
+from fraud_ae.models.training import TrainedNetwork, Training, only, train_together
 from fraud_ae.recipe import Recipe
 from fraud_ae.run_figures import first_figures, write_groups
 from fraud_ae.run_store import Run
@@ -40,9 +43,21 @@ def network_settings(network: dict, groups: list[int]) -> dict:
     return {**{name: value for name, value in known.items() if name in taken}, **network}
 
 
+def loop_key(recipe: Recipe, groups: list[int]) -> Hashable | None:
+    """Networks of recipes with equal keys can be trained in one loop; None for one that cannot.
+
+    groups: see `network_settings`.
+    """
+    own, trainer = (
+        stack_key(build_network(network_settings(recipe.network, groups))),
+        recipe.trainer,
+    )
+    return None if own is None else (own, trainer.batch_size, trainer.accelerator)
+
+
 def train_networks(
     recipes: Sequence[Recipe],
-    encoded: Encoded,
+    encoded: Sequence[Encoded],
     validation_rows: np.ndarray | None,
     *,
     kept: Sequence[KeptTraining] | None = None,
@@ -50,38 +65,46 @@ def train_networks(
     report: Callable[[int, dict], None] | None = None,
     logger=None,
 ) -> list[TrainedNetwork | TrainingDiverged]:
-    """Train the networks of recipes in one loop; more than one must share a `stack_key`.
+    """Train the networks of recipes in one loop; more than one must share a `loop_key`.
 
-    validation_rows: (n,) bool, of which those that may be trained on decide early stopping and the
-    best epoch; None trains for all epochs, with `learning_rates`, one for each. kept: for each
-    recipe, the earlier epochs that it goes on from, and where its own are kept. report: called with
-    the number of the recipe and the history row of each epoch. logger: of Lightning.
+    encoded: what each is trained on. validation_rows: (n,) bool of the first of these, of which
+    those that may be trained on decide early stopping and the best epoch; None trains for all
+    epochs, with `learning_rates`, one for each. kept: for each recipe, the earlier epochs that it
+    goes on from, and where its own are kept. report: called with the number of the recipe and the
+    history row of each epoch. logger: of Lightning.
     """
-    groups = encoded.encoder.input_groups()
     trainings = [
         Training(
-            lambda n_inputs, recipe=recipe: build_network(network_settings(recipe.network, groups)),
+            partial(_network, recipe, own.encoder.input_groups()),
             recipe.trainer,
             recipe.seed,
             learning_rates,
-            report and (lambda row, number=number: report(number, row)),
+            report and partial(report, number),
             _start(kept[number]) if kept else None,
         )
-        for number, recipe in enumerate(recipes)
+        for number, (recipe, own) in enumerate(zip(recipes, encoded, strict=True))
     ]
-    inputs = torch.from_numpy(encoded.inputs)
+    # Networks that see the same rows share them.
+    rows = {id(own): _rows(own, own.train_rows) for own in encoded}
     stopping = None
     if validation_rows is not None:
-        stopping = validation_rows & trainable(encoded.labels, recipes[0].train_on)
-        if not stopping.any():
+        chosen = validation_rows & trainable(encoded[0].labels, recipes[0].train_on)
+        if not chosen.any():
             raise UserError("no validation row is known to be normal, so no epoch can be chosen")
-        stopping = Rows(inputs, torch.from_numpy(np.flatnonzero(stopping)))
-    training = Rows(inputs, torch.from_numpy(np.flatnonzero(encoded.train_rows)))
-    trained = train_together(trainings, [training] * len(trainings), stopping, logger)
+        stopping = _rows(encoded[0], chosen)
+    trained = train_together(trainings, [rows[id(own)] for own in encoded], stopping, logger)
     for own, network in zip(kept or (), trained, strict=bool(kept)):
         if isinstance(network, TrainedNetwork) and network.end is not None:
             network.end.save(own.file(network.end.epochs))
     return trained
+
+
+def _network(recipe: Recipe, groups: list[int], n_inputs: int) -> torch.nn.Module:
+    return build_network(network_settings(recipe.network, groups))
+
+
+def _rows(encoded: Encoded, mask: np.ndarray) -> Rows:
+    return Rows(torch.from_numpy(encoded.inputs), torch.from_numpy(np.flatnonzero(mask)))
 
 
 def _start(kept: KeptTraining) -> Checkpoint | None:
@@ -145,7 +168,7 @@ def train_run(
             trained = only(
                 train_networks(
                     [recipe],
-                    data.encoded,
+                    [data.encoded],
                     data.validation_rows,
                     kept=kept and [kept],
                     report=report and (lambda _, row: report(row)),

@@ -112,16 +112,13 @@ def _fit_and_score(
         refits = Refits(plan, dataset, rates, winner.scorer, workers)
         fit_rows, newest = _rows(plan.fit_on, split, transactions)
         report(f"fit on {plan.fit_on}: {fit_rows.sum():,} transactions, {len(rates)} epochs")
-        whole = refits.start(fit_rows)
         parts = [p for p in np.array_split(np.flatnonzero(newest), plan.folds) if len(p)]
-        folds = []
         for number, part in enumerate(parts, start=1):
             report(f"threshold: fit {number} of {len(parts)} without {len(part):,} transactions")
-            folds.append(refits.start(fit_rows, without=part))
-        deployed, curve, steps = workers.outcome(whole)
+        (deployed, curve, steps), *folds = refits.run(fit_rows, parts)
         for row in curve:
             log_epoch(tracker.lightning_logger(), row, steps)
-        scores = np.concatenate([workers.outcome(fold) for fold in folds])
+        scores = np.concatenate(folds)
         held_out = scored_frame(dataset, newest, scores, split)
     deployed.save(plan.run.model_folder)
     plan.run.write_scores(held_out)

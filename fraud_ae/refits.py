@@ -2,9 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,9 @@ import numpy as np
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.sources import Dataset
 from fraud_ae.detector import FraudDetector
-from fraud_ae.experiment import make_detector, train_networks
+from fraud_ae.experiment import loop_key, make_detector, train_networks
 from fraud_ae.features.encoded import Encoded, encode
-from fraud_ae.models.training import only
+from fraud_ae.models.training import TrainedNetwork, only
 from fraud_ae.recipe import Recipe
 from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.workers import Workers
@@ -42,12 +41,23 @@ class Refits:
         self._learning_rates = learning_rates
         self._workers = workers
 
-    def start(self, fit_rows: np.ndarray, without: np.ndarray | None = None) -> Future:
-        """Start a fit on some rows, (n,) bool; `Workers.outcome` waits for its end.
+    def run(self, fit_rows: np.ndarray, parts: Sequence[np.ndarray]) -> list:
+        """A fit on some rows, (n,) bool, and one without each of some parts of them, (m,) int.
 
-        It gives the detector, the history of its training, and the optimiser steps of an epoch; if
-        it is to be `without` some of the rows, (m,) int, it gives the scores of those, (m,).
+        Gives the detector of the first, the history of its training, and the optimiser steps of an
+        epoch; of each other the scores of the rows that it is without, (m,) float32.
         """
+        wanted = [None, *parts]
+        share = -(-len(wanted) // self._workers.count)
+        started = []
+        for first in range(0, len(wanted), share):
+            # The first workers train while the fits of the others are encoded.
+            ready = [self._encoded(fit_rows, own) for own in wanted[first : first + share]]
+            how = (self._recipe, list(self._learning_rates), self._dataset.source_format)
+            started.append(self._workers.submit(_fit, ready, *how))
+        return [each for future in started for each in self._workers.outcome(future)]
+
+    def _encoded(self, fit_rows: np.ndarray, without: np.ndarray | None) -> "_Refit":
         # What comes after these rows, such as the test rows, is not even looked at.
         end = np.flatnonzero(fit_rows)[-1] + 1
         rows = fit_rows[:end].copy()
@@ -59,38 +69,57 @@ class Refits:
         encode(plan.strategy, plan.encoder, visible, rows, plan.recipe.train_on, folder).save(
             folder
         )
-        how = (folder, self._recipe, list(self._learning_rates), self._dataset.source_format)
-        if without is None:
-            return self._workers.submit(_fit, *how)
-        return self._workers.submit(_scores_without, *how, without)
+        return _Refit(folder, without)
+
+
+@dataclass(frozen=True)
+class _Refit:
+    """A fit that is ready to be trained.
+
+    folder: of what is encoded. without: rows that it is to score, and is not fitted on.
+    """
+
+    folder: Path
+    without: np.ndarray | None
 
 
 def _fit(
-    folder: Path, recipe: Recipe, learning_rates: list[float], source_format: SourceFormat
-) -> tuple[FraudDetector, list[dict], int]:
-    return _fitted(_taken(folder), recipe, learning_rates, source_format)
-
-
-def _scores_without(
-    folder: Path,
+    refits: Sequence[_Refit],
     recipe: Recipe,
     learning_rates: list[float],
     source_format: SourceFormat,
-    without: np.ndarray,
-) -> np.ndarray:
-    encoded = _taken(folder)
-    detector, _, _ = _fitted(encoded, recipe, learning_rates, source_format)
-    mask = np.zeros(len(encoded.labels), dtype=bool)
-    mask[without] = True
-    return detector.score_inputs(encoded.inputs, mask)
+) -> list[tuple[FraudDetector, list[dict], int] | np.ndarray]:
+    encoded = [_taken(refit.folder) for refit in refits]
+    results = []
+    for refit, own, trained in zip(
+        refits, encoded, _trained(recipe, encoded, learning_rates), strict=True
+    ):
+        detector = make_detector(recipe, own, trained.network, None, source_format)
+        if refit.without is None:
+            results.append((detector, trained.history, trained.steps_per_epoch))
+            continue
+        mask = np.zeros(len(own.labels), dtype=bool)
+        mask[refit.without] = True
+        results.append(detector.score_inputs(own.inputs, mask))
+    return results
 
 
-def _fitted(
-    encoded: Encoded, recipe: Recipe, learning_rates: list[float], source_format: SourceFormat
-) -> tuple[FraudDetector, list[dict], int]:
-    trained = only(train_networks([recipe], encoded, None, learning_rates=learning_rates))
-    detector = make_detector(recipe, encoded, trained.network, None, source_format)
-    return detector, trained.history, trained.steps_per_epoch
+def _trained(
+    recipe: Recipe, encoded: Sequence[Encoded], learning_rates: list[float]
+) -> list[TrainedNetwork]:
+    """The network of a recipe on several sets of rows: those of as many inputs in one loop."""
+    loops: dict[Hashable, list[int]] = {}
+    for number, own in enumerate(encoded):
+        key = loop_key(recipe, own.encoder.input_groups())
+        loops.setdefault(number if key is None else key, []).append(number)
+    found = {}
+    for numbers in loops.values():
+        together = [encoded[number] for number in numbers]
+        trained = train_networks(
+            [recipe] * len(together), together, None, learning_rates=learning_rates
+        )
+        found |= {number: only([one]) for number, one in zip(numbers, trained, strict=True)}
+    return [found[number] for number in range(len(encoded))]
 
 
 def _taken(folder: Path) -> Encoded:

@@ -132,7 +132,10 @@ def make(dataset) -> Callable[..., Made]:
 
         def watched(several, rows, validation, logger=None):
             trained = original(several, rows, validation, logger)
-            trainings.extend({"rows": len(rows.numbers), "history": one.history} for one in trained)
+            trainings.extend(
+                {"rows": len(own), "history": one.history}
+                for own, one in zip(rows, trained, strict=True)
+            )
             return trained
 
         original = experiment.train_together

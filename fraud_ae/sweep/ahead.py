@@ -136,8 +136,6 @@ class TrainingsAhead:
             return [networks]
         recipes = [recipe_of(same[0].config) for same in networks]
         keys = self._workers.outcome(self._workers.submit(loop_keys, recipes))
-        # Those that go on from other epochs are trained for others.
-        keys = [(key, same[0].kept.epochs) for key, same in zip(keys, networks, strict=True)]
         keyed = zip(keys, networks, strict=True)
         return [[network for _, network in loop] for loop in _grouped(keyed, key=lambda p: p[0])]
 

@@ -38,17 +38,11 @@ class Task:
 
 def loop_keys(recipes: Sequence[Recipe]) -> list[Hashable]:
     """Recipes of equal keys can be trained in one loop, on the same data."""
-    from fraud_ae.detector import build_network
-    from fraud_ae.experiment import network_settings
-    from fraud_ae.models.stacked import stack_key
+    from fraud_ae.experiment import loop_key
 
-    keys: list[Hashable] = []
-    for number, recipe in enumerate(recipes):
-        # On the same data all have as many inputs, so that any number does.
-        network = build_network(network_settings(recipe.network, list(range(8))))
-        own, trainer = stack_key(network), recipe.trainer
-        keys.append(number if own is None else (own, trainer.batch_size, trainer.accelerator))
-    return keys
+    # On the same data all have as many inputs, so that any number does.
+    found = [loop_key(recipe, list(range(8))) for recipe in recipes]
+    return [number if key is None else key for number, key in enumerate(found)]
 
 
 def train_stack(
@@ -61,7 +55,11 @@ def train_stack(
     recipes, kept = [task.recipe for task in tasks], [task.kept for task in tasks]
     with _Progress(sweep, recipes) as progress:
         trained = train_networks(
-            recipes, found.encoded, found.validation_rows, kept=kept, report=progress.report
+            recipes,
+            [found.encoded] * len(recipes),
+            found.validation_rows,
+            kept=kept,
+            report=progress.report,
         )
     # What is kept on disk need not travel between processes.
     return [_without_end(each) for each in trained]

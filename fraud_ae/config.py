@@ -209,6 +209,13 @@ class StackedLauncherConfig:
 
 
 @dataclass
+class BatchSweeperConfig:
+    _target_: str = "fraud_ae.sweep.sweeper.BatchSweeper"
+    max_batch_size: int | None = None
+    params: dict[str, str] | None = None
+
+
+@dataclass
 class TrainConfig:
     """One run: `conf/train.yaml`. Groups whose options a user may add are typed by the option."""
 
@@ -281,9 +288,12 @@ def register() -> None:
     OmegaConf.register_resolver("trials", _trials, replace=True)
     store = ConfigStore.instance().store
     from fraud_ae.sweep.launcher import StackedLauncher
+    from fraud_ae.sweep.sweeper import BatchSweeper
 
     Plugins.instance().register(StackedLauncher)
+    Plugins.instance().register(BatchSweeper)
     store(group="hydra/launcher", name="stacked", node=StackedLauncherConfig, provider="fraud_ae")
+    store(group="hydra/sweeper", name="batch", node=BatchSweeperConfig, provider="fraud_ae")
     store(name="train_schema", node=_with_open_nodes(TrainConfig))
     store(name="pipeline_schema", node=_with_open_nodes(PipelineConfig))
     # Groups below hydra/ are not offered to users as choices.

@@ -7,7 +7,6 @@ rows.
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_curve
 
 from fraud_ae.evaluation.threshold import alerts, utc_days
 
@@ -22,6 +21,8 @@ def recall_at_false_positive_rate(
     """
     if len(np.unique(y_true)) < 2:
         return None
+    from sklearn.metrics import roc_curve  # here, as in `fraud_ae.evaluation.metrics`
+
     # Points between two others on a line may be the last ones within the rate.
     false_positive_rate, recall, _ = roc_curve(y_true, scores, drop_intermediate=False)
     return float(recall[false_positive_rate <= rate].max())

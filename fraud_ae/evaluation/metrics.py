@@ -1,12 +1,9 @@
-"""Figures of a detector on labelled transactions."""
+"""Figures of a detector on labelled transactions.
+
+scikit-learn is imported in the functions: figures that are kept are read without it.
+"""
 
 import numpy as np
-from sklearn.metrics import (
-    average_precision_score,
-    confusion_matrix,
-    precision_recall_fscore_support,
-    roc_auc_score,
-)
 
 from fraud_ae.evaluation.threshold import alerts
 
@@ -19,6 +16,8 @@ def ranking_metrics(y_true: np.ndarray, scores: np.ndarray) -> dict[str, float |
     """
     if len(np.unique(y_true)) < 2:
         return {"auc": None, "average_precision": None}
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     return {
         "auc": float(roc_auc_score(y_true, scores)),
         "average_precision": float(average_precision_score(y_true, scores)),
@@ -29,6 +28,8 @@ def alert_metrics(
     y_true: np.ndarray, scores: np.ndarray, threshold: float
 ) -> dict[str, float | int]:
     """Figures of the alerts at a threshold: precision, recall, F1, alert rate, confusion counts."""
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
     flagged = alerts(scores, threshold)
     precision, recall, f1, _ = precision_recall_fscore_support(
         y_true, flagged, average="binary", zero_division=0.0

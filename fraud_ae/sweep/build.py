@@ -1,4 +1,7 @@
-"""Objects from a resolved configuration; each is built once for all jobs of a process."""
+"""Objects from a resolved configuration; each is built once for all jobs of a process.
+
+What encodes transactions is imported in the functions: finished runs are looked up without it.
+"""
 
 import functools
 import inspect
@@ -6,6 +9,7 @@ import json
 import logging
 import pkgutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.utils import instantiate
 
@@ -14,15 +18,16 @@ from fraud_ae.data.split import BOUNDARIES, Split, split_by_time
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
-from fraud_ae.features.encoded import encode
-from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.strategy import check_strategy, missing_columns
 from fraud_ae.kept_trainings import KeptTraining
 from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.recipe import Recipe
 from fraud_ae.run_store import Run, features_identity
 from fraud_ae.tracking import TrackedRun
-from fraud_ae.training_data import TrainingData, stored_training_data
+
+if TYPE_CHECKING:
+    from fraud_ae.features.encoder import Encoder
+    from fraud_ae.training_data import TrainingData
 
 log = logging.getLogger("fraud_ae")
 
@@ -87,8 +92,10 @@ def _warn_once(message: str) -> None:
     log.warning(message)
 
 
-def encoder_of(config: dict) -> Encoder:
+def encoder_of(config: dict) -> "Encoder":
     """The encoder of a configuration, not fitted."""
+    from fraud_ae.features.encoder import Encoder
+
     return Encoder(**config["encoder"])
 
 
@@ -116,13 +123,16 @@ def _network_settings(model: dict) -> dict:
     return {"class": path, **arguments}
 
 
-def training_data_of(config: dict, folder: Path) -> tuple[Path, TrainingData]:
+def training_data_of(config: dict, folder: Path) -> "tuple[Path, TrainingData]":
     """Transactions before the test period, encoded by what the training rows taught.
 
     folder: of the experiment. Kept there under the hash of data, strategy and encoder, so that they
     are encoded once, and processes share them; the first is the folder where they lie.
     Raises StrategyRefused if the strategy cannot be used on them.
     """
+    from fraud_ae.features.encoded import encode
+    from fraud_ae.training_data import TrainingData, stored_training_data
+
     dataset = dataset_of(config)
     identity = features_identity(config, dataset.fingerprint)
 

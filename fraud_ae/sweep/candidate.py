@@ -32,12 +32,13 @@ def swept_values(cfg: DictConfig, task_overrides: list[str]) -> dict:
 
 
 def winning_overrides(
-    cfg: DictConfig, choices: dict[str, str], task_overrides: list[str], folder: Path
+    cfg: DictConfig, choices: dict[str, str], parameters: dict, folder: Path
 ) -> dict:
     """Everything that a candidate file has to say to make this job's run again.
 
-    choices: option of each config group. folder: of the experiment; the candidate that the job
-    itself came from lies there, and its values go on to the new one.
+    choices: option of each config group. parameters: the job's own, see `swept_values`. folder: of
+    the experiment; the candidate that the job itself came from lies there, and its values go on to
+    the new one.
     """
     values: dict = {}
     if choices.get("candidate"):
@@ -45,7 +46,7 @@ def winning_overrides(
         values = {k: v for k, v in earlier.items() if k != "defaults"}
     tree = OmegaConf.create(values)
     # The number of epochs belongs to the stage, so it must be told to a stage that has none.
-    given = {**swept_values(cfg, task_overrides), "trainer.max_epochs": cfg.trainer.max_epochs}
+    given = {**parameters, "trainer.max_epochs": cfg.trainer.max_epochs}
     for key, value in given.items():
         OmegaConf.update(tree, key, value, force_add=True)
     return {

@@ -1,6 +1,6 @@
 """The configurations of the jobs of a sweep."""
 
-import copy
+import pickle
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,7 +19,7 @@ class ComposedJobs:
         self._loader = loader
         self._sweep = sweep
         self._parser = OverridesParser.create(config_loader=loader)
-        self._first: dict[tuple, DictConfig] = {}
+        self._first: dict[tuple, bytes] = {}
 
     def config(self, overrides: list[str], number: int) -> DictConfig:
         """The configuration of a job. number: of the job in the sweep."""
@@ -28,8 +28,10 @@ class ComposedJobs:
         # Everything but the values themselves.
         alike = (*values, *(o.input_line for o in parsed if not _is_value(o)))
         if alike not in self._first:
-            self._first[alike] = self._loader.load_sweep_config(self._sweep, overrides)
-        config = copy.deepcopy(self._first[alike])
+            composed = self._loader.load_sweep_config(self._sweep, overrides)
+            self._first[alike] = pickle.dumps(composed)
+        # The same as a deep copy, but several times as fast.
+        config = pickle.loads(self._first[alike])
         with read_write(config), open_dict(config):
             config.hydra.job.id, config.hydra.job.num = str(number), number
             config.hydra.overrides.task = overrides

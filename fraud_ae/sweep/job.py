@@ -12,7 +12,7 @@ from rich.console import Console
 from fraud_ae.atomic_files import write_json, write_whole
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
-from fraud_ae.errors import StrategyRefused, TrainingDiverged
+from fraud_ae.errors import StrategyRefused, TrainingDiverged, UserError
 from fraud_ae.model_info import flat_metrics, published_info
 from fraud_ae.run_figures import evaluate_run, write_groups
 from fraud_ae.run_store import TEST_SCORES, Run, production_identity, run_identity
@@ -74,6 +74,15 @@ def check_candidate(config: dict, choices: DictConfig) -> None:
         check_data(_folder(config), candidate, dataset_of(config).fingerprint)
 
 
+def is_ready(config: dict) -> bool:
+    """Whether a job need not wait for a training: its run is there, or it has to complain."""
+    try:
+        run = _run_of(config)
+    except UserError:
+        return True
+    return trained.reusable(run, config["retrain"])
+
+
 def _single_job(config: dict) -> float:
     dataset = dataset_of(config)
     _describe(config, dataset, split_of(config, dataset))
@@ -92,19 +101,19 @@ def _single_job(config: dict) -> float:
 def _sweep_job(cfg: DictConfig, config: dict) -> float:
     hydra = HydraConfig.get()
     choices = OmegaConf.to_container(hydra.runtime.choices)
-    task_overrides = OmegaConf.to_container(hydra.overrides.task)
+    parameters = swept_values(cfg, OmegaConf.to_container(hydra.overrides.task))
     result = {
         "status": "finished",
         "reason": None,
         "run_id": None,
         "reused": False,
         "choices": {group: choices.get(group) for group in ("candidate", "features", "model")},
-        "parameters": swept_values(cfg, task_overrides),
+        "parameters": parameters,
         "extra": list(config["metrics"]["extra"]),
         "objective": None,
         "metrics": {},
         "data": dataset_of(config).fingerprint,
-        "overrides": winning_overrides(cfg, choices, task_overrides, _folder(config)),
+        "overrides": winning_overrides(cfg, choices, parameters, _folder(config)),
     }
     try:
         run, reused, metrics = _train_or_reuse(config)
@@ -169,7 +178,7 @@ def _train_or_reuse(
     config: dict, report: Callable[[dict], None] | None = None
 ) -> tuple[Run, bool, dict]:
     """The finished run of a configuration, whether it was there already, and its figures."""
-    run = Run(_folder(config) / "runs", run_identity(config, dataset_of(config).fingerprint))
+    run = _run_of(config)
     if run.id in trained.diverged:
         raise trained.diverged[run.id]
     evaluation = evaluation_of(config)
@@ -192,6 +201,10 @@ def _train_or_reuse(
             )
             trained.add(run)
         return run, not trained.tell(run), evaluate_run(run, evaluation)
+
+
+def _run_of(config: dict) -> Run:
+    return Run(_folder(config) / "runs", run_identity(config, dataset_of(config).fingerprint))
 
 
 def _folder(config: dict) -> Path:

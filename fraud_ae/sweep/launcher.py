@@ -1,6 +1,6 @@
 """A Hydra launcher for which a sweep is one batch of work."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
@@ -59,19 +59,31 @@ class StackedLauncher(Launcher):
             if value is not None and value < 1:
                 raise UserError(f"hydra.launcher.{name}={value}: must be greater than 0")
 
-    def _in_order_of_readiness(self, configs: list[DictConfig], folder: Path):
+    def _in_order_of_readiness(self, configs: list[DictConfig], folder: Path) -> Iterator[int]:
         if any(config.audit for config in configs):
-            return range(len(configs))
+            yield from range(len(configs))
+            return
         # What is wrong with any of them is said at once, before hours of training.
         settings = [checked_settings(config) for config in configs]
-        from fraud_ae.sweep.ahead import TrainingsAhead
-        from fraud_ae.sweep.job import check_candidate, trained
-        from fraud_ae.workers import shared_workers
+        from fraud_ae.sweep.job import check_candidate, is_ready, trained
 
         for own, config in zip(settings, configs, strict=True):
             check_candidate(own, config.hydra.runtime.choices)
-        workers = shared_workers(self.workers)
-        return TrainingsAhead(settings, folder, trained, workers, self.stack_size).ready()
+        ready = [is_ready(own) for own in settings]
+        waiting = [number for number, there in enumerate(ready) if not there]
+        if waiting:
+            from fraud_ae.workers import shared_workers
+
+            workers = shared_workers(self.workers)
+            workers.start()
+        yield from (number for number, there in enumerate(ready) if there)
+        if waiting:
+            # What trains takes long to import: here, while the workers begin.
+            from fraud_ae.sweep.ahead import TrainingsAhead
+
+            left = [settings[number] for number in waiting]
+            ahead = TrainingsAhead(left, folder, trained, workers, self.stack_size)
+            yield from (waiting[position] for position in ahead.ready())
 
     def _run(self, config: DictConfig) -> JobReturn:
         returned = run_job(

@@ -6,6 +6,7 @@ from fraud_ae.errors import UserError
 from fraud_ae.sweep.candidate import (
     candidate_folder,
     check_data,
+    swept_values,
     winning_overrides,
     write_candidates,
 )
@@ -44,7 +45,7 @@ TASK = [
 
 
 def test_a_candidate_holds_what_decides_the_run_and_no_names(tmp_path):
-    overrides = winning_overrides(CFG, CHOICES, TASK, tmp_path)
+    overrides = winning_overrides(CFG, CHOICES, swept_values(CFG, TASK), tmp_path)
     assert overrides == {
         "defaults": [
             {"override /data": "custom"},
@@ -62,12 +63,11 @@ def test_a_candidate_holds_what_decides_the_run_and_no_names(tmp_path):
 
 
 def test_a_candidate_of_a_candidate_keeps_what_the_first_one_said(tmp_path):
-    first = winning_overrides(CFG, CHOICES, TASK, tmp_path)
+    first = winning_overrides(CFG, CHOICES, swept_values(CFG, TASK), tmp_path)
     write_candidates(tmp_path, "broad", [winner(first)])
     later = OmegaConf.merge(CFG, {"trainer": {"max_epochs": 15}})
-    again = winning_overrides(
-        later, {**CHOICES, "candidate": "broad_01"}, ["stage=refined", "seed=3"], tmp_path
-    )
+    parameters = swept_values(later, ["stage=refined", "seed=3"])
+    again = winning_overrides(later, {**CHOICES, "candidate": "broad_01"}, parameters, tmp_path)
     assert again == {**first, "trainer": {"max_epochs": 15}}
 
 

@@ -2,6 +2,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf, open_dict
+from omegaconf.errors import ConfigAttributeError
 
 from fraud_ae import config
 from fraud_ae.sweep.composed_jobs import ComposedJobs
@@ -48,3 +49,18 @@ def test_a_job_is_what_hydra_composes(jobs):
         with open_dict(expected):
             expected.hydra.job.id, expected.hydra.job.num = str(number), number
         assert plain(composed.config(overrides, number)) == plain(expected)
+
+
+def test_a_copy_is_as_closed_as_the_first_and_resolves_the_same():
+    sweep = compose("train", return_hydra_config=True)
+    composed = ComposedJobs(GlobalHydra.instance().config_loader(), sweep)
+    folder = sweep.hydra.sweep.dir
+    for number, latent_dim in enumerate((4, 8)):
+        job = composed.config([f"model.latent_dim={latent_dim}"], number)
+        # The time in it is the sweep's.
+        assert job.hydra.sweep.dir == folder
+        assert job.experiment == "synthetic"
+        assert OmegaConf.get_type(job.model).__name__ == "AutoencoderConfig"
+        assert job.hydra.job.num == number
+        with pytest.raises(ConfigAttributeError, match="latent_dim"):
+            job.model.latent_dmi = 3

@@ -30,7 +30,7 @@ class ComposedJobs:
         if alike not in self._first:
             composed = self._loader.load_sweep_config(self._sweep, overrides)
             self._first[alike] = pickle.dumps(composed)
-        # The same as a deep copy, but several times as fast.
+        # The same as a deep copy, several times as fast; of what this process has made itself.
         config = pickle.loads(self._first[alike])
         with read_write(config), open_dict(config):
             config.hydra.job.id, config.hydra.job.num = str(number), number

@@ -22,12 +22,18 @@ class Ensemble(nn.Module):
 
     def encode(self, inputs: Tensor) -> Tensor:
         """Latent codes. (n, n_inputs) float32 -> (n, members * latent_dim) float32."""
-        return torch.cat([member.encode(inputs) for member in self.members], dim=1)
+        return self.signals(inputs)[1]
 
     def residuals(self, inputs: Tensor) -> Tensor:
         """Residuals of the members together. (n, n_inputs) float32 -> the same shape."""
-        residuals = torch.stack([member.residuals(inputs) for member in self.members])
-        return residuals.mean(dim=0).sign() * residuals.square().mean(dim=0).sqrt()
+        return self.signals(inputs)[0]
+
+    def signals(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Both at once: `residuals` and `encode`."""
+        every, codes = zip(*(member.signals(inputs) for member in self.members), strict=True)
+        residuals = torch.stack(every)
+        together = residuals.mean(dim=0).sign() * residuals.square().mean(dim=0).sqrt()
+        return together, torch.cat(codes, dim=1)
 
     def loss(self, inputs: Tensor) -> Tensor:
         """Mean loss of the members, a scalar."""

@@ -80,8 +80,13 @@ class Autoencoder(nn.Module):
         return self.decoder(self.encode(inputs))
 
     def residuals(self, inputs: Tensor) -> Tensor:
-        """What scores are made of: reconstruction minus input. (n, n_inputs) -> (n, n_inputs)."""
+        """Reconstruction minus input. (n, n_inputs) float32 -> (n, n_inputs) float32."""
         return self(inputs) - inputs
+
+    def signals(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """What scores are made of, `residuals` and `encode`, for which the encoder runs once."""
+        code = self.encode(inputs)
+        return self.decoder(code) - inputs, code
 
     def loss(self, inputs: Tensor) -> Tensor:
         """Mean squared reconstruction error of a batch, a scalar."""
@@ -187,6 +192,10 @@ class MaskedAutoencoder(Autoencoder):
             total += residual
             squares += residual.square()
         return total.sign() * (squares / self.masks.sum(dim=0)).sqrt()
+
+    def signals(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Residuals with features hidden, and the code with nothing hidden."""
+        return self.residuals(inputs), self.encode(inputs)
 
     def loss(self, inputs: Tensor) -> Tensor:
         """Mean squared error, mostly of what is hidden, a scalar; not random in evaluation."""

@@ -1,8 +1,11 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
-from fraud_ae.models.network import Autoencoder
+from fraud_ae.models.ensemble import Ensemble
+from fraud_ae.models.network import Autoencoder, MaskedAutoencoder, VariationalAutoencoder
 from fraud_ae.scorers.signals import Signals, signals_of
 from tests.scorers.rows import GROUPS, signals
 
@@ -71,3 +74,15 @@ def test_any_number_of_rows_has_signals(network, n):
     assert found.errors.shape == (n, 5)
     last = signals_of(network, found.inputs[-1:], GROUPS)
     np.testing.assert_allclose(found.residuals[-1:], last.residuals, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [Autoencoder, VariationalAutoencoder, MaskedAutoencoder])
+@pytest.mark.parametrize("members", [1, 3])
+def test_networks_give_residuals_and_code_at_once(kind, members):
+    torch.manual_seed(0)
+    build = partial(kind, len(GROUPS), hidden_sizes=[4], latent_dim=2)
+    network = (Ensemble(build, members) if members > 1 else build()).eval()
+    inputs = torch.from_numpy(signals(30).inputs)
+    residuals, code = network.signals(inputs)
+    assert torch.equal(residuals, network.residuals(inputs))
+    assert torch.equal(code, network.encode(inputs))

@@ -4,9 +4,10 @@ python -m benchmarks.scoring
 python -m benchmarks.scoring --rows 300000 --json scoring.json
 
 A frame of raw transactions brings its own history: checking, the features of `combined`, encoding,
-network and scorer. `encoder and network` begins with the features. The other side is the same
-network and encoder as they are mostly written: pandas `groupby.rolling` for three windows of each
-customer, scikit-learn's StandardScaler and OneHotEncoder, one pass through the network.
+network and scorer. `encoder and network` begins with the features and ends with their scores. The
+other side is the same network and encoder as they are mostly written: pandas `groupby.rolling` for
+three windows of each customer, scikit-learn's StandardScaler and OneHotEncoder, one pass through
+the network.
 """
 
 import tempfile
@@ -61,13 +62,6 @@ def detectors(folder: Path) -> dict[str, FraudDetector]:
     return found
 
 
-def through_network(detector: FraudDetector, features: pd.DataFrame) -> None:
-    """Encode features, and reconstruct them, part by part."""
-    with torch.inference_mode():
-        for _, part in detector.encoder.parts(features):
-            detector.network(torch.from_numpy(part))
-
-
 def usual(dataset: Dataset) -> None:
     """Fewer features than ours, as they are mostly made, and one network."""
     transactions = dataset.transactions
@@ -100,7 +94,7 @@ def main() -> None:
             f"raw frame, {name}": lambda d=detector: d.predict_anomaly_scores(dataset.transactions)
             for name, detector in made.items()
         }
-        sides[NETWORK] = lambda: through_network(first, features)
+        sides[NETWORK] = lambda: first.score_features(features)
         sides[USUAL] = lambda: usual(dataset)
         seconds = alternated(sides, chosen.repeats)
     ours = "raw frame, reconstruction"

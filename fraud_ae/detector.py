@@ -2,6 +2,8 @@
 
 import json
 import pkgutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,7 +11,9 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+import torch
 from safetensors.torch import load_file, save_file
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from fraud_ae.atomic_files import write_json
@@ -26,7 +30,8 @@ from fraud_ae.features.strategy import (
 from fraud_ae.models.ensemble import Ensemble
 from fraud_ae.run_store import MODEL_FILES
 from fraud_ae.scorers.scorer import Scorer
-from fraud_ae.scorers.signals import SignalRows
+from fraud_ae.scorers.signals import AT_ONCE, signals_of
+from fraud_ae.side_by_side import side_by_side
 
 FORMAT = 1
 
@@ -63,6 +68,8 @@ class FraudDetector:
         if len(df) == 0:
             return np.empty(0, dtype=np.float32)
         transactions = map_columns(df, self.source_format, labelled=False)
+        if transactions["timestamp"].is_monotonic_increasing:
+            return self.score_transactions(transactions)
         # As integers: times with a zone would become an array of objects.
         order = np.argsort(transactions["timestamp"].astype("int64").to_numpy(), kind="stable")
         scores = np.empty(len(df), dtype=np.float32)
@@ -97,7 +104,11 @@ class FraudDetector:
         features = compute_features(self.strategy, transactions)
         if mask is not None:
             features = features[mask]
-        return self.score_inputs(self.encoder.transform(features))
+        return self.score_features(features)
+
+    def score_features(self, features: pd.DataFrame) -> np.ndarray:
+        """Scores of features as `compute_features` gives them. (n, n_features) -> (n,) float32."""
+        return self._scores(len(features), lambda rows: self.encoder.transform(features.iloc[rows]))
 
     def score_inputs(self, inputs: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Scores of encoded rows, or of those that a mask names.
@@ -105,9 +116,22 @@ class FraudDetector:
         inputs: (n, n_inputs) float32, in memory or memory-mapped. mask: (n,) bool, of which m are
         set. Returns (m,) float32.
         """
-        rows = np.arange(len(inputs)) if mask is None else np.flatnonzero(mask)
-        signals = SignalRows(self.network, inputs, self.encoder.input_groups(), rows)
-        return np.concatenate([self.scorer.score(part) for part in signals.parts()])
+        if mask is None:
+            return self._scores(len(inputs), lambda rows: inputs[rows])
+        named = np.flatnonzero(mask)
+        return self._scores(len(named), lambda rows: inputs[named[rows]])
+
+    def _scores(self, n_rows: int, inputs_of: Callable[[slice], np.ndarray]) -> np.ndarray:
+        """Scores of so many rows, whose inputs are made part by part, on all cores."""
+        groups = self.encoder.input_groups()
+
+        def scores(start: int) -> np.ndarray:
+            inputs = inputs_of(slice(start, start + AT_ONCE))
+            return self.scorer.score(signals_of(self.network, inputs, groups))
+
+        starts = range(0, max(n_rows, 1), AT_ONCE)
+        with _one_thread_each():
+            return np.concatenate(side_by_side(*(partial(scores, start) for start in starts)))
 
     @cached_property
     def feature_names(self) -> list[str]:
@@ -162,6 +186,18 @@ class FraudDetector:
             threshold=settings["threshold"],
             threshold_policy=ThresholdPolicy(**policy) if policy else None,
         )
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Threads of PyTorch and BLAS wait for one another in each layer; parts of rows need not."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def build_network(settings: dict) -> nn.Module:

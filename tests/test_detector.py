@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from fraud_ae.data.columns import CANONICAL
 from fraud_ae.data.sources import from_file
 from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import DataError, UserError
+from fraud_ae.features import compute_features
 from fraud_ae.run_store import Run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,6 +71,26 @@ np.save(sys.argv[3], detector.predict_anomaly_scores(pd.read_parquet(sys.argv[2]
     command = [sys.executable, "-c", code, finished_run.model_folder, raw, found]
     subprocess.run(list(map(str, command)), cwd=ROOT, check=True)
     assert_as_kept(finished_run, transactions["transaction_id"], np.load(found))
+
+
+def test_scores_of_features_are_those_of_their_transactions(detector, transactions, scores):
+    features = compute_features(detector.strategy, transactions)
+    assert_same(detector.score_features(features), scores)
+
+
+def test_scores_do_not_depend_on_the_parts(detector, transactions, scores, monkeypatch):
+    monkeypatch.setattr("fraud_ae.detector.AT_ONCE", 100)
+    assert_same(detector.predict_anomaly_scores(transactions), scores)
+
+
+def test_scoring_leaves_the_threads_of_pytorch_as_they_were(detector, transactions):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        detector.predict_anomaly_scores(transactions)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_scores_are_one_float32_for_each_row(scores, transactions):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from pathlib import Path
 from typing import Self
 
@@ -26,6 +27,8 @@ _LEAST_ERROR = 1e-4
 # Slope and intercept of a curve that leaves odds as they are.
 _NO_CURVE = (1.0, 0.0)
 _NOT_CALIBRATED = "scores are not calibrated"
+# A booster whose number of threads is being set must not be asked; it has threads of its own.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class CalibratedScorer(Scorer):
@@ -99,7 +102,8 @@ class CalibratedScorer(Scorer):
 
     def _odds(self, signals: Signals) -> np.ndarray:
         evidence = _evidence(signals)
-        odds = [log_odds(trees, evidence) for trees in self.trees_]
+        with _ONE_AT_A_TIME:
+            odds = [log_odds(trees, evidence) for trees in self.trees_]
         return np.mean(odds, axis=0) - np.log(self.thinned_by_)
 
     def _fall_back(self, reason: str, consequence: str) -> None:
@@ -148,7 +152,7 @@ class CalibratedScorer(Scorer):
 def _evidence(signals: Signals) -> np.ndarray:
     """What the trees see: (n, n_inputs + n_features + latent_dim) float32."""
     errors = np.log(signals.errors + _LEAST_ERROR)
-    return np.hstack([signals.inputs, errors, signals.code]).astype(np.float32)
+    return np.hstack([signals.inputs, errors, signals.code], dtype=np.float32)
 
 
 def _thinned(labels: np.ndarray, normal_rows: int) -> tuple[np.ndarray, int]:

@@ -40,7 +40,9 @@ class MahalanobisScorer(Scorer):
 
     def score(self, signals: Signals) -> np.ndarray:
         """Scores of transactions: (n,) float32."""
-        white = (_values(signals) - self.mean_) @ self.whitening_
+        values = _values(signals)
+        values -= self.mean_
+        white = values @ self.whitening_
         return np.square(white).sum(axis=1).astype(np.float32)
 
     def save(self, folder: Path) -> None:
@@ -72,4 +74,4 @@ def _mean_and_covariance(normal: SignalRows | Signals) -> tuple[np.ndarray, np.n
 
 
 def _values(signals: Signals) -> np.ndarray:
-    return np.hstack([signals.residuals, signals.code]).astype(np.float64)
+    return np.hstack([signals.residuals, signals.code], dtype=np.float64)

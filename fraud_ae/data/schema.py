@@ -45,7 +45,8 @@ def as_text(column: pd.Series) -> pd.Series:
     if pd.api.types.is_float_dtype(column) or column.dtype == object:
         column = column.astype(object).map(_whole_number, na_action="ignore")
     text = column.astype("str")
-    return text.mask(text.str.strip() == "")
+    blank = text.str.strip() == ""
+    return text.mask(blank) if blank.any() else text
 
 
 def _without_categories(column: pd.Series) -> pd.Series:
@@ -66,15 +67,21 @@ def as_number(column: pd.Series) -> pd.Series:
     else:
         numbers = pd.to_numeric(column, errors="coerce")
     numbers = pd.Series(numbers.to_numpy("float64", na_value=np.nan), index=column.index)
-    missing = column.isna()
-    if column.dtype == "str" or column.dtype == object:
-        missing |= as_text(column).isna()
+    missing = column.isna() | is_missing(column)
     # Infinite, so that the rules tell an unreadable value from a missing one.
     return numbers.mask(numbers.isna() & ~missing, np.inf)
 
 
+def is_missing(column: pd.Series) -> pd.Series:
+    """Which values are missing or blank text: (n,) bool."""
+    return column.isna() if column.dtype.kind in "biuf" else as_text(column).isna()
+
+
 def as_label(column: pd.Series) -> pd.Series:
     """Column of 0/1, booleans or their text as float64; anything else becomes NaN."""
+    if column.dtype.kind in "biuf":
+        numbers = pd.Series(column.to_numpy("float64", na_value=np.nan), index=column.index)
+        return numbers.where(numbers.isin((0, 1))).abs()
     return as_text(column).str.strip().str.lower().map(_LABELS).astype("float64")
 
 

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import logging
+from functools import partial
 
 import pandas as pd
 
 from fraud_ae.data import schema
 from fraud_ae.data.columns import CANONICAL, OPTIONAL, REQUIRED, SCENARIO
 from fraud_ae.data.source_format import SourceFormat, did_you_mean, listed
+from fraud_ae.side_by_side import side_by_side
 
 _LOGGER = logging.getLogger("fraud_ae")
 _MAY_BE_NULL = ("transaction_id", "customer_id")
@@ -55,19 +57,20 @@ def _unlabelled(shown: dict[str, pd.Series], labelled: bool, rows: int) -> pd.Se
     """Which rows have no label and need none: (n,) bool."""
     if labelled or "is_fraud" not in shown:
         return pd.Series(False, index=range(rows))
-    return schema.as_text(shown["is_fraud"]).isna()
+    return schema.is_missing(shown["is_fraud"])
 
 
 def _typed(shown: dict[str, pd.Series], source_format: SourceFormat, rows: int) -> pd.DataFrame:
     typed = {}
     for name in (*CANONICAL, SCENARIO, *source_format.extra_columns):
         if name == "timestamp" and name in shown:
-            typed[name] = _typed_times(shown[name], source_format)
+            typed[name] = partial(_typed_times, shown[name], source_format)
         elif name in shown:
-            typed[name] = schema.typed(name, shown[name])
+            typed[name] = partial(schema.typed, name, shown[name])
         elif name == "transaction_id" and source_format.columns.get(name, name) is None:
-            typed[name] = pd.Series(range(rows)).astype("str")
-    return pd.DataFrame(typed, index=pd.RangeIndex(rows))
+            typed[name] = partial(pd.Series(range(rows)).astype, "str")
+    columns = dict(zip(typed, side_by_side(*typed.values()), strict=True))
+    return pd.DataFrame(columns, index=pd.RangeIndex(rows))
 
 
 def _typed_times(values: pd.Series, source_format: SourceFormat) -> pd.Series:

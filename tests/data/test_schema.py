@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fraud_ae.data import schema
 from fraud_ae.data.columns import REQUIRED
 from fraud_ae.data.reading import read_transactions
 from fraud_ae.data.source_format import SourceFormat
@@ -138,3 +139,19 @@ def test_many_bad_rows_are_counted_and_only_some_shown():
     told = message(canonical(rows=50_000).assign(amount=-1.0, customer_id=None))
     assert "amount: 50000 bad values" in told
     assert len(told) < 3000
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint64", "float32", "float64", "Int64", "object"])
+def test_labels_that_are_numbers_mean_what_their_text_means(dtype):
+    labels = pd.Series([0, 1, 2, 1]).astype(dtype)
+    found = schema.as_label(labels)
+    pd.testing.assert_series_equal(found, pd.Series([0.0, 1.0, np.nan, 1.0]))
+    pd.testing.assert_series_equal(found, schema.as_label(labels.astype("str")))
+
+
+def test_labels_that_are_broken_numbers_are_none():
+    labels = pd.Series([-0.0, 1.0, 0.5, np.inf, np.nan])
+    found = schema.as_label(labels)
+    pd.testing.assert_series_equal(found, pd.Series([0.0, 1.0, np.nan, np.nan, np.nan]))
+    assert not np.signbit(found[0])
+    assert schema.is_missing(labels).tolist() == [False] * 4 + [True]

@@ -1,6 +1,7 @@
 """Several strategies at once."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 
@@ -44,9 +45,12 @@ class Combined(Baseline):
 
     def generate_features(self, df: pd.DataFrame) -> pd.DataFrame:
         """The features of all parts. Raises UserError if two parts disagree on one."""
-        features = super().generate_features(df)
         built_in = [part for part in self.parts.values() if _extends_baseline(part)]
-        families = iter(side_by_side(*(lambda p=part: p.family_features(df) for part in built_in)))
+        features, *computed = side_by_side(
+            partial(super().generate_features, df),
+            *(partial(part.family_features, df) for part in built_in),
+        )
+        families = iter(computed)
         for name, part in self.parts.items():
             if _extends_baseline(part):
                 own = pd.DataFrame(next(families), index=df.index, copy=False)

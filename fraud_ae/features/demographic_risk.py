@@ -46,9 +46,9 @@ class DemographicRisk(Baseline):
 
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray | pd.Series]:
         """age_band, log_account_age, new_account, address_mismatch, risk_of_..."""
-        features = {}
-        if "customer_age" in df:
-            features["age_band"] = age_band(df["customer_age"])
+        features, risk_values = {}, _risk_values(df)
+        if "age_band" in risk_values:
+            features["age_band"] = risk_values["age_band"]
         if "account_age_days" in df:
             days = df["account_age_days"].astype("float64")
             features["log_account_age"] = np.log1p(days.clip(lower=0))
@@ -57,7 +57,7 @@ class DemographicRisk(Baseline):
             )
         if "shipping_address" in df and "billing_address" in df:
             features["address_mismatch"] = _mismatch(df["shipping_address"], df["billing_address"])
-        for name, values in _risk_values(df).items():
+        for name, values in risk_values.items():
             if name in self.risk_counts_:
                 features[f"risk_of_{name}"] = known_rate(
                     self.risk_counts_[name],
@@ -72,7 +72,9 @@ class DemographicRisk(Baseline):
 
 def age_band(age: pd.Series) -> pd.Series:
     """The age in years as one of AGE_BANDS (str); NaN for an unknown or a negative age."""
-    return pd.cut(age, AGE_EDGES, right=False, labels=AGE_BANDS).astype("str")
+    bands = pd.cut(age, AGE_EDGES, right=False, labels=False).fillna(-1).astype("int64")
+    names = pd.array(AGE_BANDS, dtype="str").take(bands.to_numpy(), allow_fill=True)
+    return pd.Series(names, index=age.index, name=age.name)
 
 
 def _risk_values(df: pd.DataFrame) -> dict[str, pd.Series]:

@@ -78,9 +78,12 @@ def _known(
     counts: pl.DataFrame, timestamp: pd.Series, values: pd.Series | None, delay_days: float
 ) -> dict[str, np.ndarray]:
     day = (microseconds(timestamp) - days_to_microseconds(delay_days)) // DAY_US - 1
-    text = _strings(values, len(timestamp)) if values is not None else pl.Series([""])
     known = counts["value"].unique(maintain_order=True)
-    codes = pc.index_in(text.to_arrow(), value_set=known.to_arrow()).to_numpy(zero_copy_only=False)
+    if values is None:
+        codes = np.zeros(len(timestamp), dtype=np.int64)
+    else:
+        text = _strings(values, len(timestamp)).to_arrow()
+        codes = pc.index_in(text, value_set=known.to_arrow()).to_numpy(zero_copy_only=False)
     # The table is sorted by value and day: one number for both. Unknown values are before all.
     first = int(counts["day"].min()) if len(counts) else 0
     span = int(counts["day"].max()) - first + 2 if len(counts) else 1

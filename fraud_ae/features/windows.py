@@ -79,11 +79,11 @@ def delayed_rates(
     keyed = df[key].notna().to_numpy()
     keys, times = pd.factorize(df[key])[0][keyed], microseconds(df["timestamp"])[keyed]
     totals = _RunningTotals(keys, times, _labels(df)[keyed])
-    until = totals.at(np.minimum(times - delay_us, times - 1))
+    until = totals.places(np.minimum(times - delay_us, times - 1))
     features = {}
     for days, window_us in windows_us.items():
-        since = totals.at(times - delay_us - window_us)
-        count, labelled, frauds = (end - start for end, start in zip(until, since, strict=True))
+        since = totals.places(times - delay_us - window_us)
+        count, labelled, frauds = totals.between(since, until)
         rate = np.divide(frauds, labelled, out=np.zeros(len(frauds)), where=labelled > 0)
         if "is_fraud" not in df:
             rate[:] = np.nan
@@ -112,21 +112,21 @@ class _RunningTotals:
         self._keys = keys[self._order].astype(np.int64) * (len(self._instants) + 1)
         # Key and instant in one number.
         self._places = self._keys + np.cumsum(is_new)[self._order]
-        self._starts = np.searchsorted(self._keys, self._keys)
         ones = np.ones(len(labels), dtype=np.int64)
         columns = (ones, ~np.isnan(labels), labels == 1)
         self._totals = [np.append(0, np.cumsum(column[self._order])) for column in columns]
 
-    def at(self, cutoff: np.ndarray) -> list[np.ndarray]:
-        """Transactions, labelled ones and frauds of each row's key up to and with its cutoff."""
+    def places(self, cutoff: np.ndarray) -> np.ndarray:
+        """Where in the order of keys each row's key has got to, up to and with its cutoff."""
         ranks = np.searchsorted(self._instants, cutoff, side="right")[self._order]
-        ends = np.searchsorted(self._places, self._keys + ranks, side="right")
-        found = []
+        return np.searchsorted(self._places, self._keys + ranks, side="right")
+
+    def between(self, since: np.ndarray, until: np.ndarray) -> Iterator[np.ndarray]:
+        """Transactions, labelled ones and frauds of each row's key from one place to another."""
         for total in self._totals:
-            own = np.empty(len(ends), dtype=np.int64)
-            own[self._order] = total[ends] - total[self._starts]
-            found.append(own)
-        return found
+            own = np.empty(len(until), dtype=np.int64)
+            own[self._order] = total[until] - total[since]
+            yield own
 
 
 def _rolled(

@@ -21,7 +21,6 @@ from fraud_ae.features.encoded import Encoded, trainable
 from fraud_ae.kept_trainings import KeptTraining
 from fraud_ae.models.batches import Rows
 from fraud_ae.models.checkpoint import Checkpoint
-from fraud_ae.models.course import log_epoch
 from fraud_ae.models.stacked import stack_key
 from fraud_ae.models.training import TrainedNetwork, Training, only, train_together
 from fraud_ae.recipe import Recipe
@@ -177,7 +176,7 @@ def train_run(
             )
         else:
             for row in trained.history:
-                log_epoch(tracker.lightning_logger(), row, trained.steps_per_epoch)
+                tracker.log_epoch(row, trained.steps_per_epoch)
         detector = make_detector(
             recipe, data.encoded, trained.network, data.validation_rows, data.source_format
         )

@@ -27,7 +27,6 @@ from fraud_ae.evaluation.threshold import NEEDS_FRAUD, alerts
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.label_use import features_from_labels
 from fraud_ae.model_info import flat_metrics
-from fraud_ae.models.course import log_epoch
 from fraud_ae.recipe import Recipe
 from fraud_ae.refits import Refits
 from fraud_ae.run_store import TEST_SCORES, Run
@@ -117,7 +116,7 @@ def _fit_and_score(
             report(f"threshold: fit {number} of {len(parts)} without {len(part):,} transactions")
         (deployed, curve, steps), *folds = refits.run(fit_rows, parts)
         for row in curve:
-            log_epoch(tracker.lightning_logger(), row, steps)
+            tracker.log_epoch(row, steps)
         scores = np.concatenate(folds)
         held_out = scored_frame(dataset, newest, scores, split)
     deployed.save(plan.run.model_folder)

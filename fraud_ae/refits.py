@@ -1,22 +1,27 @@
-"""Fits of a winner's recipe on other rows, side by side."""
+"""Fits of a winner's recipe on other rows, side by side.
+
+What trains is imported in the functions that the workers run: who hands out the work does without.
+"""
 
 import shutil
 import tempfile
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.sources import Dataset
 from fraud_ae.detector import FraudDetector
-from fraud_ae.experiment import loop_key, make_detector, train_networks
 from fraud_ae.features.encoded import Encoded, encode
-from fraud_ae.models.training import TrainedNetwork, only
 from fraud_ae.recipe import Recipe
 from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.workers import Workers
+
+if TYPE_CHECKING:
+    from fraud_ae.models.training import TrainedNetwork
 
 
 class Refits:
@@ -89,6 +94,8 @@ def _fit(
     learning_rates: list[float],
     source_format: SourceFormat,
 ) -> list[tuple[FraudDetector, list[dict], int] | np.ndarray]:
+    from fraud_ae.experiment import make_detector
+
     encoded = [_taken(refit.folder) for refit in refits]
     results = []
     for refit, own, trained in zip(
@@ -106,8 +113,11 @@ def _fit(
 
 def _trained(
     recipe: Recipe, encoded: Sequence[Encoded], learning_rates: list[float]
-) -> list[TrainedNetwork]:
+) -> "list[TrainedNetwork]":
     """The network of a recipe on several sets of rows: those of as many inputs in one loop."""
+    from fraud_ae.experiment import loop_key, train_networks
+    from fraud_ae.models.training import only
+
     loops: dict[Hashable, list[int]] = {}
     for number, own in enumerate(encoded):
         key = loop_key(recipe, own.encoder.input_groups())

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fraud_ae.models.history import curve_point
+
 log = logging.getLogger("fraud_ae")
 
 
@@ -37,6 +39,12 @@ class Tracker:
         from pytorch_lightning.loggers import WandbLogger
 
         return WandbLogger(experiment=self.run)
+
+    def log_epoch(self, row: dict, steps_per_epoch: int) -> None:
+        """A row of the history of a training that had no logger, as Lightning would log it."""
+        if self.run is not None:
+            figures, step = curve_point(row, steps_per_epoch)
+            self.run.log({**figures, "trainer/global_step": step})
 
     def log_evaluation(self, y_true: np.ndarray, flagged: np.ndarray, metrics: dict) -> None:
         """Flat summary figures, and the confusion matrix of the alerts.

@@ -115,16 +115,6 @@ class Course:
         return is_best
 
 
-def log_epoch(logger, row: dict, steps_per_epoch: int) -> None:
-    """Give a row of the history to a logger of Lightning, None for none, at its optimiser step."""
-    if logger is None:
-        return
-    figures = {name: row[name] for name in ("train_loss", "val_loss", "learning_rate")}
-    known = {name: value for name, value in figures.items() if value is not None}
-    # Lightning counts epochs from 0.
-    logger.log_metrics({"epoch": row["epoch"] - 1, **known}, step=row["epoch"] * steps_per_epoch)
-
-
 def _divergence(row: dict) -> TrainingDiverged | None:
     for name in ("train_loss", "val_loss"):
         if row[name] is not None and not math.isfinite(row[name]):

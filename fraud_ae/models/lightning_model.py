@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from fraud_ae.models.batches import Batches, Piece, split_batches
 from fraud_ae.models.checkpoint import Checkpoint
-from fraud_ae.models.course import Course, log_epoch
+from fraud_ae.models.course import Course
 from fraud_ae.models.fused_adam import FusedAdam
+from fraud_ae.models.history import curve_point
 from fraud_ae.models.stacked import stack_key, trainable
 
 
@@ -103,8 +104,8 @@ class LightningNetworks(pl.LightningModule):
                 train_loss, val_loss, seconds, lambda network=network: _copy(network)
             )
             # A logger belongs to one run, so that several networks cannot share it.
-            if len(self.networks) == 1:
-                log_epoch(self.logger, row, steps)
+            if len(self.networks) == 1 and self.logger is not None:
+                self.logger.log_metrics(*curve_point(row, steps))
         self._leave_those_that_ended()
 
     def _leave_those_that_ended(self) -> None:

@@ -9,6 +9,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from fraud_ae.errors import UserError, exit_on_user_error
+from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.composed_jobs import ComposedJobs
 from fraud_ae.sweep.settings import checked_settings
 
@@ -40,6 +41,7 @@ class StackedLauncher(Launcher):
         Ends the command with a message if what it was told cannot be used.
         """
         self._check()
+        begin_workers(str(self.config.experiment), self.workers)
         setup_globals()
         folder = Path(str(self.config.hydra.sweep.dir))
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,3 +99,11 @@ class StackedLauncher(Launcher):
         hydra = self.config.hydra
         configure_log(hydra.hydra_logging, hydra.verbose, execution_whitelist=whitelist)
         return returned
+
+
+def begin_workers(experiment: str, workers: int | None) -> None:
+    """Begin what takes a worker seconds, if the experiment is new: something is to be trained."""
+    if not (OUTPUTS / experiment / "runs").is_dir():
+        from fraud_ae.workers import shared_workers
+
+        shared_workers(workers).start()

@@ -15,7 +15,7 @@ from fraud_ae.sweep.build import dataset_of, strategy_of
 from fraud_ae.sweep.command_line import OUTPUTS, complete
 from fraud_ae.sweep.gate import decide, explain
 from fraud_ae.sweep.job import trained
-from fraud_ae.workers import shared_workers
+from fraud_ae.sweep.launcher import begin_workers
 
 STAGES = ("features", "broad", "refined", "final", "production")
 # Keys of `conf/pipeline.yaml` that `train.py` does not know.
@@ -30,9 +30,7 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
     Raises UserError for an unknown stage or where a stage cannot be run.
     """
     _check_stages(settings)
-    if not (OUTPUTS / settings["experiment"] / "runs").is_dir():
-        # Something is going to be trained: what takes seconds begins before all else.
-        shared_workers(HydraConfig.get().launcher.get("workers")).start()
+    begin_workers(settings["experiment"], HydraConfig.get().launcher.get("workers"))
     passed_on = [o for o in overrides if re.split(r"[.=]", o.lstrip("+~"))[0] not in _OWN_KEYS]
     for stage in (s for s in STAGES if s in settings["stages"]):
         sweep = [] if stage == "production" else ["-m"]

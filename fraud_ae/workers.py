@@ -21,8 +21,14 @@ from fraud_ae.errors import UserError
 log = logging.getLogger("fraud_ae")
 
 # What a worker needs takes seconds to import: once for all of them, where the system can do that.
-# The last is what the commands import, which every worker begins with.
-_PRELOADED = ["fraud_ae.experiment", "xgboost", "wandb.sdk.launch", "fraud_ae.sweep.launcher"]
+_PRELOADED = [
+    "fraud_ae.experiment",
+    "xgboost",
+    "wandb.sdk.launch",
+    # What the commands import, which every worker begins with.
+    "fraud_ae.sweep.launcher",
+    "fraud_ae.fork_server",
+]
 _WAKE_SECONDS = 0.5
 
 

@@ -58,7 +58,7 @@ def compared(seconds: Mapping[str, list[float]], rows: Mapping[str, int], ours: 
 
 def show(title: str, rows: list[dict], notes: str) -> None:
     """Print rows as a table; numbers are shown with three digits that count."""
-    table = Table(title=title, box=SIMPLE, title_style="")
+    table = Table(title=title, box=SIMPLE, title_style="", pad_edge=False, padding=(0, 1, 0, 0))
     for name in rows[0]:
         justify = "left" if isinstance(rows[0][name], str) else "right"
         table.add_column(name.replace("_", " "), justify=justify)

@@ -13,16 +13,16 @@ from filelock import FileLock
 
 from fraud_ae.errors import TrainingDiverged, UserError
 from fraud_ae.kept_trainings import KeptTraining
-from fraud_ae.run_store import Run, run_identity
+from fraud_ae.run_store import Run
 from fraud_ae.sweep.build import (
-    dataset_of,
     evaluation_of,
+    experiment_folder,
     kept_training,
     recipe_of,
+    run_of,
     tracked_run,
     training_data_of,
 )
-from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.trained import Trained
 from fraud_ae.sweep.work import Task, finish_run, loop_keys, train_alone, train_stack
 from fraud_ae.workers import Workers
@@ -58,11 +58,11 @@ class _Wanted:
 class TrainingsAhead:
     """Trains what a batch of jobs needs, and says which job has all that it needs.
 
-    What is finished is left alone, and what several jobs share is trained once. Networks that can
-    share a loop do; everything else runs side by side in the workers.
+    What several jobs share is trained once. Networks that can share a loop do; everything else runs
+    side by side in the workers.
 
-    configs: resolved, one for each job. sweep: the folder of the sweep. trained: is told what was
-    trained. stack_size: most networks in one loop.
+    configs: resolved, one for each job, whose runs were not finished. sweep: the folder of the
+    sweep. trained: is told what was trained. stack_size: most networks in one loop.
     """
 
     def __init__(
@@ -84,14 +84,10 @@ class TrainingsAhead:
         """The number of each job, as soon as its run is there, or nothing can be done for it."""
         wanted: dict[str, _Wanted] = {}
         for number, config in enumerate(self._configs):
-            run = _run_of(config)
-            if run is None or self._trained.reusable(run, config["retrain"]):
-                yield number
-            elif run.id in wanted:
-                wanted[run.id].jobs.append(number)
-            else:
-                self._workers.start()
-                wanted[run.id] = _Wanted(run, config, [number], run.lock())
+            run = run_of(config)
+            if run.id not in wanted:
+                wanted[run.id] = _Wanted(run, config, [], run.lock())
+            wanted[run.id].jobs.append(number)
         try:
             yield from self._train(wanted)
         except BaseException:
@@ -111,7 +107,7 @@ class TrainingsAhead:
         left = [each for each in wanted.values() if each.lock.is_locked]
         for group in _grouped(left, key=lambda each: each.features):
             try:
-                folder, _ = training_data_of(group[0].config, _experiment(group[0].config))
+                folder, _ = training_data_of(group[0].config, experiment_folder(group[0].config))
             except UserError:  # the jobs meet it again, and say so
                 for each in group:
                     yield from self._done(each)
@@ -191,19 +187,6 @@ class TrainingsAhead:
         if each.run.id not in self._trained.diverged:
             self._trained.add(each.run)
         yield from self._done(each)
-
-
-def _run_of(config: dict) -> Run | None:
-    """The run of a configuration; None of one that its job has to complain of."""
-    try:
-        fingerprint = dataset_of(config).fingerprint
-        return Run(_experiment(config) / "runs", run_identity(config, fingerprint))
-    except UserError:
-        return None
-
-
-def _experiment(config: dict) -> Path:
-    return OUTPUTS / config["experiment"]
 
 
 def _task(each: _Wanted) -> Task:

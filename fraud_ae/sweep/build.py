@@ -22,7 +22,8 @@ from fraud_ae.features.strategy import check_strategy, missing_columns
 from fraud_ae.kept_trainings import KeptTraining
 from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.recipe import Recipe
-from fraud_ae.run_store import Run, features_identity
+from fraud_ae.run_store import Run, features_identity, run_identity
+from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.tracking import TrackedRun
 
 if TYPE_CHECKING:
@@ -151,6 +152,17 @@ def training_data_of(config: dict, folder: Path) -> "tuple[Path, TrainingData]":
         return TrainingData.of(dataset, split, encoded)
 
     return stored_training_data(folder / "encoded", identity, make)
+
+
+def experiment_folder(config: dict) -> Path:
+    """Where everything about the experiment of a configuration lies."""
+    return OUTPUTS / config["experiment"]
+
+
+def run_of(config: dict) -> Run:
+    """The run of a configuration, finished or not. Raises UserError if its data cannot be read."""
+    identity = run_identity(config, dataset_of(config).fingerprint)
+    return Run(experiment_folder(config) / "runs", identity)
 
 
 def kept_training(config: dict, run: Run) -> KeptTraining:

@@ -15,20 +15,21 @@ from fraud_ae.data.split import Split
 from fraud_ae.errors import StrategyRefused, TrainingDiverged, UserError
 from fraud_ae.model_info import flat_metrics, published_info
 from fraud_ae.run_figures import evaluate_run, write_groups
-from fraud_ae.run_store import TEST_SCORES, Run, production_identity, run_identity
+from fraud_ae.run_store import TEST_SCORES, Run, production_identity
 from fraud_ae.sweep.build import (
     dataset_of,
     encoder_of,
     evaluation_of,
+    experiment_folder,
     kept_training,
     recipe_of,
+    run_of,
     split_of,
     strategy_of,
     tracked_run,
     training_data_of,
 )
 from fraud_ae.sweep.candidate import check_data, swept_values, winning_overrides
-from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.leaderboard import RESULT
 from fraud_ae.sweep.result_tables import print_groups, print_model
 from fraud_ae.sweep.trained import Trained
@@ -71,13 +72,13 @@ def check_candidate(config: dict, choices: DictConfig) -> None:
     """Refuse a candidate that another data set has chosen. choices: the option of each group."""
     candidate = choices.get("candidate")
     if candidate and config["stage"]["reads"]:
-        check_data(_folder(config), candidate, dataset_of(config).fingerprint)
+        check_data(experiment_folder(config), candidate, dataset_of(config).fingerprint)
 
 
 def is_ready(config: dict) -> bool:
     """Whether a job need not wait for a training: its run is there, or it has to complain."""
     try:
-        run = _run_of(config)
+        run = run_of(config)
     except UserError:
         return True
     return trained.reusable(run, config["retrain"])
@@ -113,7 +114,7 @@ def _sweep_job(cfg: DictConfig, config: dict) -> float:
         "objective": None,
         "metrics": {},
         "data": dataset_of(config).fingerprint,
-        "overrides": winning_overrides(cfg, choices, parameters, _folder(config)),
+        "overrides": winning_overrides(cfg, choices, parameters, experiment_folder(config)),
     }
     try:
         run, reused, metrics = _train_or_reuse(config)
@@ -133,15 +134,15 @@ def _sweep_job(cfg: DictConfig, config: dict) -> float:
 def _production_job(config: dict) -> float:
     winner, _, reached = _train_or_reuse(config)
     production = config["production"]
-    run = Run(_folder(config) / "runs", production_identity(winner, **production))
+    run = Run(experiment_folder(config) / "runs", production_identity(winner, **production))
     with run.lock():
         reused = trained.reusable(run, config["retrain"]) and (run.folder / TEST_SCORES).is_file()
-        info = published_info(_folder(config), run, config) if reused else None
+        info = published_info(experiment_folder(config), run, config) if reused else None
         if info is None:
             info = _make_production_model(config, winner, run, reused)
     print(f"run {run.id}: {'finished before, not fitted again' if reused else 'fitted'}")
-    print(f"written to {_folder(config) / 'models' / 'final_model'}")
-    print_model(_folder(config), Console(highlight=False))
+    print(f"written to {experiment_folder(config) / 'models' / 'final_model'}")
+    print_model(experiment_folder(config), Console(highlight=False))
     print(metrics_line(flat_metrics(info["figures"]), config["metrics"]["extra"]))
     return _objective(config, reached)
 
@@ -165,7 +166,7 @@ def _make_production_model(config: dict, winner: Run, run: Run, reused: bool) ->
         plan,
         dataset,
         split_of(config, dataset),
-        _folder(config),
+        experiment_folder(config),
         evaluation=evaluation_of(config),
         target=tracked_run(config),
         config=config,
@@ -178,7 +179,7 @@ def _train_or_reuse(
     config: dict, report: Callable[[dict], None] | None = None
 ) -> tuple[Run, bool, dict]:
     """The finished run of a configuration, whether it was there already, and its figures."""
-    run = _run_of(config)
+    run = run_of(config)
     if run.id in trained.diverged:
         raise trained.diverged[run.id]
     evaluation = evaluation_of(config)
@@ -192,7 +193,7 @@ def _train_or_reuse(
             train_run(
                 run,
                 recipe_of(config),
-                training_data_of(config, _folder(config))[1],
+                training_data_of(config, experiment_folder(config))[1],
                 evaluation=evaluation,
                 target=tracked_run(config),
                 config=config,
@@ -201,14 +202,6 @@ def _train_or_reuse(
             )
             trained.add(run)
         return run, not trained.tell(run), evaluate_run(run, evaluation)
-
-
-def _run_of(config: dict) -> Run:
-    return Run(_folder(config) / "runs", run_identity(config, dataset_of(config).fingerprint))
-
-
-def _folder(config: dict) -> Path:
-    return OUTPUTS / config["experiment"]
 
 
 def _objective(config: dict, metrics: dict) -> float:

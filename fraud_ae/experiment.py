@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import torch
 
 from fraud_ae.data.source_format import SourceFormat
@@ -23,6 +24,7 @@ from fraud_ae.models.batches import Rows
 from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.stacked import stack_key
 from fraud_ae.models.training import TrainedNetwork, Training, only, train_together
+from fraud_ae.reasons import Reason, top_transactions
 from fraud_ae.recipe import Recipe
 from fraud_ae.run_figures import first_figures, write_groups
 from fraud_ae.run_store import Run
@@ -138,6 +140,15 @@ def make_detector(
     )
 
 
+def _explained(detector: FraudDetector, data: TrainingData, scored: pd.DataFrame) -> list[dict]:
+    positions = np.flatnonzero(data.validation_rows)
+
+    def explain(rows: np.ndarray) -> list[list[Reason]]:
+        return detector.reasons(data.encoded.inputs[positions[rows]])
+
+    return top_transactions(scored, explain)
+
+
 def train_run(
     run: Run,
     recipe: Recipe,
@@ -186,6 +197,7 @@ def train_run(
         detector.save(run.model_folder)
         run.write_history(trained.history)
         run.write_scores(scored)
+        run.write_top_transactions(_explained(detector, data, scored))
         write_groups(run, evaluation)
         figures, failure = first_figures(run, evaluation)
         metrics = {

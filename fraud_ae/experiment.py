@@ -17,7 +17,6 @@ from fraud_ae.errors import TrainingDiverged, UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.own_metrics import check_metrics
 from fraud_ae.evaluation.scored import with_scores
-from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.features.encoded import Encoded, trainable
 from fraud_ae.kept_trainings import KeptTraining
 from fraud_ae.models.batches import Rows
@@ -29,7 +28,8 @@ from fraud_ae.recipe import Recipe
 from fraud_ae.run_figures import first_figures, write_groups
 from fraud_ae.run_store import Run
 from fraud_ae.scorers.signals import SignalRows
-from fraud_ae.tracking import TrackedRun, track
+from fraud_ae.tracking.tracked_run import TrackedRun
+from fraud_ae.tracking.tracker import track
 from fraud_ae.training_data import TrainingData
 
 
@@ -173,7 +173,9 @@ def train_run(
     check_metrics(evaluation.extra)
     evaluation.policy.check_labels(data.validation["is_fraud"].to_numpy())
     run.start()
-    with track(target, run.folder, config) as tracker:
+    source, fingerprint = config["data"], run.identity["data"]["fingerprint"]
+    with track(target, run.folder, target.config(config, fingerprint)) as tracker:
+        tracker.use_data(source["name"], fingerprint, source.get("path"))
         if trained is None:
             trained = only(
                 train_networks(
@@ -197,7 +199,8 @@ def train_run(
         detector.save(run.model_folder)
         run.write_history(trained.history)
         run.write_scores(scored)
-        run.write_top_transactions(_explained(detector, data, scored))
+        top = _explained(detector, data, scored)
+        run.write_top_transactions(top)
         write_groups(run, evaluation)
         figures, failure = first_figures(run, evaluation)
         metrics = {
@@ -211,8 +214,7 @@ def train_run(
             "fraud_ratio": float(scored["is_fraud"].mean()),
             "train_seconds": time.perf_counter() - started + trained_before,
         }
-        flagged = alerts(scores, detector.threshold)
-        tracker.log_evaluation(scored["is_fraud"].to_numpy(), flagged, metrics)
+        tracker.log_evaluation(scored, detector.threshold, metrics, top)
     run.finish(metrics)
     if failure is not None:
         raise failure

@@ -200,6 +200,9 @@ class Tracker:
         # With a ready-made run Lightning leaves the axes undefined.
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        run.define_metric("epoch")
+        for name in ("train_loss", "val_loss", "learning_rate"):
+            run.define_metric(name, step_metric="epoch")
         return run
 
 

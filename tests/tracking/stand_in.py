@@ -16,7 +16,8 @@ class StandIn:
     """Answers what W&B's own client asks when it tracks and reads runs, and keeps what it is told.
 
     runs: name -> the variables of each run that was told of, merged. history: run -> lines of
-    history. artifacts: variables of each artifact. asked: names of the operations, in order.
+    history. artifacts: variables of each artifact. shared: runs of others, see `run_of_others`.
+    views: saved workspaces. asked: names of the operations, in order.
     slowness: seconds before each answer. failing: operations that are answered with an error.
     """
 
@@ -26,6 +27,7 @@ class StandIn:
         self.artifacts: list[dict] = []
         self.files: list[str] = []
         self.asked: list[str] = []
+        self.shared: list[dict] = []
         self.views: list[dict] = []
         self.slowness = 0.0
         self.failing: set[str] = set()
@@ -90,6 +92,26 @@ class StandIn:
     def _Viewer(self, variables: dict) -> dict:
         return {"viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}"}}
 
+    def _GetDefaultEntity(self, variables: dict) -> dict:
+        return {"viewer": {"id": "u", "entity": "me"}}
+
+    def _Runs(self, variables: dict) -> dict:
+        wanted = json.loads(variables["filters"] or "{}")
+        found = [run for run in self.shared if _matches(run, wanted)]
+        edges = [{"node": run, "cursor": str(n)} for n, run in enumerate(found)]
+        project = {
+            "internalId": "1",
+            "runCount": len(found),
+            "readOnly": False,
+            "runs": {"edges": edges, "pageInfo": {"endCursor": None, "hasNextPage": False}},
+        }
+        return {"project": project}
+
+    def _UpsertView2(self, variables: dict) -> dict:
+        self.views.append(variables)
+        view = {"id": "v", "name": variables["name"]}
+        return {"upsertView": {"view": view, "inserted": True}}
+
     def _UpsertBucket(self, variables: dict) -> dict:
         told = {k: v for k, v in variables.items() if v is not None}
         known = self.runs.setdefault(variables["name"], {})
@@ -134,6 +156,38 @@ class StandIn:
         finally:
             self.server.shutdown()
             self.server.server_close()
+
+
+def run_of_others(name: str, config: dict, summary: dict, **node: object) -> dict:
+    """A run as the server gives it to who reads the project. config: plain, nested."""
+    return {
+        "id": f"id-{name}",
+        "name": f"w-{name}",
+        "displayName": name,
+        "projectId": "1",
+        "state": "finished",
+        "group": "small",
+        "jobType": "features",
+        "tags": [],
+        "createdAt": "2026-11-20T10:00:00Z",
+        "heartbeatAt": "2026-11-20T10:01:00Z",
+        "config": json.dumps({key: {"value": value} for key, value in config.items()}),
+        "summaryMetrics": json.dumps(summary),
+        "user": {"name": "Ana", "username": "ana"},
+        **dict.fromkeys(("sweepName", "commit", "description", "notes", "systemMetrics")),
+        "readOnly": False,
+        "historyLineCount": 1,
+        "historyKeys": None,
+        **node,
+    }
+
+
+def _matches(run: dict, wanted: dict) -> bool:
+    for name, value in wanted.items():
+        values = value["$in"] if isinstance(value, dict) else [value]
+        if run.get(name) not in values:
+            return False
+    return True
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """One Hydra job: from a composed configuration to a run, its figures and the value to maximise."""
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,8 @@ SHOWN = (
     "feature_count",
     "fraud_ratio",
 )
+# Set by an agent of `wandb sweep`.
+_SWEEP_OF_WANDB = "WANDB_SWEEP_ID"
 trained = Trained()
 
 
@@ -91,6 +94,12 @@ def _single_job(config: dict) -> float:
     run, reused, metrics = _train_or_reuse(config, lambda row: print(_epoch_line(row, epochs)))
     print(f"run {run.id}: {'finished before, not trained again' if reused else 'trained'}")
     print(f"written to {run.folder}")
+    if reused and _SWEEP_OF_WANDB in os.environ:
+        from fraud_ae.tracking.again import track_again
+
+        # Its agent waits for the figures of every combination that it asks for.
+        target = tracked_run(config, HydraConfig.get().runtime.choices)
+        track_again(run, target, config, metrics)
     if metrics["final_auc"] is None:
         print("ROC AUC and average precision are undefined: they need rows with and without fraud")
     write_groups(run, evaluation_of(config))

@@ -16,19 +16,23 @@ class StandIn:
     """Answers what W&B's own client asks when it tracks and reads runs, and keeps what it is told.
 
     runs: name -> the variables of each run that was told of, merged. history: run -> lines of
-    history. artifacts: variables of each artifact. shared: runs of others, see `run_of_others`.
-    views: saved workspaces. asked: names of the operations, in order.
+    history. summaries: run -> its figures. artifacts: variables of each artifact. shared: runs of
+    others, see `run_of_others`. views: saved workspaces. sweeps: those that were made. commands:
+    what agents are to run. asked: names of the operations, in order.
     slowness: seconds before each answer. failing: operations that are answered with an error.
     """
 
     def __init__(self) -> None:
         self.runs: dict[str, dict] = {}
         self.history: dict[str, list[dict]] = {}
+        self.summaries: dict[str, dict] = {}
         self.artifacts: list[dict] = []
         self.files: list[str] = []
         self.asked: list[str] = []
         self.shared: list[dict] = []
         self.views: list[dict] = []
+        self.sweeps: list[dict] = []
+        self.commands: list[dict] = []
         self.slowness = 0.0
         self.failing: set[str] = set()
         own = self
@@ -87,6 +91,8 @@ class StandIn:
         lines = told.get("files", {}).get("wandb-history.jsonl", {}).get("content", [])
         name = path.split("/")[-2]
         self.history.setdefault(name, []).extend(map(json.loads, lines))
+        for line in told.get("files", {}).get("wandb-summary.json", {}).get("content", []):
+            self.summaries[name] = json.loads(line)
         return {"exitcode": None, "limits": {}}
 
     def _Viewer(self, variables: dict) -> dict:
@@ -106,6 +112,25 @@ class StandIn:
             "runs": {"edges": edges, "pageInfo": {"endCursor": None, "hasNextPage": False}},
         }
         return {"project": project}
+
+    def _UpsertSweep(self, variables: dict) -> dict:
+        self.sweeps.append(variables)
+        project = {"id": "p", "name": variables["projectName"], "entity": {"id": "e", "name": "me"}}
+        sweep = {"id": "s", "name": "sweep1", "project": project}
+        return {"upsertSweep": {"sweep": sweep, "configValidationWarnings": []}}
+
+    def _SweepWithRuns(self, variables: dict) -> dict:
+        sweep = {"id": "s", "config": self.sweeps[-1]["config"], "runs": {"edges": []}}
+        return {"project": {"sweep": sweep}}
+
+    def _CreateAgent(self, variables: dict) -> dict:
+        return {"createAgent": {"agent": {"id": "agent"}}}
+
+    def _Heartbeat(self, variables: dict) -> dict:
+        """One combination after another, each when the one before has ended."""
+        running = any(json.loads(variables["runState"]).values())
+        told = [] if running else [self.commands.pop(0) if self.commands else {"type": "exit"}]
+        return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(told)}}
 
     def _UpsertView2(self, variables: dict) -> dict:
         self.views.append(variables)

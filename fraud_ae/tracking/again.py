@@ -1,0 +1,22 @@
+"""Telling W&B of a run that was trained before."""
+
+import math
+
+from fraud_ae.run_store import Run
+from fraud_ae.tracking.tracked_run import TrackedRun
+from fraud_ae.tracking.tracker import track
+
+
+def track_again(run: Run, target: TrackedRun, config: dict, metrics: dict) -> None:
+    """Log everything about a finished run as a training does.
+
+    config: resolved. metrics: the run's figures, at the threshold of that configuration.
+    """
+    source, fingerprint = config["data"], run.identity["data"]["fingerprint"]
+    steps = math.ceil(metrics["train_rows"] / config["trainer"]["batch_size"])
+    with track(target, run.folder, target.config(config, fingerprint)) as tracker:
+        tracker.use_data(source["name"], fingerprint, source.get("path"))
+        for row in run.history().to_dict("records"):
+            tracker.log_epoch(row, steps)
+        scored, top = run.scores(), run.top_transactions()
+        tracker.log_evaluation(scored, metrics["threshold"], metrics, top)

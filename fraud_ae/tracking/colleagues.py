@@ -79,7 +79,7 @@ def _remote_run(run) -> RemoteRun:
         strategy=features.get("name", ""),
         fingerprint=data.get("fingerprint"),
         validation_set=data.get("validation_set"),
-        user=run.user.username if run.user else "",
+        user=run.user.username or "",
         created=run.created_at,
         url=run.url,
         figures={k: v for k, v in numbers.items() if not k.startswith("_")},

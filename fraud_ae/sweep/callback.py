@@ -1,4 +1,4 @@
-"""What a stage does when its multirun starts and ends: show it, rank it, write its candidates."""
+"""What a stage does when its multirun starts and ends: show it, record it, rank it."""
 
 import json
 import math
@@ -21,6 +21,7 @@ from fraud_ae.sweep.leaderboard import (
     write_leaderboard,
 )
 from fraud_ae.sweep.progress import SweepView
+from fraud_ae.sweep.studies import StudyWriter
 
 # What the best of a stage is called, complete and resolved.
 BEST = {"features": "best_features.yaml", "final": "final_config.yaml"}
@@ -30,22 +31,34 @@ class StageCallback(Callback):
     """Hydra calls it around each multirun; single runs are left alone."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
-        """Open the view of the sweep."""
+        """Open the view of the sweep, and its study."""
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        swept = list(swept_parameters(config))
         self.view = SweepView(
             config.stage.name,
             number_of_jobs(config),
             Path(config.hydra.sweep.dir),
             config.objective,
-            list(swept_parameters(config)),
+            swept,
+        )
+        self.studies = StudyWriter(
+            OUTPUTS / config.experiment,
+            config.stage.name,
+            config.objective,
+            self.view.results,
+            swept,
+            OmegaConf.to_container(config.data, resolve=True),
         )
         self.view.start()
+        self.studies.start()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
-        """Close the view; of a sweep that ran to its end, keep the ranking and the winners."""
+        """Close view and study; of a sweep that ran to its end, keep the ranking and winners."""
         self.view.close()
+        # After the view, which reads the results.
+        self.studies.close()
         # Hydra calls this too while an error or an interrupt passes through.
         if sys.exc_info()[0] is not None:
             return

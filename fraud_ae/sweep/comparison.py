@@ -1,6 +1,5 @@
 """Experiments side by side: what each was given, what it reached, and what is in production."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pandas as pd
 import yaml
 
 from fraud_ae.errors import UserError
+from fraud_ae.run_store import validation_set
 from fraud_ae.sweep.gate import DECISION
 from fraud_ae.sweep.leaderboard import read_leaderboard
 
@@ -144,10 +144,9 @@ def _recipe(configuration: dict, fingerprint: str) -> dict:
         "seed": configuration["seed"],
     }
     shown = [f"{key}={_override(value)}" for key, value in parameters.items()]
-    rows = json.dumps([fingerprint, configuration["data"]["split"]], sort_keys=True)
     return {
         "parameters": " ".join(shown),
-        "validation_set": hashlib.sha256(rows.encode()).hexdigest()[:8],
+        "validation_set": validation_set(fingerprint, configuration["data"]["split"]),
     }
 
 

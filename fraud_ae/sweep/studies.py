@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,7 +28,8 @@ class StudyWriter:
     validation rows, because only values of the same are comparable.
 
     folder: of the experiment. results: what jobs left, appended to by whoever reads it. swept: keys
-    that the sweep varies. data: the settings of the transactions.
+    that the sweep varies, and their values as far as they are known. data: the settings of the
+    transactions.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class StudyWriter:
         stage: str,
         objective: str,
         results: Sequence[dict],
-        swept: Sequence[str],
+        swept: Mapping[str, Sequence],
         data: dict,
     ) -> None:
         self._folder = folder
@@ -74,7 +75,7 @@ class StudyWriter:
         try:
             for name, about, results in self._studies(new):
                 trials = [trial_of(r, self._folder, self._objective, self._swept) for r in results]
-                StudyFile(path, name, self._objective, about).add(trials)
+                StudyFile(path, name, self._objective, about).add(trials, self._swept)
             self._written += len(new)
         except Exception as error:
             # Whatever it is: the sweep is worth more than the record of it. Once more at the end.
@@ -116,7 +117,7 @@ def _warn_once(message: str) -> None:
     log.warning(message)
 
 
-def trial_of(result: dict, folder: Path, objective: str, swept: Sequence[str]) -> Trial:
+def trial_of(result: dict, folder: Path, objective: str, swept: Iterable[str]) -> Trial:
     """The trial of a result; it failed if the job did, or has no value to compare.
 
     folder: of the experiment. swept: keys that the sweep varies; they are parameters, and so are
@@ -159,7 +160,7 @@ def _key(result: dict) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _parameters(result: dict, swept: Sequence[str]) -> dict:
+def _parameters(result: dict, swept: Iterable[str]) -> dict:
     given = dict(result["overrides"])
     options = {
         group.removeprefix("override /"): option
@@ -180,9 +181,13 @@ def _flat(values: dict, before: str = "") -> dict:
         if isinstance(value, dict):
             flat |= _flat(value, f"{before}{key}.")
         else:
-            # A category has to be one value.
-            flat[before + key] = json.dumps(value) if isinstance(value, list) else value
+            flat[before + key] = category(value)
     return flat
+
+
+def category(value: object) -> object:
+    """A value as a parameter of Optuna, which takes no lists."""
+    return value if isinstance(value, int | float | str | None) else json.dumps(value)
 
 
 def _links(folder: Path, run_id: str | None) -> dict:

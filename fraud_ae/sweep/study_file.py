@@ -1,31 +1,32 @@
 """The file of an experiment's Optuna studies, which `optuna-dashboard` shows.
 
-Optuna adds the trials, each in one transaction, so that a kill leaves no half of one. What it has
-no call for is done in its tables: looking up what is there without importing SQLAlchemy, letting a
-parameter take values that no earlier trial had, and correcting a trial that was made again.
+Optuna makes the file and its studies; trials are read and written in its tables. Its own calls take
+20 to 50 ms for a trial, of the process that hands out the work, and have no way to let a parameter
+take values that no earlier trial had, or to correct a trial whose run was made again.
 """
 
 import json
-import math
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from fraud_ae.sweep.distributions import including, is_number
+
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-    from optuna.storages import RDBStorage
-    from optuna.trial import FrozenTrial
 
 STUDIES = "optuna.db"
 # The user attribute by which a trial is found again.
 _KEY = "key"
 _WAIT_SECONDS = 30
+# Of Optuna: the version of its tables, and where a study keeps what its values are called.
+_SCHEMA, _METRIC_NAMES = 12, "study:metric_names"
 
 
 @dataclass(frozen=True)
@@ -62,55 +63,81 @@ class StudyFile:
         self.objective = objective
         self._about = about
 
-    def add(self, trials: Iterable[Trial]) -> None:
+    def add(self, trials: Iterable[Trial], values: Mapping[str, Sequence] | None = None) -> None:
         """Add what is new, and correct what has changed; each key is there once.
 
+        values: of parameters that are going to be swept, as far as they are known.
         Raises whatever SQLite, SQLAlchemy, Optuna or the file system have against it.
         """
         wanted = {trial.key: trial for trial in trials}
-        if not self._missing(wanted):
+        if not _missing(self._known(), wanted):
             return
         # Two sweeps of one experiment take turns, and see each other's trials.
         locks = self.path.with_name(".locks")
         locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / f"{STUDIES}.lock", timeout=_WAIT_SECONDS)
-        with lock, _storage(self.path) as storage:
-            self._write(storage, wanted)
+        with FileLock(locks / f"{STUDIES}.lock", timeout=_WAIT_SECONDS):
+            study = self._number() or self._create()
+            known = self._known()
+            missing = _missing(known, wanted)
+            # All of them, or none.
+            with self._tables() as tables:
+                distributions = self._widened(tables, missing.values(), values or {})
+                for key, trial in missing.items():
+                    if key in known:
+                        _correct(tables, known[key], trial)
+                    else:
+                        _insert(tables, study, trial, distributions)
 
-    def _missing(self, wanted: dict[str, Trial]) -> dict[str, Trial]:
-        known = self._known()
-        return {k: t for k, t in wanted.items() if k not in known or not known[k].says(t)}
+    def _number(self) -> int | None:
+        """The number of the study, None where it has not been made."""
+        if not self._has_tables():
+            return None
+        with self._tables() as tables:
+            (schema,) = tables.execute("SELECT schema_version FROM version_info").fetchone()
+            if schema != _SCHEMA:
+                raise RuntimeError(f"its tables have version {schema}, not {_SCHEMA}")
+            # Written last, so that a study without it is made anew.
+            found = tables.execute(
+                "SELECT study_id FROM studies JOIN study_system_attributes USING (study_id)"
+                " WHERE study_name = ? AND key = ?",
+                (self.name, _METRIC_NAMES),
+            ).fetchone()
+        return found and found[0]
 
-    def _write(self, storage: "RDBStorage", wanted: dict[str, Trial]) -> None:
+    def _create(self) -> int:
         import optuna
 
-        study = optuna.create_study(
-            storage=storage, study_name=self.name, direction="maximize", load_if_exists=True
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{self.path}", engine_kwargs={"connect_args": {"timeout": _WAIT_SECONDS}}
         )
-        # What `set_metric_names` does, which warns that it may change.
-        storage.set_study_system_attr(study._study_id, "study:metric_names", [self.objective])
-        for name, value in self._about.items():
-            study.set_user_attr(name, value)
-        known = self._known()
-        missing = self._missing(wanted)
+        try:
+            study = optuna.create_study(
+                storage=storage, study_name=self.name, direction="maximize", load_if_exists=True
+            )
+            for name, value in self._about.items():
+                study.set_user_attr(name, value)
+            # What `set_metric_names` does, which warns that it may change.
+            storage.set_study_system_attr(study._study_id, _METRIC_NAMES, [self.objective])
+            return study._study_id
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+
+    def _has_tables(self) -> bool:
+        if not self.path.is_file():
+            return False
         with self._tables() as tables:
-            distributions = self._widened(tables, missing.values())
-            for key, trial in missing.items():
-                if key in known:
-                    _correct(tables, known[key], trial)
-        for key, trial in missing.items():
-            if key not in known:
-                study.add_trial(_frozen(trial, distributions))
+            # Those that Optuna fills last.
+            return bool(
+                tables.execute("SELECT 1 FROM sqlite_master WHERE name = 'version_info'").fetchone()
+                and tables.execute("SELECT 1 FROM version_info").fetchone()
+            )
 
     def _known(self) -> dict[str, _Known]:
         """The trials that are there, by key."""
-        if not self.path.is_file():
+        if not self._has_tables():
             return {}
         with self._tables() as tables:
-            if not tables.execute(
-                "SELECT 1 FROM sqlite_master WHERE name = 'trial_values'"
-            ).fetchone():
-                return {}
             values = tables.execute(
                 "SELECT t.trial_id, v.value FROM studies s JOIN trials t USING (study_id)"
                 " LEFT JOIN trial_values v USING (trial_id) WHERE s.study_name = ?",
@@ -128,7 +155,10 @@ class StudyFile:
         return {each.attributes[_KEY]: each for each in known if _KEY in each.attributes}
 
     def _widened(
-        self, tables: sqlite3.Connection, trials: Iterable[Trial]
+        self,
+        tables: sqlite3.Connection,
+        trials: Iterable[Trial],
+        values: Mapping[str, Sequence],
     ) -> "dict[str, BaseDistribution]":
         """The distribution of each parameter, wide enough for the old values and the new ones.
 
@@ -147,9 +177,10 @@ class StudyFile:
             )
         }
         after = dict(before)
-        for trial in trials:
-            for name, value in trial.parameters.items():
-                after[name] = _including(after.get(name), value)
+        told = [(name, value) for name, own in values.items() for value in own]
+        told += [pair for trial in trials for pair in trial.parameters.items()]
+        for name, value in told:
+            after[name] = including(after.get(name), value)
         for name in before:
             if after[name] != before[name]:
                 tables.execute(
@@ -169,81 +200,78 @@ class StudyFile:
             yield tables
 
 
-@contextmanager
-def _storage(path: Path) -> "Iterator[RDBStorage]":
-    from optuna.storages import RDBStorage
+def _missing(known: dict[str, _Known], wanted: dict[str, Trial]) -> dict[str, Trial]:
+    """Trials that are not there, or not as they are now."""
+    return {k: t for k, t in wanted.items() if k not in known or not known[k].says(t)}
 
-    storage = RDBStorage(
-        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": _WAIT_SECONDS}}
-    )
-    try:
-        yield storage
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+
+def _insert(
+    tables: sqlite3.Connection,
+    study: int,
+    trial: Trial,
+    distributions: "dict[str, BaseDistribution]",
+) -> None:
+    from optuna.distributions import CategoricalDistribution, distribution_to_json
+
+    number = tables.execute(
+        "INSERT INTO trials (number, study_id, state, datetime_start, datetime_complete)"
+        " SELECT COUNT(*), ?, ?, ?, ? FROM trials WHERE study_id = ?",
+        (study, _state(trial), _utc(trial.started), _utc(trial.completed), study),
+    ).lastrowid
+    _insert_value(tables, number, trial)
+    others = {}
+    for name, value in trial.parameters.items():
+        distribution = distributions[name]
+        if not isinstance(distribution, CategoricalDistribution) and not is_number(value):
+            others[name] = value
+            continue
+        tables.execute(
+            "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)"
+            " VALUES (?, ?, ?, ?)",
+            (
+                number,
+                name,
+                distribution.to_internal_repr(value),
+                distribution_to_json(distribution),
+            ),
+        )
+    _insert_attributes(tables, number, {**trial.attributes, **others, _KEY: trial.key})
 
 
 def _correct(tables: sqlite3.Connection, known: _Known, trial: Trial) -> None:
     """A run that was trained or evaluated again: its trial says what is there now."""
-    for name, value in trial.attributes.items():
-        place = (known.number, name)
-        tables.execute("DELETE FROM trial_user_attributes WHERE trial_id = ? AND key = ?", place)
-        tables.execute(
-            "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (?, ?, ?)",
-            (*place, json.dumps(value)),
-        )
     tables.execute(
-        "UPDATE trial_values SET value = ? WHERE trial_id = ?", (trial.value, known.number)
+        "UPDATE trials SET state = ?, datetime_start = ?, datetime_complete = ? WHERE trial_id = ?",
+        (_state(trial), _utc(trial.started), _utc(trial.completed), known.number),
+    )
+    tables.execute("DELETE FROM trial_values WHERE trial_id = ?", (known.number,))
+    _insert_value(tables, known.number, trial)
+    tables.executemany(
+        "DELETE FROM trial_user_attributes WHERE trial_id = ? AND key = ?",
+        [(known.number, name) for name in trial.attributes],
+    )
+    _insert_attributes(tables, known.number, trial.attributes)
+
+
+def _insert_value(tables: sqlite3.Connection, number: int, trial: Trial) -> None:
+    if trial.value is not None:
+        tables.execute(
+            "INSERT INTO trial_values (trial_id, objective, value, value_type)"
+            " VALUES (?, 0, ?, 'FINITE')",
+            (number, trial.value),
+        )
+
+
+def _insert_attributes(tables: sqlite3.Connection, number: int, attributes: dict) -> None:
+    tables.executemany(
+        "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (?, ?, ?)",
+        [(number, name, json.dumps(value)) for name, value in attributes.items()],
     )
 
 
-def _including(distribution: "BaseDistribution | None", value: object) -> "BaseDistribution":
-    """A distribution that a value and all values of another belong to; a number stays one.
-
-    A value that is no number cannot be added to numbers: then the distribution stays as it is.
-    """
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    if distribution is None:
-        if not _is_number(value):
-            return CategoricalDistribution([value])
-        kind = IntDistribution if isinstance(value, int) else FloatDistribution
-        return kind(value, value)
-    if isinstance(distribution, CategoricalDistribution):
-        # Added at the end: a trial holds the place of its value.
-        new = () if value in distribution.choices else (value,)
-        return CategoricalDistribution([*distribution.choices, *new])
-    if not _is_number(value):
-        return distribution
-    whole = isinstance(distribution, IntDistribution) and isinstance(value, int)
-    kind = IntDistribution if whole else FloatDistribution
-    return kind(min(distribution.low, value), max(distribution.high, value))
+def _state(trial: Trial) -> str:
+    return "FAIL" if trial.value is None else "COMPLETE"
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _frozen(trial: Trial, distributions: "dict[str, BaseDistribution]") -> "FrozenTrial":
-    from optuna.distributions import CategoricalDistribution
-    from optuna.trial import TrialState, create_trial
-
-    fitting = {
-        name: value
-        for name, value in trial.parameters.items()
-        if isinstance(distributions[name], CategoricalDistribution) or _is_number(value)
-    }
-    others = {name: v for name, v in trial.parameters.items() if name not in fitting}
-    frozen = create_trial(
-        state=TrialState.FAIL if trial.value is None else TrialState.COMPLETE,
-        value=trial.value,
-        params=fitting,
-        distributions={name: distributions[name] for name in fitting},
-        user_attrs={**trial.attributes, **others, _KEY: trial.key},
-    )
-    frozen.datetime_start, frozen.datetime_complete = trial.started, trial.completed
-    return frozen
+def _utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"

@@ -50,8 +50,8 @@ class _Known:
     attributes: dict
 
     def says(self, trial: Trial) -> bool:
-        told = {name: self.attributes.get(name, _KEY) for name in trial.attributes}
-        return self.value == trial.value and told == trial.attributes
+        same = trial.attributes.items() <= self.attributes.items()
+        return same and self.value == trial.value
 
 
 class StudyFile:
@@ -195,7 +195,7 @@ class StudyFile:
     def _tables(self) -> Iterator[sqlite3.Connection]:
         """The tables themselves; what was changed is kept all together, or not at all."""
         # Not read-only: what a kill left of a transaction has to be undone first.
-        url = f"file:{self.path.resolve()}?mode=rw"
+        url = f"{self.path.resolve().as_uri()}?mode=rw"
         with closing(sqlite3.connect(url, uri=True, timeout=_WAIT_SECONDS)) as tables, tables:
             yield tables
 

@@ -50,7 +50,6 @@ class StageCallback(Callback):
             config.objective,
             self.view.results,
             swept,
-            OmegaConf.to_container(config.data, resolve=True),
         )
         self.view.start()
         self.studies.start()

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from fraud_ae.run_store import validation_set
 from fraud_ae.sweep.study_file import STUDIES, StudyFile, Trial
 
 log = logging.getLogger("fraud_ae")
@@ -28,8 +27,7 @@ class StudyWriter:
     validation rows, because only values of the same are comparable.
 
     folder: of the experiment. results: what jobs left, appended to by whoever reads it. swept: keys
-    that the sweep varies, and their values as far as they are known. data: the settings of the
-    transactions.
+    that the sweep varies, and their values as far as they are known.
     """
 
     def __init__(
@@ -39,14 +37,12 @@ class StudyWriter:
         objective: str,
         results: Sequence[dict],
         swept: Mapping[str, Sequence],
-        data: dict,
     ) -> None:
         self._folder = folder
         self._stage = stage
         self._objective = objective
         self._results = results
         self._swept = swept
-        self._data = data
         self._written = 0
         self._works = True
         self._ended = threading.Event()
@@ -90,25 +86,16 @@ class StudyWriter:
         """Name and description of each study that results belong to, with those results."""
         studies: dict[str, tuple[dict, list[dict]]] = {}
         for result in results:
-            rows = validation_set(result["data"], self._split(result))
-            name = f"{self._stage} {self._objective} {rows}"
+            name = f"{self._stage} {self._objective} {result['validation_set']}"
             about = {
                 "stage": self._stage,
                 "objective": self._objective,
-                "data": self._data["name"],
+                "data": result["data_name"],
                 "fingerprint": result["data"],
-                "validation_set": rows,
+                "validation_set": result["validation_set"],
             }
             studies.setdefault(name, (about, []))[1].append(result)
         return [(name, about, own) for name, (about, own) in studies.items()]
-
-    def _split(self, result: dict) -> dict:
-        own = {
-            key.removeprefix("data.split."): value
-            for key, value in result["parameters"].items()
-            if key.startswith("data.split.")
-        }
-        return {**self._data["split"], **own}
 
 
 @functools.cache

@@ -9,7 +9,6 @@ import optuna
 from fraud_ae.sweep.studies import StudyWriter
 from fraud_ae.sweep.study_file import STUDIES
 
-DATA = {"name": "shop", "split": {"fractions": [0.6, 0.2, 0.2]}}
 SWEPT = {"model.latent_dim": [8, 16], "model.activation": ["relu", "tanh"]}
 
 
@@ -31,6 +30,8 @@ def result(number: int = 0, value: float | None = 0.9, **changes) -> dict:
         "objective": value,
         "metrics": {"final_auc": value, "f1": 0.1, "train_seconds": 2.0},
         "data": "f1",
+        "data_name": "shop",
+        "validation_set": "set1",
         "overrides": overrides,
         **changes,
     }
@@ -49,11 +50,9 @@ def write(
     folder: Path,
     results: list[dict],
     objective: str = "final_auc",
-    swept: dict | None = None,
-    data: dict = DATA,
 ) -> None:
     """Follow a sweep that has left these results."""
-    writer = StudyWriter(folder, "broad", objective, results, swept or SWEPT, data)
+    writer = StudyWriter(folder, "broad", objective, results, SWEPT)
     writer.start()
     writer.close()
 

@@ -176,10 +176,9 @@ def test_a_sweep_has_its_own_values_from_the_first_trial_on(tmp_path):
 def test_what_is_not_comparable_is_another_study(tmp_path):
     write(tmp_path, [result()])
     write(tmp_path, [result()], objective="f1")
-    write(tmp_path, [result(data="f2")])
-    write(tmp_path, [result()], data={"name": "shop", "split": {"fractions": [0.5, 0.3, 0.2]}})
+    write(tmp_path, [result(data="f2", validation_set="set2")])
     found = studies(tmp_path)
-    assert len(found) == 4
+    assert len(found) == 3
     assert {name.split(" ")[1] for name in found} == {"final_auc", "f1"}
     assert all(len(study.get_trials()) == 1 for study in found.values())
 

@@ -198,7 +198,10 @@ class WandbConfig:
     mode: Literal["offline", "online", "disabled"] = "offline"
     entity: str | None = None
     project: str = "fraud-detection-autoencoder"
-    init_timeout_seconds: float = 20.0
+    # Most that a command waits in all for a server that is slow or does not answer.
+    wait_seconds: float = 20.0
+    # Whether the summary and the gate also see what others have run, on the server.
+    read: bool = False
 
 
 @dataclass
@@ -338,7 +341,7 @@ _NOT_NEGATIVE = (
     "model.kl_weight",
     "threshold.review_cost",
     "data.split.label_delay_days",
-    "wandb.init_timeout_seconds",
+    "wandb.wait_seconds",
 )
 
 

@@ -28,12 +28,13 @@ from fraud_ae.features.strategy import (
     strategy_to_dict,
 )
 from fraud_ae.models.ensemble import Ensemble
+from fraud_ae.reasons import Reason, reasons
 from fraud_ae.run_store import MODEL_FILES
 from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.scorers.signals import AT_ONCE, signals_of
 from fraud_ae.side_by_side import side_by_side
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,12 @@ class FraudDetector:
         named = np.flatnonzero(mask)
         return self._scores(len(named), lambda rows: inputs[named[rows]])
 
+    def reasons(self, inputs: np.ndarray, top: int = 3) -> list[list[Reason]]:
+        """Why encoded rows score as they do: (n, n_inputs) -> n lists, see `reasons`."""
+        with _one_thread_each():
+            signals = signals_of(self.network, inputs, self.encoder.input_groups())
+            return reasons(signals, self.encoder, self.scorer, top)
+
     def _scores(self, n_rows: int, inputs_of: Callable[[slice], np.ndarray]) -> np.ndarray:
         """Scores of so many rows, whose inputs are made part by part, on all cores."""
         groups = self.encoder.input_groups()
@@ -161,7 +168,7 @@ class FraudDetector:
     def load(cls, folder: str | Path) -> "FraudDetector":
         """Read a detector that `save` wrote; no pickle is involved.
 
-        Raises UserError if the folder holds no detector, or one of a newer format.
+        Raises UserError if the folder holds no detector, or one of another format.
         """
         folder = Path(folder)
         missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
@@ -172,6 +179,11 @@ class FraudDetector:
             raise UserError(
                 f"{folder}: saved in format {settings['format']}, newer than {FORMAT}, the newest "
                 "that this version reads; install a newer fraud_ae"
+            )
+        if settings["format"] < FORMAT:
+            raise UserError(
+                f"{folder}: saved in format {settings['format']}, older than {FORMAT}, which this "
+                "version reads; make the model again: python train.py stage=production"
             )
         policy = settings["threshold_policy"]
         network = build_network(settings["network"])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import torch
 
 from fraud_ae.data.source_format import SourceFormat
@@ -16,18 +17,19 @@ from fraud_ae.errors import TrainingDiverged, UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.own_metrics import check_metrics
 from fraud_ae.evaluation.scored import with_scores
-from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.features.encoded import Encoded, trainable
 from fraud_ae.kept_trainings import KeptTraining
 from fraud_ae.models.batches import Rows
 from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.stacked import stack_key
 from fraud_ae.models.training import TrainedNetwork, Training, only, train_together
+from fraud_ae.reasons import Reason, top_transactions
 from fraud_ae.recipe import Recipe
 from fraud_ae.run_figures import first_figures, write_groups
 from fraud_ae.run_store import Run
 from fraud_ae.scorers.signals import SignalRows
-from fraud_ae.tracking import TrackedRun, track
+from fraud_ae.tracking.tracked_run import TrackedRun
+from fraud_ae.tracking.tracker import track
 from fraud_ae.training_data import TrainingData
 
 
@@ -138,6 +140,15 @@ def make_detector(
     )
 
 
+def _explained(detector: FraudDetector, data: TrainingData, scored: pd.DataFrame) -> list[dict]:
+    positions = np.flatnonzero(data.validation_rows)
+
+    def explain(rows: np.ndarray) -> list[list[Reason]]:
+        return detector.reasons(data.encoded.inputs[positions[rows]])
+
+    return top_transactions(scored, explain)
+
+
 def train_run(
     run: Run,
     recipe: Recipe,
@@ -162,7 +173,9 @@ def train_run(
     check_metrics(evaluation.extra)
     evaluation.policy.check_labels(data.validation["is_fraud"].to_numpy())
     run.start()
-    with track(target, run.folder, config) as tracker:
+    source, fingerprint = config["data"], run.identity["data"]["fingerprint"]
+    with track(target, run.folder, target.config(config, fingerprint)) as tracker:
+        tracker.use_data(source["name"], fingerprint, source.get("path"))
         if trained is None:
             trained = only(
                 train_networks(
@@ -186,6 +199,8 @@ def train_run(
         detector.save(run.model_folder)
         run.write_history(trained.history)
         run.write_scores(scored)
+        top = _explained(detector, data, scored)
+        run.write_top_transactions(top)
         write_groups(run, evaluation)
         figures, failure = first_figures(run, evaluation)
         metrics = {
@@ -199,8 +214,7 @@ def train_run(
             "fraud_ratio": float(scored["is_fraud"].mean()),
             "train_seconds": time.perf_counter() - started + trained_before,
         }
-        flagged = alerts(scores, detector.threshold)
-        tracker.log_evaluation(scored["is_fraud"].to_numpy(), flagged, metrics)
+        tracker.log_evaluation(scored, detector.threshold, metrics, top)
     run.finish(metrics)
     if failure is not None:
         raise failure

@@ -23,14 +23,15 @@ from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.own_metrics import check_metrics
 from fraud_ae.evaluation.scored import scored_frame
-from fraud_ae.evaluation.threshold import NEEDS_FRAUD, alerts
+from fraud_ae.evaluation.threshold import NEEDS_FRAUD
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.label_use import features_from_labels
 from fraud_ae.model_info import flat_metrics
 from fraud_ae.recipe import Recipe
 from fraud_ae.refits import Refits
 from fraud_ae.run_store import TEST_SCORES, Run
-from fraud_ae.tracking import TrackedRun, Tracker, track
+from fraud_ae.tracking.tracked_run import TrackedRun
+from fraud_ae.tracking.tracker import Tracker, track
 from fraud_ae.workers import Workers
 
 _PACKAGES = ("torch", "pytorch-lightning", "scikit-learn", "pandas", "polars", "numpy")
@@ -82,12 +83,13 @@ def make_production_model(
     started = time.perf_counter()
     created = datetime.now(UTC).isoformat(timespec="seconds")
     plan.run.start()
-    with track(target, plan.run.folder, config) as tracker:
+    shown = target.config(config, dataset.fingerprint)
+    with track(target, plan.run.folder, shown) as tracker:
+        tracker.use_data(config["data"]["name"], dataset.fingerprint, config["data"].get("path"))
         _fit_and_score(plan, dataset, split, tracker, report, workers or Workers(1))
         info = _publish(plan, dataset, split, folder, evaluation, config, created)
-        tracker.log_evaluation(*_test_alerts(plan, evaluation), flat_metrics(info["figures"]))
-        model = folder / "models" / "final_model"
-        tracker.log_model(model, folder / "model_info.yaml", f"{config['experiment']}-detector")
+        _log_test(plan, evaluation, tracker, info)
+        _log_models(plan, folder, tracker, info)
     plan.run.finish({"fitted_at": created, "train_seconds": time.perf_counter() - started})
     return info
 
@@ -269,7 +271,20 @@ def _label_use(plan: Plan, detector: FraudDetector, transactions: pd.DataFrame) 
     }
 
 
-def _test_alerts(plan: Plan, evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
-    threshold = evaluation.policy.choose(plan.winner.scores())
+def _log_test(plan: Plan, evaluation: Evaluation, tracker: Tracker, info: dict) -> None:
+    """The test rows as the winner scores them; reasons are those of its validation rows."""
     test = pd.read_parquet(plan.run.folder / TEST_SCORES)
-    return test["is_fraud"].to_numpy(), alerts(test["score"].to_numpy(), threshold)
+    threshold = evaluation.policy.choose(plan.winner.scores())
+    top = plan.winner.top_transactions()
+    tracker.log_evaluation(test, threshold, flat_metrics(info["figures"]), top)
+
+
+def _log_models(plan: Plan, folder: Path, tracker: Tracker, info: dict) -> None:
+    """The winner as it was tuned and tested is the candidate, what is deployed is production."""
+    name, path = f"{info['name']}-detector", folder / "model_info.yaml"
+    model = folder / "models" / "final_model"
+    if plan.fit_on == "train":
+        tracker.log_model(model, path, name, ("candidate", "production"), info)
+        return
+    tracker.log_model(plan.winner.model_folder, path, name, ("candidate",), info)
+    tracker.log_model(model, path, name, ("production",), info)

@@ -32,8 +32,11 @@ MODEL_FILES = (
 # The validation rows with their scores, and of a production run the test rows.
 SCORES, TEST_SCORES = "validation_scores.parquet", "test_scores.parquet"
 
+# The validation rows of highest score, with the reasons of each.
+TOP_TRANSACTIONS = "top_transactions.json"
+
 # Raised when a change of the code makes earlier runs worthless.
-_FORMAT = 4
+_FORMAT = 5
 
 
 def run_identity(config: dict, fingerprint: str) -> dict:
@@ -159,6 +162,14 @@ class Run:
     def scores(self) -> pd.DataFrame:
         """Validation scores: the scored frame of `fraud_ae.evaluation.scored`."""
         return pd.read_parquet(self.folder / SCORES)
+
+    def write_top_transactions(self, transactions: list[dict]) -> None:
+        """Keep the highest scores with their reasons: see `fraud_ae.reasons.top_transactions`."""
+        write_json(self.folder / TOP_TRANSACTIONS, transactions)
+
+    def top_transactions(self) -> list[dict]:
+        """The validation rows of highest score with their reasons, the highest first."""
+        return json.loads((self.folder / TOP_TRANSACTIONS).read_text())
 
     def write_groups(self, groups: pd.DataFrame) -> None:
         """Keep the results by fraud scenario, amount band and month."""

@@ -80,7 +80,7 @@ def train(dataset) -> Callable[..., Run]:
             recipe_of(config),
             TrainingData.of(dataset, split, encoded),
             evaluation=evaluation_of(config),
-            target=tracked_run(config),
+            target=tracked_run(config, {"features": "combined"}),
             config=config,
         )
         return run
@@ -147,7 +147,7 @@ def make(dataset) -> Callable[..., Made]:
                 split_of(config, dataset),
                 folder,
                 evaluation=evaluation or evaluation_of(config),
-                target=tracked_run(config),
+                target=tracked_run(config, {"features": "combined"}),
                 config=config,
                 report=lambda line: None,
             )

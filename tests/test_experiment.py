@@ -55,6 +55,7 @@ def test_a_run_writes_all_its_files_and_the_metrics_last(finished_run):
         "config.yaml",
         "groups.csv",
         "history.csv",
+        "top_transactions.json",
         "metrics.json",
         "validation_scores.parquet",
         "model/detector.json",
@@ -256,3 +257,16 @@ def test_without_frauds_in_validation_the_ranking_is_undefined_and_kept_as_such(
     assert found["average_precision"] is None
     assert found["fraud_ratio"] == 0
     assert found["alert_rate"] == pytest.approx(0.05, abs=0.01)
+
+
+def test_the_highest_scores_are_kept_with_the_reasons_of_each(finished_run):
+    scored, kept = finished_run.scores(), finished_run.top_transactions()
+    highest = scored.sort_values("score", ascending=False, kind="stable").head(len(kept))
+    assert len(kept) == 25
+    for name in ("transaction_id", "customer_id", "amount", "is_fraud", "score"):
+        assert [row[name] for row in kept] == highest[name].tolist()
+    for row in kept:
+        shares = [reason["share"] for reason in row["reasons"]]
+        assert 1 <= len(shares) <= 3
+        assert shares == sorted(shares, reverse=True)
+        assert 0 < sum(shares) <= 1.001

@@ -17,7 +17,7 @@ from fraud_ae.data.sources import synthetic
 from fraud_ae.run_store import MODEL_FILES
 from tests.commands import ROOT, SHARED_DATA, board, run, start
 from tests.sweep.study_results import trials
-from tests.test_tracking import Tracked
+from tests.tracking.offline_runs import Tracked
 
 SMALL = ("data.n_transactions=2000", "gate.force=true", "experiment=small", "scorer=reconstruction")
 

@@ -17,6 +17,10 @@ MISSING = "<missing>"
 # Rows that are encoded at a time: as many as caches hold.
 _AT_ONCE = 16_384
 
+# What is usual: between these shares of the training rows, of so many of them at most.
+_USUAL = (0.05, 0.95)
+_USUAL_ROWS = 100_000
+
 # What each scaler learns: enough to make it again without fitting.
 _LEARNED = {
     "standard": (StandardScaler, ("mean_", "var_", "scale_")),
@@ -37,6 +41,9 @@ class Encoder:
 
     A missing number becomes the median of the training rows and, where training rows had some
     missing, sets an indicator column.
+
+    usual_: what is usual in the training rows; of a number its 5 % and 95 % quantile (None without
+    any), of a category the share of each frequent value.
     """
 
     def __init__(
@@ -54,15 +61,18 @@ class Encoder:
         """
         self.numeric_ = [c for c in features if _is_number(features[c])]
         self.categories_, self.fill_, self.indicators_, scalers = {}, {}, [], []
+        self.usual_ = {}
         for name in features:
             column = features[name] if rows is None else features[name][rows]
             if name not in self.numeric_:
-                self.categories_[name] = self._frequent_values(column)
+                self.categories_[name], self.usual_[name] = self._frequent_values(column)
                 continue
             numbers = column.to_numpy(dtype=np.float64)
             missing = np.isnan(numbers)
+            present = numbers[~missing]
             # A column without a single value in training can only be filled with something.
-            self.fill_[name] = 0.0 if missing.all() else float(np.median(numbers[~missing]))
+            self.fill_[name] = float(np.median(present)) if len(present) else 0.0
+            self.usual_[name] = _usual_range(present)
             if missing.any():
                 self.indicators_.append(name)
             filled = np.where(missing, self.fill_[name], numbers)
@@ -115,6 +125,26 @@ class Encoder:
             end += len(values)
         return inputs
 
+    def values(self, inputs: np.ndarray) -> pd.DataFrame:
+        """What encoded rows stand for: (n, n_inputs) float32 -> (n, n_features), in their order.
+
+        Numbers are float64 in their own units, as far as `clip` let them through, with NaN where
+        an indicator says that they were missing; categories are str, `MISSING` and `UNSEEN` too.
+        """
+        values: dict[str, np.ndarray] = {}
+        end = len(self.numeric_)
+        if self.numeric_:
+            numbers = self._scaler.inverse_transform(inputs[:, :end].astype(np.float64))
+            values = dict(zip(self.numeric_, numbers.T, strict=True))
+        for name in self.indicators_:
+            values[name] = np.where(inputs[:, end] > 0, np.nan, values[name])
+            end += 1
+        for name, known in self.categories_.items():
+            codes = inputs[:, end : end + len(known)].argmax(axis=1)
+            values[name] = np.array(known, dtype=object)[codes]
+            end += len(known)
+        return pd.DataFrame(values)
+
     def input_names(self) -> list[str]:
         """Names of the columns that `transform` gives, in order."""
         return [
@@ -145,6 +175,7 @@ class Encoder:
             "categories": self.categories_,
             "fill": self.fill_,
             "indicators": self.indicators_,
+            "usual": self.usual_,
             "scaler": scaler,
         }
 
@@ -156,6 +187,7 @@ class Encoder:
         encoder.categories_ = data["categories"]
         encoder.fill_ = data["fill"]
         encoder.indicators_ = data["indicators"]
+        encoder.usual_ = data["usual"]
         encoder._scaler = None
         if encoder.numeric_:
             encoder._scaler = encoder._new_scaler(n_rows=1000)
@@ -174,11 +206,20 @@ class Encoder:
             )
         return scaler_class()
 
-    def _frequent_values(self, column: pd.Series) -> list[str]:
+    def _frequent_values(self, column: pd.Series) -> tuple[list[str], dict[str, float]]:
+        """The values that have a column of their own, and the share of each frequent one."""
         counts = column.dropna().astype(str).value_counts().drop([MISSING, UNSEEN], errors="ignore")
         # Equal counts are put in order of name, so that the order does not depend on the rows.
         frequent = sorted(counts.index, key=lambda v: (-counts[v], v))[: self.max_categories]
-        return [*sorted(frequent), MISSING, UNSEEN]
+        shares = {value: float(counts[value] / len(column)) for value in frequent}
+        return [*sorted(frequent), MISSING, UNSEEN], shares
+
+
+def _usual_range(present: np.ndarray) -> list[float] | None:
+    if not len(present):
+        return None
+    some = present[:: max(1, len(present) // _USUAL_ROWS)]
+    return [float(value) for value in np.quantile(some, _USUAL)]
 
 
 def _codes(column: pd.Series, values: list[str]) -> np.ndarray:

@@ -48,6 +48,14 @@ class Scorer(ABC):
         """Scores of transactions: (n,) float32."""
 
     @abstractmethod
+    def contributions(self, signals: Signals) -> np.ndarray:
+        """What makes each score higher, or lower, than usual: (n, n_features + 1) float64.
+
+        A column for each feature and a last one for what belongs to no single feature, such as the
+        latent code; see each scorer for the unit, and for what they add up to.
+        """
+
+    @abstractmethod
     def save(self, folder: Path) -> None:
         """Write settings and everything learned into a folder, as `scorer.json` at least."""
 

@@ -42,9 +42,13 @@ class Signals:
     @property
     def errors(self) -> np.ndarray:
         """Squared error of each feature, the sum over its inputs: (n, n_features) float32."""
+        return self.by_feature(np.square(self.residuals))
+
+    def by_feature(self, of_inputs: np.ndarray) -> np.ndarray:
+        """Sums over the inputs of each feature: (n, n_inputs) -> (n, n_features)."""
         # A product with the membership of inputs in features adds up many times faster than sums.
         belongs = np.eye(self.groups.max() + 1, dtype=np.float32)[self.groups]
-        return np.square(self.residuals) @ belongs
+        return of_inputs @ belongs
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,10 +30,14 @@ from fraud_ae.workers import Workers
 
 @dataclass
 class _Wanted:
-    """A run that is to be trained: for which jobs, and what is locked meanwhile."""
+    """A run that is to be trained: for which jobs, and what is locked meanwhile.
+
+    choices: the option of each config group.
+    """
 
     run: Run
     config: dict
+    choices: Mapping[str, str]
     jobs: list[int]
     lock: FileLock
 
@@ -61,19 +65,22 @@ class TrainingsAhead:
     What several jobs share is trained once. Networks that can share a loop do; everything else runs
     side by side in the workers.
 
-    configs: resolved, one for each job, whose runs were not finished. sweep: the folder of the
+    configs: resolved, one for each job, whose runs were not finished. choices: for each, the option
+    of each config group. sweep: the folder of the
     sweep. trained: is told what was trained. stack_size: most networks in one loop.
     """
 
     def __init__(
         self,
         configs: Sequence[dict],
+        choices: Sequence[Mapping[str, str]],
         sweep: Path,
         trained: Trained,
         workers: Workers,
         stack_size: int,
     ) -> None:
         self._configs = configs
+        self._choices = choices
         self._sweep = sweep
         self._trained = trained
         self._workers = workers
@@ -83,10 +90,10 @@ class TrainingsAhead:
     def ready(self) -> Iterator[int]:
         """The number of each job, as soon as its run is there, or nothing can be done for it."""
         wanted: dict[str, _Wanted] = {}
-        for number, config in enumerate(self._configs):
+        for number, (config, choices) in enumerate(zip(self._configs, self._choices, strict=True)):
             run = run_of(config)
             if run.id not in wanted:
-                wanted[run.id] = _Wanted(run, config, [], run.lock())
+                wanted[run.id] = _Wanted(run, config, choices, [], run.lock())
             wanted[run.id].jobs.append(number)
         try:
             yield from self._train(wanted)
@@ -196,7 +203,7 @@ def _task(each: _Wanted) -> Task:
         kept=each.kept,
         recipe=recipe_of(config),
         evaluation=evaluation_of(config),
-        target=tracked_run(config),
+        target=tracked_run(config, each.choices),
         config=config,
     )
 

@@ -8,6 +8,7 @@ import inspect
 import json
 import logging
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +25,17 @@ from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.recipe import Recipe
 from fraud_ae.run_store import Run, features_identity, run_identity
 from fraud_ae.sweep.command_line import OUTPUTS
-from fraud_ae.tracking import TrackedRun
+from fraud_ae.tracking.server import Server
+from fraud_ae.tracking.tracked_run import TrackedRun
 
 if TYPE_CHECKING:
     from fraud_ae.features.encoder import Encoder
     from fraud_ae.training_data import TrainingData
 
 log = logging.getLogger("fraud_ae")
+
+# Groups whose options W&B's panels tell apart by name.
+_NAMED = ("features", "model", "scorer")
 
 # Settings of `data` that say how its transactions are used, not where they come from.
 _USE = ("name", "train_on", "split")
@@ -182,9 +187,10 @@ def evaluation_of(config: dict) -> Evaluation:
     )
 
 
-def tracked_run(config: dict) -> TrackedRun:
-    """How a training of a configuration is logged to W&B."""
+def tracked_run(config: dict, choices: Mapping[str, str]) -> TrackedRun:
+    """How a training of a configuration is logged to W&B. choices: the option of each group."""
     wandb, stage = config["wandb"], config["stage"]
+    notes = experiment_folder(config) / ".locks"
     return TrackedRun(
         mode=wandb["mode"],
         project=wandb["project"],
@@ -192,8 +198,14 @@ def tracked_run(config: dict) -> TrackedRun:
         group=config["experiment"],
         job_type=stage["name"],
         tags=tuple(stage["tags"]),
-        init_timeout_seconds=wandb["init_timeout_seconds"],
+        choices={group: choices[group] for group in _NAMED if group in choices},
+        server=_server(notes, wandb["wait_seconds"]) if wandb["mode"] == "online" else None,
     )
+
+
+@functools.cache
+def _server(notes: Path, wait_seconds: float) -> Server:
+    return Server.of(notes, wait_seconds)
 
 
 def _targets(node: object) -> set[str]:

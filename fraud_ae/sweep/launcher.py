@@ -84,7 +84,8 @@ class StackedLauncher(Launcher):
             from fraud_ae.sweep.ahead import TrainingsAhead
 
             left = [settings[number] for number in waiting]
-            ahead = TrainingsAhead(left, folder, trained, workers, self.stack_size)
+            choices = [configs[number].hydra.runtime.choices for number in waiting]
+            ahead = TrainingsAhead(left, choices, folder, trained, workers, self.stack_size)
             yield from (waiting[position] for position in ahead.ready())
 
     def _run(self, config: DictConfig) -> JobReturn:

@@ -17,7 +17,7 @@ from fraud_ae.kept_trainings import KeptTraining
 from fraud_ae.recipe import Recipe
 from fraud_ae.run_store import Run
 from fraud_ae.sweep.progress import PROGRESS
-from fraud_ae.tracking import TrackedRun
+from fraud_ae.tracking.tracked_run import TrackedRun
 from fraud_ae.training_data import TrainingData
 
 if TYPE_CHECKING:

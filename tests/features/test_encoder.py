@@ -260,3 +260,37 @@ def test_a_saved_encoder_gives_bit_identical_inputs(scaling, clip):
     np.testing.assert_array_equal(again.transform(later), encoder.transform(later))
     assert again.input_names() == encoder.input_names()
     assert again.to_dict() == encoder.to_dict()
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_encoded_rows_are_turned_back_into_values(scaling):
+    frame = features()
+    encoder = through_json(Encoder(scaling, clip=None).fit(frame))
+    values = encoder.values(encoder.transform(frame))
+    assert list(values) == ["amount", "age", "is_night", "device", "city"]
+    for name in ("amount", "age", "is_night"):
+        expected = frame[name].astype("float64")
+        # In the tails of a quantile map the last digits of a float32 are far apart.
+        np.testing.assert_allclose(values[name], expected, rtol=1e-3, atol=1e-4)
+    assert values["device"].tolist() == frame["device"].tolist()
+    assert values["city"].tolist() == frame["city"].fillna("<missing>").tolist()
+
+
+def test_a_value_that_was_never_seen_or_cut_off_shows_as_such():
+    encoder = Encoder(clip=2.0).fit(features())
+    odd = features(2, seed=1).assign(device="watch", amount=1e9)
+    values = encoder.values(encoder.transform(odd))
+    assert set(values["device"]) == {"<unseen>"}
+    amounts = features()["amount"]
+    np.testing.assert_allclose(values["amount"], amounts.mean() + 2 * amounts.std(ddof=0))
+
+
+def test_what_is_usual_is_learned_of_the_rows_that_are_fitted():
+    frame = features()
+    rows = np.arange(300) < 200
+    usual = through_json(Encoder().fit(frame, rows)).usual_
+    known = frame[rows]
+    assert usual["amount"] == pytest.approx(np.quantile(known["amount"], [0.05, 0.95]))
+    assert usual["age"] == pytest.approx(np.quantile(known["age"].dropna(), [0.05, 0.95]))
+    assert usual["city"] == pytest.approx((known["city"].value_counts() / 200).to_dict())
+    assert Encoder().fit(frame.assign(age=np.nan)).usual_["age"] is None

@@ -1,0 +1,225 @@
+"""Weights & Biases: one run for each training, offline by default."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pandas as pd
+
+from fraud_ae.models.history import curve_point
+from fraud_ae.tracking.panels import panels
+from fraud_ae.tracking.server import within
+from fraud_ae.tracking.tracked_run import TrackedRun
+
+
+class Tracker:
+    """One W&B run, or nothing at all where `wandb.mode=disabled`.
+
+    A server that fails on the way takes nothing along: all that was told is then told to a run that
+    is kept offline, from its beginning.
+    """
+
+    def __init__(self, target: TrackedRun, folder: Path, config: dict) -> None:
+        self._target = target
+        self._folder = folder
+        self._config = config
+        self._told: list[Callable] = []
+        self._run = None
+        self._online = False
+        if target.mode != "disabled":
+            self._open()
+
+    def lightning_logger(self):
+        """The logger that Lightning writes the training curves to, or None."""
+        if self._run is None:
+            return None
+        from pytorch_lightning.loggers import WandbLogger
+
+        tell = self._tell
+
+        class CurveLogger(WandbLogger):
+            """Lightning's own logger, through which no failing server gets at the training."""
+
+            def log_metrics(self, metrics: dict, step: int | None = None) -> None:
+                tell(lambda run: run.log({**metrics, "trainer/global_step": step}))
+
+        return CurveLogger(experiment=self._run)
+
+    def log_epoch(self, row: dict, steps_per_epoch: int) -> None:
+        """A row of the history of a training that had no logger, as Lightning would log it."""
+        figures, step = curve_point(row, steps_per_epoch)
+        self._tell(lambda run: run.log({**figures, "trainer/global_step": step}))
+
+    def log_evaluation(
+        self, scored: pd.DataFrame, threshold: float, metrics: dict, top: Sequence[dict]
+    ) -> None:
+        """Flat summary figures; curves, histograms and the highest scores of a scored frame.
+
+        metrics: name -> figure. top: see `fraud_ae.reasons.top_transactions`.
+        """
+        defined = {name: value for name, value in metrics.items() if value is not None}
+
+        def tell(run) -> None:
+            run.log(panels(scored, threshold, top))
+            run.summary.update(defined)
+
+        self._tell(tell)
+
+    def use_data(self, name: str, fingerprint: str, path: str | None) -> None:
+        """The transactions as an input of the run: a reference, of which nothing is uploaded.
+
+        path: of their file, None for generated ones.
+        """
+
+        def tell(run) -> None:
+            import wandb
+
+            artifact = wandb.Artifact(
+                f"{_artifact_name(name)}-transactions",
+                type="dataset",
+                metadata={"fingerprint": fingerprint, "path": path},
+            )
+            file = Path(path).resolve() if path else None
+            where = file.as_uri() if file else f"generated://{name}/{fingerprint}"
+            # W&B's own checksum would read the whole file: the fingerprint makes the version.
+            entry = f"{fingerprint}/{file.name if file else name}"
+            artifact.add_reference(where, name=entry, checksum=False)
+            # `use_artifact` refuses an offline run; what it does online is this.
+            run._log_artifact(artifact, is_user_created=True, use_after_commit=True)
+
+        self._tell(tell)
+
+    def log_model(
+        self, folder: Path, info: Path, name: str, aliases: Sequence[str], metadata: dict
+    ) -> None:
+        """The files of a detector, and what is said of it, as a version of an artifact."""
+
+        def tell(run) -> None:
+            import wandb
+
+            artifact = wandb.Artifact(_artifact_name(name), type="model", metadata=metadata)
+            for file in [*sorted(folder.iterdir()), info]:
+                artifact.add_file(str(file))
+            run.log_artifact(artifact, aliases=list(aliases))
+
+        self._tell(tell)
+
+    def close(self, exit_code: int) -> None:
+        """Finish the run. exit_code: 0 where all went well."""
+        if self._run is None:
+            return
+        if self._online:
+            try:
+                with self._target.server.waiting():
+                    self._run.finish(exit_code=exit_code)
+                return
+            except Exception as error:  # see `_tell`
+                self._go_offline(error)
+        self._run.finish(exit_code=exit_code)
+
+    def _tell(self, call: Callable) -> None:
+        if self._run is None:
+            return
+        if not self._online:
+            call(self._run)
+            return
+        self._told.append(call)
+        server = self._target.server
+        try:
+            # To tell of an artifact waits for the server.
+            with server.waiting() as seconds:
+                within(max(seconds, 0.1), lambda: call(self._run))
+        except Exception as error:  # a client that lost its server may fail in any way
+            self._go_offline(error)
+
+    def _open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        server = self._target.server
+        if self._target.mode == "online" and server.answers():
+            try:
+                with server.waiting() as seconds:
+                    # Both are waits for the server.
+                    bounds = {
+                        "init_timeout": max(seconds, 0.1),
+                        "finish_timeout": max(seconds, 0.1),
+                    }
+                    self._run = self._init("online", **bounds)
+                self._online = True
+                return
+            except Exception as error:  # see `_tell`
+                server.give_up(str(error) or type(error).__name__)
+        self._run = self._init("offline")
+
+    def _go_offline(self, error: Exception) -> None:
+        self._target.server.give_up(str(error) or type(error).__name__)
+        self._online = False
+        try:
+            self._run = self._init("offline")
+        except Exception:  # see `_tell`
+            import wandb
+
+            # Its service did not survive what the server answered: another takes its place.
+            with suppress(Exception, SystemExit):
+                wandb.teardown()
+            self._run = self._init("offline")
+        for call in self._told:
+            call(self._run)
+
+    def _init(self, mode: str, **bounds: float):
+        import wandb
+
+        target = self._target
+        # Some of its warnings are of the process and not of the run.
+        wandb.setup(wandb.Settings(silent=True))
+        run = wandb.init(
+            mode=mode,
+            project=target.project,
+            entity=target.entity,
+            # The name leads from W&B to the folder of the run.
+            name=self._folder.name,
+            group=target.group,
+            job_type=target.job_type,
+            tags=list(target.tags),
+            config=self._config,
+            # The W&B service that writes there may have been started in another folder.
+            dir=str(self._folder.resolve()),
+            reinit="create_new",
+            settings=wandb.Settings(
+                console="off",
+                silent=True,
+                x_disable_stats=True,
+                # The lock file says it; to list all packages takes longer than all the rest.
+                x_save_requirements=False,
+                disable_git=True,
+                save_code=False,
+                finish_timeout_raises=True,
+                **bounds,
+            ),
+        )
+        # With a ready-made run Lightning leaves the axes undefined.
+        run.define_metric("trainer/global_step")
+        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        run.define_metric("epoch")
+        for name in ("train_loss", "val_loss", "learning_rate"):
+            run.define_metric(name, step_metric="epoch")
+        return run
+
+
+@contextmanager
+def track(target: TrackedRun, folder: Path, config: dict) -> Iterator[Tracker]:
+    """Open a W&B run for one training, and close it.
+
+    folder: where W&B keeps an offline run. config: as `TrackedRun.config` gives it.
+    """
+    tracker = Tracker(target, folder, config)
+    exit_code = 1
+    try:
+        yield tracker
+        exit_code = 0
+    finally:
+        tracker.close(exit_code)
+
+
+def _artifact_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text)

@@ -1,0 +1,220 @@
+"""A small stand-in for a W&B server on loopback, and servers that are no use."""
+
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+KEY = "0123456789" * 4
+
+
+class StandIn:
+    """Answers what W&B's own client asks when it tracks and reads runs, and keeps what it is told.
+
+    runs: name -> the variables of each run that was told of, merged. history: run -> lines of
+    history. artifacts: variables of each artifact. shared: runs of others, see `run_of_others`.
+    views: saved workspaces. asked: names of the operations, in order.
+    slowness: seconds before each answer. failing: operations that are answered with an error.
+    """
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict] = {}
+        self.history: dict[str, list[dict]] = {}
+        self.artifacts: list[dict] = []
+        self.files: list[str] = []
+        self.asked: list[str] = []
+        self.shared: list[dict] = []
+        self.views: list[dict] = []
+        self.slowness = 0.0
+        self.failing: set[str] = set()
+        own = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *arguments: object) -> None:
+                """Tests print what they need."""
+
+            def do_POST(self) -> None:
+                self._reply(own.answer(self.path, self._body()))
+
+            def do_PUT(self) -> None:
+                self._body()
+                own.files.append(self.path)
+                self._reply({})
+
+            def do_GET(self) -> None:
+                self._reply({})
+
+            def _body(self) -> bytes:
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+            def _reply(self, content: dict) -> None:
+                time.sleep(own.slowness)
+                body = json.dumps(content).encode()
+                self.send_response(500 if "errors" in content else 200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request: object, client_address: object) -> None:
+                """A client that hangs up is no error of the server's."""
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def answer(self, path: str, body: bytes) -> dict:
+        if "/file_stream" in path:
+            return self._stream(path, json.loads(body))
+        if path != "/graphql":
+            return {}
+        request = json.loads(body)
+        found = re.search(r"(?:query|mutation)\s+(\w+)", request["query"])
+        name, variables = found.group(1) if found else "", request.get("variables") or {}
+        self.asked.append(name)
+        if name in self.failing:
+            return {"errors": [{"message": f"{name} fails"}]}
+        own = getattr(self, f"_{name}", None)
+        return {"data": own(variables) if own else {}}
+
+    def _stream(self, path: str, told: dict) -> dict:
+        lines = told.get("files", {}).get("wandb-history.jsonl", {}).get("content", [])
+        name = path.split("/")[-2]
+        self.history.setdefault(name, []).extend(map(json.loads, lines))
+        return {"exitcode": None, "limits": {}}
+
+    def _Viewer(self, variables: dict) -> dict:
+        return {"viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}"}}
+
+    def _GetDefaultEntity(self, variables: dict) -> dict:
+        return {"viewer": {"id": "u", "entity": "me"}}
+
+    def _Runs(self, variables: dict) -> dict:
+        wanted = json.loads(variables["filters"] or "{}")
+        found = [run for run in self.shared if _matches(run, wanted)]
+        edges = [{"node": run, "cursor": str(n)} for n, run in enumerate(found)]
+        project = {
+            "internalId": "1",
+            "runCount": len(found),
+            "readOnly": False,
+            "runs": {"edges": edges, "pageInfo": {"endCursor": None, "hasNextPage": False}},
+        }
+        return {"project": project}
+
+    def _UpsertView2(self, variables: dict) -> dict:
+        self.views.append(variables)
+        view = {"id": "v", "name": variables["name"]}
+        return {"upsertView": {"view": view, "inserted": True}}
+
+    def _UpsertBucket(self, variables: dict) -> dict:
+        told = {k: v for k, v in variables.items() if v is not None}
+        known = self.runs.setdefault(variables["name"], {})
+        known |= told
+        bucket = {
+            "id": variables["name"],
+            "name": variables["name"],
+            "displayName": known.get("displayName"),
+            "description": None,
+            "config": known.get("config"),
+            "sweepName": None,
+            "project": {
+                "id": "p",
+                "name": known["project"],
+                "entity": {"id": "e", "name": known.get("entity", "me")},
+            },
+            "historyLineCount": 0,
+        }
+        return {"upsertBucket": {"bucket": bucket, "inserted": True}}
+
+    def _CreateRunFiles(self, variables: dict) -> dict:
+        files = [{"name": f, "uploadUrl": f"{self.url}/upload/{f}"} for f in variables["files"]]
+        return {"createRunFiles": {"runID": "r", "uploadHeaders": [], "files": files}}
+
+    def _CreateArtifact(self, variables: dict) -> dict:
+        self.artifacts.append(variables["input"])
+        # Committed: the content is there already, and need not be uploaded.
+        artifact = {"id": "a", "state": "COMMITTED", "artifactSequence": {"latestArtifact": None}}
+        return {"createArtifact": {"artifact": artifact}}
+
+    def _UseArtifact(self, variables: dict) -> dict:
+        return {"useArtifact": {"artifact": {"id": "a"}}}
+
+    def _ArtifactType(self, variables: dict) -> dict:
+        return {"project": {"artifact": None}}
+
+    @contextmanager
+    def running(self) -> Iterator["StandIn"]:
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        try:
+            yield self
+        finally:
+            self.server.shutdown()
+            self.server.server_close()
+
+
+def run_of_others(name: str, config: dict, summary: dict, **node: object) -> dict:
+    """A run as the server gives it to who reads the project. config: plain, nested."""
+    return {
+        "id": f"id-{name}",
+        "name": f"w-{name}",
+        "displayName": name,
+        "projectId": "1",
+        "state": "finished",
+        "group": "small",
+        "jobType": "features",
+        "tags": [],
+        "createdAt": "2026-11-20T10:00:00Z",
+        "heartbeatAt": "2026-11-20T10:01:00Z",
+        "config": json.dumps({key: {"value": value} for key, value in config.items()}),
+        "summaryMetrics": json.dumps(summary),
+        "user": {"name": "Ana", "username": "ana"},
+        **dict.fromkeys(("sweepName", "commit", "description", "notes", "systemMetrics")),
+        "readOnly": False,
+        "historyLineCount": 1,
+        "historyKeys": None,
+        **node,
+    }
+
+
+def _matches(run: dict, wanted: dict) -> bool:
+    for name, value in wanted.items():
+        values = value["$in"] if isinstance(value, dict) else [value]
+        if run.get(name) not in values:
+            return False
+    return True
+
+
+@contextmanager
+def silent_server() -> Iterator[str]:
+    """The address of a socket that takes connections and never answers."""
+    held = []
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(64)
+
+        def serve() -> None:
+            while True:
+                try:
+                    held.append(listening.accept()[0])
+                except OSError:  # closed: the test is over
+                    return
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    for connection in held:
+        connection.close()
+
+
+@contextmanager
+def dead_server() -> Iterator[str]:
+    """The address of a port on which nobody listens."""
+    with socket.socket() as bound:
+        # Bound and not listening: nobody else can take the port meanwhile.
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"

@@ -1,0 +1,192 @@
+"""With `wandb.mode=online`: real processes with W&B's own client, and servers on loopback."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.commands import ROOT
+from tests.conftest import SMALL
+from tests.tracking.offline_runs import WANDB, Tracked, settings_of
+from tests.tracking.stand_in import KEY, StandIn, dead_server, silent_server
+
+ONLINE = [*(o for o in SMALL if not o.startswith("wandb")), "wandb.mode=online"]
+NOT_REACHED = "W&B cannot be reached"
+
+
+@pytest.fixture
+def stand_in():
+    with StandIn().running() as server:
+        yield server
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """Of someone with a key; where the server is, is still to be said."""
+    return settings_of(tmp_path / "home") | {"WANDB_API_KEY": KEY, "COLUMNS": "80"}
+
+
+def train(folder: Path, environment: dict, url: str, *overrides: str) -> tuple[str, float]:
+    """What `python train.py` shows on a terminal, on which it could ask, and its seconds."""
+    command = [sys.executable, str(ROOT / "train.py"), *ONLINE, *overrides]
+    folder.mkdir(exist_ok=True)
+    started = time.monotonic()
+    shown = on_a_terminal(command, folder, environment | {"WANDB_BASE_URL": url})
+    return shown, time.monotonic() - started
+
+
+def on_a_terminal(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    ours, theirs = pty.openpty()
+    shown = b""
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as child:
+        os.close(theirs)
+        stop = threading.Timer(120, child.kill)
+        stop.start()
+        try:
+            while part := os.read(ours, 65_536):
+                shown += part
+        except OSError:
+            pass  # the terminal is closed: the command has ended
+        finally:
+            stop.cancel()
+            os.close(ours)
+    assert child.returncode == 0, shown.decode()
+    return shown.decode()
+
+
+def metrics(folder: Path) -> dict:
+    """The figures of the runs that a command left, but for their times."""
+    paths = folder.glob("outputs/small/runs/*/metrics.json")
+    found = {path.parent.name: json.loads(path.read_text()) for path in paths}
+    return {run: {**figures, "train_seconds": 0} for run, figures in found.items()}
+
+
+def offline_runs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("outputs/small/runs/*/wandb/offline-run-*/*.wandb"))
+
+
+def test_runs_are_told_to_the_server(stand_in, environment, tmp_path, finished_run):
+    shown, _ = train(tmp_path, environment, stand_in.url, "stage.tags=[mine]")
+    assert NOT_REACHED not in shown
+    assert not offline_runs(tmp_path)
+    ((name, run),) = stand_in.runs.items()
+    assert (run["groupName"], run["jobType"], run["tags"]) == ("small", "single", ["mine"])
+    assert run["displayName"] == finished_run.id
+    config = json.loads(run["config"])
+    assert config["model"]["value"]["latent_dim"] == 4
+    losses = [line["train_loss"] for line in stand_in.history[name] if "train_loss" in line]
+    assert losses == pytest.approx(finished_run.history()["train_loss"].tolist(), rel=1e-5)
+    datasets = [each for each in stand_in.artifacts if each["artifactTypeName"] == "dataset"]
+    assert len(datasets) == 1
+    assert "UseArtifact" in stand_in.asked
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", [dead_server, silent_server], ids=["dead", "silent"])
+def test_without_a_server_a_sweep_goes_on_offline_within_its_bound(
+    server, environment, tmp_path, finished_run
+):
+    with server() as url:
+        sweep = ("-m", "seed=42,1", "hydra.launcher.stack_size=1", "wandb.wait_seconds=4")
+        shown, seconds = train(tmp_path / "online", environment, url, *sweep)
+    assert shown.count(NOT_REACHED) == 1, shown
+    assert "wandb sync outputs/*/runs/*/wandb/offline-run-*" in shown
+    assert "Traceback" not in shown
+    assert len(offline_runs(tmp_path / "online")) == 2
+    found = metrics(tmp_path / "online")
+    assert found[finished_run.id] == pytest.approx({**finished_run.metrics(), "train_seconds": 0})
+    _, usual = train(tmp_path / "usual", environment, "http://unused", *sweep, "wandb.mode=offline")
+    # Generous: what else the machine does is not known here.
+    assert seconds < usual * 1.5 + 4 + 5
+
+
+@pytest.mark.parametrize("key", ["", "0123"], ids=["no key", "no such key"])
+def test_without_a_key_nothing_is_asked_and_training_goes_on(stand_in, environment, tmp_path, key):
+    stand_in.failing = {"Viewer"}
+    shown, _ = train(tmp_path, environment | {"WANDB_API_KEY": key}, stand_in.url)
+    assert shown.count(NOT_REACHED) == 1, shown
+    assert len(offline_runs(tmp_path)) == 1
+
+
+@pytest.mark.slow
+def test_a_slow_server_is_waited_for_no_longer_than_allowed(stand_in, environment, tmp_path):
+    stand_in.slowness = 1.5
+    sweep = ("-m", "seed=1,2,3,4", "hydra.launcher.stack_size=1", "wandb.wait_seconds=3")
+    shown, seconds = train(tmp_path, environment, stand_in.url, *sweep)
+    assert shown.count(NOT_REACHED) == 1, shown
+    assert len(metrics(tmp_path)) == 4
+    assert 1 <= len(offline_runs(tmp_path)) <= 4
+    assert seconds < 60
+
+
+def test_a_server_that_fails_in_the_middle_loses_nothing(
+    stand_in, environment, tmp_path, finished_run
+):
+    # The transactions are told of after the run has begun.
+    stand_in.failing = {"ArtifactType"}
+    shown, _ = train(tmp_path, environment, stand_in.url, "wandb.wait_seconds=2")
+    assert shown.count(NOT_REACHED) == 1, shown
+    (file,) = offline_runs(tmp_path)
+    kept = Tracked(file)
+    assert kept.curve["train_loss"] == pytest.approx(
+        finished_run.history()["train_loss"].tolist(), rel=1e-5
+    )
+    assert kept.summary["final_auc"] == pytest.approx(finished_run.metrics()["final_auc"])
+    assert [each for each in kept.artifacts if each["type"] == "dataset"]
+
+
+@pytest.mark.slow
+def test_the_death_of_the_clients_own_service_loses_nothing(
+    stand_in, environment, tmp_path, finished_run
+):
+    """W&B's client hands everything to a process of its own, which may crash."""
+    script = f"""
+import os, signal
+from pathlib import Path
+from fraud_ae.tracking.server import Server
+from fraud_ae.tracking.tracked_run import TrackedRun
+from fraud_ae.tracking.tracker import track
+
+folder = Path({str(tmp_path)!r})
+target = TrackedRun("online", "p", None, "g", "j", (), {{}}, Server.of(folder / "notes", 5.0))
+row = {{"epoch": 1, "train_loss": 0.5, "val_loss": 0.5, "learning_rate": 0.1, "seconds": 1.0}}
+with track(target, folder / "run", {{}}) as tracker:
+    tracker.log_epoch(row, 10)
+    service = int(Path(f"/proc/self/task/{{os.getpid()}}/children").read_text())
+    os.kill(service, signal.SIGKILL)
+    tracker.log_epoch({{**row, "epoch": 2, "train_loss": 0.25}}, 10)
+with track(target, folder / "next", {{}}) as tracker:
+    tracker.log_epoch(row, 10)
+"""
+    environment |= {"WANDB_BASE_URL": stand_in.url}
+    shown = on_a_terminal([sys.executable, "-c", script], ROOT, environment)
+    assert shown.count(NOT_REACHED) == 1, shown
+    (file,) = tmp_path.glob("run/wandb/offline-run-*/*.wandb")
+    assert Tracked(file).curve["train_loss"] == [0.5, 0.25]
+    assert list(tmp_path.glob("next/wandb/offline-run-*/*.wandb"))
+
+
+@pytest.mark.slow
+def test_what_was_kept_offline_can_be_sent_later(stand_in, environment, tmp_path):
+    with dead_server() as url:
+        shown, _ = train(tmp_path, environment, url, "wandb.wait_seconds=1")
+    later = re.search(r"Later: (wandb sync \S+)", shown).group(1)
+    assert f"{later} " in (ROOT / "README.md").read_text()
+    command = later.replace("wandb", str(WANDB), 1)
+    online = environment | {"WANDB_BASE_URL": stand_in.url}
+    synced = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=online, capture_output=True, text=True
+    )
+    assert synced.returncode == 0, synced.stdout + synced.stderr
+    ((name, run),) = stand_in.runs.items()
+    assert run["groupName"] == "small"
+    assert [line for line in stand_in.history[name] if "train_loss" in line]

@@ -83,6 +83,15 @@ def run_id(identity: dict) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def validation_set(fingerprint: str, split: dict) -> str:
+    """8 hexadecimal characters, the same where the validation rows are.
+
+    fingerprint: of the transactions. split: the settings of their parts.
+    """
+    text = json.dumps([fingerprint, split], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 class Run:
     """One folder of the store. It is finished when `metrics.json`, written last, is there."""
 

@@ -16,6 +16,7 @@ import yaml
 from fraud_ae.data.sources import synthetic
 from fraud_ae.run_store import MODEL_FILES
 from tests.commands import ROOT, SHARED_DATA, board, run, start
+from tests.sweep.study_results import trials
 from tests.tracking.offline_runs import Tracked
 
 SMALL = ("data.n_transactions=2000", "gate.force=true", "experiment=small", "scorer=reconstruction")
@@ -133,6 +134,15 @@ def test_a_second_pipeline_trains_nothing_and_says_so(whole, tmp_path):
         pd.testing.assert_frame_equal(
             board(folder, stage).drop(columns="reused"), earlier.drop(columns="reused")
         )
+
+
+def test_each_sweep_is_a_study_with_a_trial_for_each_row_of_its_leaderboard(whole):
+    folder, _ = whole
+    for stage, count in {"features": 5, "broad": 48, "refined": 10, "final": 3}.items():
+        found = [(t.user_attrs["run_id"], t.value) for t in trials(folder, stage)]
+        rows = board(folder, stage)
+        assert len(found) == count
+        assert sorted(found) == sorted(zip(rows["run_id"], rows["final_auc"], strict=True))
 
 
 def test_the_summary_is_printed_again_and_nothing_else_happens(whole):

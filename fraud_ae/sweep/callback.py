@@ -1,4 +1,4 @@
-"""What a stage does when its multirun starts and ends: show it, rank it, write its candidates."""
+"""What a stage does when its multirun starts and ends: show it, record it, rank it."""
 
 import json
 import math
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ParsedElementType, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,6 +22,7 @@ from fraud_ae.sweep.leaderboard import (
     write_leaderboard,
 )
 from fraud_ae.sweep.progress import SweepView
+from fraud_ae.sweep.studies import StudyWriter, category
 
 # What the best of a stage is called, complete and resolved.
 BEST = {"features": "best_features.yaml", "final": "final_config.yaml"}
@@ -30,22 +32,33 @@ class StageCallback(Callback):
     """Hydra calls it around each multirun; single runs are left alone."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
-        """Open the view of the sweep."""
+        """Open the view of the sweep, and its study."""
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        swept = swept_parameters(config)
         self.view = SweepView(
             config.stage.name,
             number_of_jobs(config),
             Path(config.hydra.sweep.dir),
             config.objective,
-            list(swept_parameters(config)),
+            list(swept),
+        )
+        self.studies = StudyWriter(
+            OUTPUTS / config.experiment,
+            config.stage.name,
+            config.objective,
+            self.view.results,
+            swept,
         )
         self.view.start()
+        self.studies.start()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
-        """Close the view; of a sweep that ran to its end, keep the ranking and the winners."""
+        """Close view and study; of a sweep that ran to its end, keep the ranking and winners."""
         self.view.close()
+        # After the view, which reads the results.
+        self.studies.close()
         # Hydra calls this too while an error or an interrupt passes through.
         if sys.exc_info()[0] is not None:
             return
@@ -77,8 +90,8 @@ def finish_stage(folder: Path, stage: str, keep: int, sweep_folder: Path) -> Non
     _report(folder, stage, results, len(best))
 
 
-def swept_parameters(config: DictConfig) -> dict[str, int]:
-    """What a multirun varies, and how many values each has: key -> number of values."""
+def swept_parameters(config: DictConfig) -> dict[str, list]:
+    """What a multirun varies: key -> its values, none of an interval."""
     parameters = [f"{k}={v}" for k, v in (config.hydra.sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     overrides = parser.parse_overrides(
@@ -86,15 +99,20 @@ def swept_parameters(config: DictConfig) -> dict[str, int]:
     )
     last = {override.get_key_element(): override for override in overrides}
     return {
-        key: len(list(override.sweep_iterator())) if override.is_discrete_sweep() else 0
+        key: list(override.sweep_iterator(_value)) if override.is_discrete_sweep() else []
         for key, override in last.items()
         if override.is_sweep_override()
     }
 
 
+def _value(element: ParsedElementType) -> object:
+    """A value of a sweep as a job is going to have it."""
+    return category(element.text if isinstance(element, QuotedString) else element)
+
+
 def number_of_jobs(config: DictConfig) -> int:
     """How many jobs the sweeper of a multirun is going to start."""
-    counts = swept_parameters(config).values()
+    counts = [len(values) for values in swept_parameters(config).values()]
     trials = config.hydra.sweeper.get("n_trials")
     # An interval has no number of values: then only the number of trials says.
     combinations = math.prod(counts) if all(counts) else trials

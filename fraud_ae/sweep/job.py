@@ -16,7 +16,7 @@ from fraud_ae.data.split import Split
 from fraud_ae.errors import StrategyRefused, TrainingDiverged, UserError
 from fraud_ae.model_info import flat_metrics, published_info
 from fraud_ae.run_figures import evaluate_run, write_groups
-from fraud_ae.run_store import TEST_SCORES, Run, production_identity
+from fraud_ae.run_store import TEST_SCORES, Run, production_identity, validation_set
 from fraud_ae.sweep.build import (
     dataset_of,
     encoder_of,
@@ -112,6 +112,7 @@ def _sweep_job(cfg: DictConfig, config: dict) -> float:
     hydra = HydraConfig.get()
     choices = OmegaConf.to_container(hydra.runtime.choices)
     parameters = swept_values(cfg, OmegaConf.to_container(hydra.overrides.task))
+    fingerprint = dataset_of(config).fingerprint
     result = {
         "status": "finished",
         "reason": None,
@@ -122,7 +123,9 @@ def _sweep_job(cfg: DictConfig, config: dict) -> float:
         "extra": list(config["metrics"]["extra"]),
         "objective": None,
         "metrics": {},
-        "data": dataset_of(config).fingerprint,
+        "data": fingerprint,
+        "data_name": config["data"]["name"],
+        "validation_set": validation_set(fingerprint, config["data"]["split"]),
         "overrides": winning_overrides(cfg, choices, parameters, experiment_folder(config)),
     }
     try:

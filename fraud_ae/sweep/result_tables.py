@@ -68,7 +68,12 @@ def _validation_and_test(winner: dict) -> Table:
 def _with_interval(figures: dict, name: str) -> str:
     low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
     value = figure(figures[name])
-    return value if low is None else f"{value} ({_short(low)}-{_short(high)})"
+    return value if low is None else f"{value} ({interval(low, high)})"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval of 3 digits, nothing where there is none."""
+    return "" if low is None or high is None else f"{_short(low)}-{_short(high)}"
 
 
 def _short(value: float) -> str:

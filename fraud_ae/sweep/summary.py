@@ -7,12 +7,16 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from fraud_ae.atomic_files import write_whole
 from fraud_ae.errors import UserError
 from fraud_ae.sweep.command_line import OUTPUTS
+from fraud_ae.sweep.comparison import compare_experiments
+from fraud_ae.sweep.comparison_tables import print_comparison
 from fraud_ae.sweep.gate import DECISION, explain
 from fraud_ae.sweep.leaderboard import read_leaderboard
 from fraud_ae.sweep.result_tables import figure, print_model
 
+COMPARISON = "experiments.csv"
 _SWEEPS = ("features", "broad", "refined", "final")
 _COLUMNS = ("final_auc", "average_precision", "precision", "recall", "f1")
 
@@ -20,15 +24,29 @@ _COLUMNS = ("final_auc", "average_precision", "precision", "recall", "f1")
 def print_summary(pattern: str) -> None:
     """Print the summary of every experiment whose name matches, such as `*`.
 
-    Raises UserError if there is none.
+    Several are compared first, on the screen and in `experiments.csv`.
+    Raises UserError if there is none, or where the comparison cannot be read or written.
     """
     folders = sorted(path.parent for path in OUTPUTS.glob(f"{pattern}/runs") if path.is_dir())
     if not folders:
         there = ", ".join(sorted(path.parent.name for path in OUTPUTS.glob("*/runs"))) or "none"
         raise UserError(f"{OUTPUTS / pattern}: nothing has been run (experiments: {there})")
     console = Console(highlight=False)
+    if len(folders) > 1:
+        _compare(pattern, console)
     for folder in folders:
         _print_experiment(folder, console)
+
+
+def _compare(pattern: str, console: Console) -> None:
+    experiments = compare_experiments(OUTPUTS, pattern)
+    print_comparison(experiments, console)
+    path = OUTPUTS / COMPARISON
+    try:
+        write_whole(path, experiments.to_csv(index=False))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    console.print(f"  {path}", soft_wrap=True)
 
 
 def _print_experiment(folder: Path, console: Console) -> None:

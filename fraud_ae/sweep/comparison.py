@@ -1,0 +1,205 @@
+"""Experiments side by side: what each was given, what it reached, and what is in production."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from fraud_ae.errors import UserError
+from fraud_ae.run_store import validation_set
+from fraud_ae.sweep.gate import DECISION
+from fraud_ae.sweep.leaderboard import read_leaderboard
+
+# In the folder of an experiment: what is known of its transactions without reading them.
+_DATA = "data.json"
+_STAGES = ("features", "broad", "refined", "final")
+# Name in the comparison -> name in the figures, where an interval goes with it.
+_FIGURES = {"auc": "auc", "average_precision": "average_precision"}
+
+
+def compare_experiments(outputs: Path, pattern: str = "*") -> pd.DataFrame:
+    """A row for each experiment; those of one data source in the order in which their data end.
+
+    outputs: the folder of all experiments. pattern: of their names.
+    Columns: experiment; of the data: data, fingerprint, from, to, rows, fraud_ratio; of the winner:
+    stage (that found it), winner (its run), strategy, parameters (`key=value`, with a blank
+    between), validation_set (equal where the validation rows are), and `validation_auc`,
+    `validation_average_precision`, `test_auc`, `test_average_precision`, each also with `_low` and
+    `_high`; gate (tune, forced, stop); of the model in production: in_production (when it was
+    made), run_id, threshold, alert_rate. What an experiment has not come to is missing.
+    Raises UserError naming a file that cannot be read.
+    """
+    folders = sorted(path.parent for path in outputs.glob(f"{pattern}/runs") if path.is_dir())
+    rows = [_row(folder) for folder in folders]
+    frame = pd.DataFrame(rows, columns=list(_row_of_nothing())).astype({"rows": "Int64"})
+    return frame.sort_values(["data", "to", "experiment"], ignore_index=True)
+
+
+def _row_of_nothing() -> dict:
+    figures = {
+        f"{part}_{name}{end}": None
+        for part in ("validation", "test")
+        for name in _FIGURES
+        for end in ("", "_low", "_high")
+    }
+    names = ("experiment", "data", "fingerprint", "from", "to", "rows", "fraud_ratio")
+    names += ("stage", "winner", "strategy", "parameters", "validation_set")
+    last = ("gate", "in_production", "run_id", "threshold", "alert_rate")
+    return {**dict.fromkeys(names), **figures, **dict.fromkeys(last)}
+
+
+def _row(folder: Path) -> dict:
+    row = _row_of_nothing() | {"experiment": folder.name, "gate": _gate(folder)}
+    described = _read(folder / _DATA)
+    info = _read(folder / "model_info.yaml")
+    try:
+        if info is not None:
+            row |= _of_model(folder, info)
+        else:
+            row |= _of_sweeps(folder, described)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{folder}: is no experiment of this version ({type(error).__name__}: {error}). "
+            "Leave it out with experiments=PATTERN, or move it away"
+        ) from error
+    # Where a model was made of other transactions than the last ones, its own are those that count.
+    if described and row["fingerprint"] in (None, described.get("fingerprint")):
+        known = {"data": "name", "fingerprint": "fingerprint", "from": "from", "to": "to"}
+        known |= {"rows": "rows", "fraud_ratio": "fraud_ratio"}
+        row |= {k: described[name] for k, name in known.items() if name in described}
+    return row
+
+
+def _of_model(folder: Path, info: dict) -> dict:
+    """What `model_info.yaml` says."""
+    winner, deployed = info["figures"]["winner"], info["figures"]["deployed"]
+    data, configuration = info["data"], info["configuration"]
+    parts = data["split"].values()
+    return {
+        "data": configuration["data"]["name"],
+        "fingerprint": data["fingerprint"],
+        "from": data["from"],
+        "to": data["to"],
+        "rows": data["rows"],
+        # Of the parts, which leave out the days that labels take.
+        "fraud_ratio": sum(p["frauds"] for p in parts) / sum(p["rows"] for p in parts),
+        "stage": "production",
+        "winner": winner["run_id"],
+        "strategy": _strategy(folder, winner["run_id"], configuration),
+        **_recipe(configuration, data["fingerprint"]),
+        **_figures("validation", winner["validation"], "final_auc"),
+        **_figures("test", winner["test"], "test_auc"),
+        "in_production": info["created"],
+        "run_id": info["run_id"],
+        "threshold": deployed["threshold"],
+        "alert_rate": deployed.get("test", {}).get("alert_rate"),
+    }
+
+
+def _of_sweeps(folder: Path, described: dict | None) -> dict:
+    """The best of the last stage that has run, of the data that were there last."""
+    for stage in reversed(_STAGES):
+        board = read_leaderboard(folder, stage)
+        if board is None or (described and board["data"].iloc[0] != described.get("fingerprint")):
+            continue
+        best = board.iloc[0]
+        if best["status"] != "finished":
+            continue
+        run_id = best["run_id"]
+        configuration = _read(folder / "runs" / run_id / "config.yaml")
+        return {
+            "data": _data_name(folder),
+            "fingerprint": best["data"],
+            "stage": stage,
+            "winner": run_id,
+            "strategy": best["features"],
+            **(_recipe(configuration, best["data"]) if configuration else {}),
+            **_figures("validation", best.where(best.notna(), None).to_dict(), "final_auc"),
+        }
+    return {"data": _data_name(folder)}
+
+
+def _figures(part: str, figures: dict, auc: str) -> dict:
+    """Figures with their intervals. auc: what the ROC AUC is called among them."""
+    names = {**_FIGURES, "auc": auc}
+    return {
+        f"{part}_{name}{end}": figures.get(f"{own}{end}")
+        for name, own in names.items()
+        for end in ("", "_low", "_high")
+    }
+
+
+def _recipe(configuration: dict, fingerprint: str) -> dict:
+    """Parameters and validation rows of a configuration, which may be the identity of a run."""
+    parameters = {
+        "model": _class(configuration["model"]),
+        "scorer": _class(configuration["scorer"]),
+        **{
+            f"{section}.{key}": value
+            for section in ("encoder", "model", "trainer")
+            for key, value in configuration[section].items()
+            if key not in ("_target_", "accelerator")
+        },
+        "seed": configuration["seed"],
+    }
+    shown = [f"{key}={_override(value)}" for key, value in parameters.items()]
+    return {
+        "parameters": " ".join(shown),
+        "validation_set": validation_set(fingerprint, configuration["data"]["split"]),
+    }
+
+
+def _override(value: object) -> str:
+    """As it would be typed, without blanks."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _class(node: dict) -> str:
+    return node["_target_"].rpartition(".")[2]
+
+
+def _strategy(folder: Path, run_id: str, configuration: dict) -> str:
+    """The option of `features` that a run was made with, else the name of its class."""
+    for stage in reversed(_STAGES):
+        board = read_leaderboard(folder, stage)
+        own = board[board["run_id"] == run_id] if board is not None else ()
+        if len(own):
+            return own["features"].iloc[0]
+    return _class(configuration["features"])
+
+
+def _data_name(folder: Path) -> str | None:
+    """The data source of an experiment without a model; its best configurations say it."""
+    for name in ("final_config.yaml", "best_features.yaml"):
+        configuration = _read(folder / name)
+        if configuration:
+            return configuration["data"]["name"]
+    return None
+
+
+def _gate(folder: Path) -> str | None:
+    decision = _read(folder / DECISION)
+    if decision is None:
+        return None
+    if decision.get("forced"):
+        return "forced"
+    return "tune" if decision.get("tune") else "stop"
+
+
+def _read(path: Path) -> dict | None:
+    """What a file of JSON or YAML says, None where there is none."""
+    if not path.is_file():
+        return None
+    try:
+        text = path.read_text()
+        content = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no settings")
+    return content
+
+
+# Ten times as fast as the loader in Python, where there is one in C.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

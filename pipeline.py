@@ -32,7 +32,7 @@ def pipeline(cfg: DictConfig) -> None:
         run_stages(settings, list(HydraConfig.get().overrides.task))
     from fraud_ae.sweep.summary import print_summary
 
-    print_summary(cfg.experiments or cfg.experiment)
+    print_summary(cfg.experiments or cfg.experiment, settings)
 
 
 @exit_on_user_error

@@ -371,6 +371,9 @@ def validate(config: dict) -> None:
         ("production.folds", lambda v: v >= 2, "2 or more"),
     ]
     problems = []
+    wandb = config.get("wandb", {})
+    if wandb.get("read") and wandb.get("mode") != "online":
+        problems.append("wandb.read=true: reads from the server, so it needs wandb.mode=online")
     for key, holds, wanted in rules:
         value = _lookup(config, key)
         if value is not _ABSENT and not holds(value):

@@ -115,8 +115,8 @@ def test_wandb_runs_carry_the_tags_of_their_stage(whole):
         tracked = Tracked(file)
         assert (tracked.run["run_group"], tracked.run["job_type"]) == ("small", stage)
         assert tracked.tags == tags[stage]
-        models = [found["name"] for found in tracked.artifacts if found["type"] == "model"]
-        assert models == (["small-detector"] if stage == "production" else [])
+        models = {found["name"] for found in tracked.artifacts if found["type"] == "model"}
+        assert models == ({"small-detector"} if stage == "production" else set())
 
 
 def test_a_second_pipeline_trains_nothing_and_says_so(whole, tmp_path):

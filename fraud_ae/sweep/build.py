@@ -190,7 +190,6 @@ def evaluation_of(config: dict) -> Evaluation:
 def tracked_run(config: dict, choices: Mapping[str, str]) -> TrackedRun:
     """How a training of a configuration is logged to W&B. choices: the option of each group."""
     wandb, stage = config["wandb"], config["stage"]
-    notes = experiment_folder(config) / ".locks"
     return TrackedRun(
         mode=wandb["mode"],
         project=wandb["project"],
@@ -199,8 +198,13 @@ def tracked_run(config: dict, choices: Mapping[str, str]) -> TrackedRun:
         job_type=stage["name"],
         tags=tuple(stage["tags"]),
         choices={group: choices[group] for group in _NAMED if group in choices},
-        server=_server(notes, wandb["wait_seconds"]) if wandb["mode"] == "online" else None,
+        server=tracked_server(config) if wandb["mode"] == "online" else None,
     )
+
+
+def tracked_server(config: dict) -> Server:
+    """The W&B server as this command, and all that it starts, knows it."""
+    return _server(experiment_folder(config) / ".locks", config["wandb"]["wait_seconds"])
 
 
 @functools.cache

@@ -1,25 +1,38 @@
 """The gate: whether tuning is worth it, judged on the feature sweep."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from fraud_ae.atomic_files import write_json
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.bootstrap import paired_bootstrap
-from fraud_ae.run_store import SCORES
+from fraud_ae.run_store import SCORES, validation_set
 from fraud_ae.sweep.leaderboard import read_leaderboard
+from fraud_ae.tracking.colleagues import RemoteRun
 
 DECISION = "decision.json"
 
 
-def decide(folder: Path, baseline_auc: float, min_gain: float, force: bool) -> dict:
+def decide(
+    folder: Path,
+    baseline_auc: float,
+    min_gain: float,
+    force: bool,
+    elsewhere: Sequence[RemoteRun] = (),
+) -> dict:
     """Judge the feature sweep of an experiment, and write `decision.json`.
 
     Tuning goes on if the best strategy's final_auc is above `baseline_auc`, and its gain over the
     `baseline` strategy is above `min_gain` even at the lower end of a 95 % interval: a paired
     bootstrap over the customers of the same validation rows. With `force` it goes on in any case.
     Where the baseline strategy was not among the strategies compared, only the first is asked.
+
+    elsewhere: feature sweeps of others. Those of the very same validation rows stand in where the
+    baseline strategy was not run here; without its scores there is no interval, so that the gain
+    itself has to be above `min_gain`. A better strategy of theirs is named, and is no candidate.
 
     Raises UserError if there is no feature sweep to judge.
     """
@@ -34,7 +47,13 @@ def decide(folder: Path, baseline_auc: float, min_gain: float, force: bool) -> d
     best = finished.iloc[0]
     baseline = finished[finished["features"] == "baseline"]
     own = baseline.iloc[0] if len(baseline) else None
-    gain = None if own is None else _gain(folder, best["run_id"], own["run_id"])
+    others = _comparable(folder, finished, elsewhere)
+    theirs = _best(run for run in others if run.strategy == "baseline")
+    gain = None
+    if own is not None:
+        gain = _gain(folder, best["run_id"], own["run_id"])
+    elif theirs is not None:
+        gain = _point_gain(float(best["final_auc"]) - theirs.figures["final_auc"])
     failed = _failed(best, baseline_auc, gain, min_gain)
     decision = {
         "tune": force or not failed,
@@ -42,7 +61,9 @@ def decide(folder: Path, baseline_auc: float, min_gain: float, force: bool) -> d
         "best_strategy": best["features"],
         "final_auc": float(best["final_auc"]),
         "run_id": best["run_id"],
-        "baseline_strategy_auc": None if own is None else float(own["final_auc"]),
+        "baseline_strategy_auc": _auc(own, theirs),
+        "baseline_strategy_from": _told(theirs) if own is None else None,
+        "best_elsewhere": _told(_best(others)),
         "baseline_auc": baseline_auc,
         "gain_over_baseline_auc": float(best["final_auc"]) - baseline_auc,
         "gain_over_baseline_strategy": gain,
@@ -51,6 +72,50 @@ def decide(folder: Path, baseline_auc: float, min_gain: float, force: bool) -> d
     }
     write_json(folder / DECISION, decision)
     return decision
+
+
+def _comparable(
+    folder: Path, board: pd.DataFrame, elsewhere: Sequence[RemoteRun]
+) -> list[RemoteRun]:
+    """Runs of others whose figures are of the same validation rows, and which are not here."""
+    if not elsewhere:
+        return []
+    first = yaml.safe_load((folder / "runs" / board["run_id"].iloc[0] / "config.yaml").read_text())
+    rows = validation_set(first["data"]["fingerprint"], first["data"]["split"])
+    known = set(board["run_id"])
+    return [
+        run
+        for run in elsewhere
+        if run.validation_set == rows and run.run_id not in known and "final_auc" in run.figures
+    ]
+
+
+def _best(runs: Iterable[RemoteRun]) -> RemoteRun | None:
+    return max(runs, key=lambda run: run.figures["final_auc"], default=None)
+
+
+def _auc(own: pd.Series | None, theirs: RemoteRun | None) -> float | None:
+    if own is not None:
+        return float(own["final_auc"])
+    return None if theirs is None else theirs.figures["final_auc"]
+
+
+def _told(run: RemoteRun | None) -> dict | None:
+    """Where a figure comes from."""
+    if run is None:
+        return None
+    return {
+        "strategy": run.strategy,
+        "final_auc": run.figures["final_auc"],
+        "run_id": run.run_id,
+        "user": run.user,
+        "url": run.url,
+    }
+
+
+def _point_gain(difference: float) -> dict:
+    """A gain without the scores that an interval is made of."""
+    return {"difference": difference, "low": difference, "high": None, "confidence": None}
 
 
 def _gain(folder: Path, best: str, baseline: str) -> dict:
@@ -74,12 +139,23 @@ def _failed(best: pd.Series, baseline_auc: float, gain: dict | None, min_gain: f
     if gain is not None and best["features"] == "baseline":
         failed.append("no strategy is better than the baseline strategy")
     elif gain is not None and (gain["low"] is None or gain["low"] <= min_gain):
-        low = "unknown" if gain["low"] is None else f"{gain['low']:+.4f}"
         failed.append(
-            f"{name} gains {gain['difference']:+.4f} on the baseline strategy; the lower end of "
-            f"the interval, {low}, is not above gate.min_gain={min_gain}"
+            f"{name} gains {gain['difference']:+.4f} on the baseline strategy; {_bound(gain)} is "
+            f"not above gate.min_gain={min_gain}"
         )
     return failed
+
+
+def _bound(gain: dict) -> str:
+    """What has to be above the least gain."""
+    if gain["confidence"] is None:
+        return "that"
+    low = "unknown" if gain["low"] is None else f"{gain['low']:+.4f}"
+    return f"the lower end of the interval, {low},"
+
+
+def _from_wandb(told: dict) -> str:
+    return f"{told['strategy']}, run by {told['user']}, {told['url']}"
 
 
 def explain(decision: dict) -> str:
@@ -92,7 +168,18 @@ def explain(decision: dict) -> str:
         "  baseline strategy   " + ("not compared" if own is None else f"{own:.4f}"),
         f"  gate.baseline_auc   {decision['baseline_auc']:.4f}",
     ]
-    if gain is not None and gain["low"] is not None:
+    if decision["baseline_strategy_from"]:
+        lines[-2] += f"  {_from_wandb(decision['baseline_strategy_from'])}"
+    other = decision["best_elsewhere"]
+    if other and other["final_auc"] > decision["final_auc"]:
+        lines.append(f"  best elsewhere      {other['final_auc']:.4f}  {_from_wandb(other)}")
+        lines.append(f"    not run here: python train.py features={other['strategy']}")
+    if gain is not None and gain["confidence"] is None:
+        lines.append(
+            f"  gain on baseline    {gain['difference']:+.4f}, without an interval: its scores are "
+            "elsewhere"
+        )
+    elif gain is not None and gain["low"] is not None:
         lines.append(
             f"  gain on baseline    {gain['difference']:+.4f}, "
             f"{gain['confidence']:.0%} {gain['low']:+.4f} to {gain['high']:+.4f}, "

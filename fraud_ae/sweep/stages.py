@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from fraud_ae.errors import StrategyRefused, UserError
 from fraud_ae.sweep.build import dataset_of, strategy_of
 from fraud_ae.sweep.command_line import OUTPUTS, complete
+from fraud_ae.sweep.elsewhere import read_elsewhere
 from fraud_ae.sweep.gate import decide, explain
 from fraud_ae.sweep.job import trained
 from fraud_ae.sweep.launcher import begin_workers
@@ -39,7 +40,9 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
         _run([*sweep, f"stage={stage}", *compared, *passed_on, *own])
         if stage == "features":
             gate = settings["gate"]
-            decision = decide(OUTPUTS / settings["experiment"], **gate)
+            elsewhere = read_elsewhere(settings, {"jobType": "features"})
+            others = elsewhere.runs if elsewhere else ()
+            decision = decide(OUTPUTS / settings["experiment"], **gate, elsewhere=others)
             print(explain(decision))
             if not decision["tune"]:
                 break

@@ -1,6 +1,7 @@
 """What has been run, read back from an experiment's folder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from fraud_ae.errors import UserError
 from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.comparison import compare_experiments
 from fraud_ae.sweep.comparison_tables import print_comparison
+from fraud_ae.sweep.elsewhere import print_elsewhere, read_elsewhere
 from fraud_ae.sweep.gate import DECISION, explain
 from fraud_ae.sweep.leaderboard import read_leaderboard
 from fraud_ae.sweep.result_tables import figure, print_model
@@ -21,8 +23,10 @@ _SWEEPS = ("features", "broad", "refined", "final")
 _COLUMNS = ("final_auc", "average_precision", "precision", "recall", "f1")
 
 
-def print_summary(pattern: str) -> None:
+def print_summary(pattern: str, settings: dict) -> None:
     """Print the summary of every experiment whose name matches, such as `*`.
+
+    settings: the resolved pipeline configuration; with `wandb.read` it shows runs of others, too.
 
     Several are compared first, on the screen and in `experiments.csv`.
     Raises UserError if there is none, or where the comparison cannot be read or written.
@@ -34,8 +38,13 @@ def print_summary(pattern: str) -> None:
     console = Console(highlight=False)
     if len(folders) > 1:
         _compare(pattern, console)
+    elsewhere = read_elsewhere(settings, {"group": {"$in": [folder.name for folder in folders]}})
     for folder in folders:
         _print_experiment(folder, console)
+        if elsewhere and elsewhere.project:
+            own = [run for run in elsewhere.runs if run.experiment == folder.name]
+            here = [path.parent.name for path in folder.glob("runs/*/metrics.json")]
+            print_elsewhere(replace(elsewhere, runs=tuple(own)), here, console)
 
 
 def _compare(pattern: str, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from fraud_ae.run_store import validation_set
 from fraud_ae.tracking.server import Server
 
 
@@ -32,7 +33,8 @@ class TrackedRun:
         for group, option in self.choices.items():
             if isinstance(shown.get(group), dict):
                 shown[group] = {**shown[group], "name": option}
-        shown["data"] = {**shown.get("data", {}), "fingerprint": fingerprint}
+        rows = validation_set(fingerprint, config["data"]["split"])
+        shown["data"] = {**shown["data"], "fingerprint": fingerprint, "validation_set": rows}
         return shown
 
 

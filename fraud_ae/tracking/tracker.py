@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fraud_ae.atomic_files import write_json
 from fraud_ae.models.history import curve_point
 from fraud_ae.tracking.panels import panels
 from fraud_ae.tracking.server import within
@@ -146,6 +147,8 @@ class Tracker:
                     }
                     self._run = self._init("online", **bounds)
                 self._online = True
+                # From the folder of the run to where it can be seen.
+                write_json(self._folder / "wandb.json", {"url": self._run.url})
                 return
             except Exception as error:  # see `_tell`
                 server.give_up(str(error) or type(error).__name__)

@@ -4,13 +4,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from sklearn.metrics import roc_auc_score
 
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.bootstrap import paired_bootstrap
-from fraud_ae.run_store import SCORES
+from fraud_ae.run_store import SCORES, validation_set
 from fraud_ae.sweep.gate import decide, explain
 from fraud_ae.sweep.leaderboard import write_leaderboard
+from fraud_ae.tracking.colleagues import RemoteRun
 from tests.sweep.test_leaderboard import result
 
 
@@ -157,6 +159,63 @@ def test_without_the_baseline_strategy_only_the_given_figure_is_asked(tmp_path):
     assert found["baseline_strategy_auc"] is None
     assert found["gain_over_baseline_strategy"] is None
     assert "not compared" in explain(found)
+
+
+def with_configurations(folder: Path) -> str:
+    """Each run says which transactions it is of; gives their validation set."""
+    data = {"fingerprint": "f", "split": {"label_delay_days": 7}}
+    for run in (folder / "runs").iterdir():
+        (run / "config.yaml").write_text(yaml.safe_dump({"data": data}))
+    return validation_set("f", data["split"])
+
+
+def run_of_others(name: str, strategy: str, final_auc: float, rows: str) -> RemoteRun:
+    figures = {"final_auc": final_auc}
+    where = {"user": "ana", "created": "2026-11-20", "url": f"https://w/{name}"}
+    return RemoteRun(name, "other", "features", strategy, "f", rows, figures=figures, **where)
+
+
+@pytest.mark.parametrize(("theirs", "tunes"), [(0.6, True), (0.99, False)])
+def test_a_baseline_that_others_ran_on_the_same_rows_stands_in(tmp_path, theirs, tunes):
+    sweep(tmp_path, combined=scores(2.0))
+    rows = with_configurations(tmp_path)
+    others = [
+        run_of_others("a", "baseline", theirs, rows),
+        run_of_others("b", "baseline", 0.999, "other rows"),
+    ]
+    found = decide(tmp_path, 0.6, 0.0, False, others)
+    assert found["tune"] is tunes
+    assert found["baseline_strategy_auc"] == theirs
+    assert found["baseline_strategy_from"]["url"] == "https://w/a"
+    gain = found["gain_over_baseline_strategy"]
+    assert gain["difference"] == pytest.approx(auc(scores(2.0)) - theirs)
+    told = explain(found)
+    assert f"baseline strategy   {theirs:.4f}  baseline, run by ana, https://w/a" in told
+    assert "without an interval" in told
+
+
+def test_a_baseline_that_was_run_here_counts_whatever_others_reached(tmp_path):
+    sweep(tmp_path, baseline=scores(1.0), combined=scores(2.0))
+    others = [run_of_others("a", "baseline", 0.999, with_configurations(tmp_path))]
+    found = decide(tmp_path, 0.6, 0.0, False, others)
+    assert found["tune"]
+    assert found["baseline_strategy_from"] is None
+    assert found["gain_over_baseline_strategy"]["low"] > 0
+
+
+def test_a_better_strategy_of_others_is_named_and_is_no_candidate(tmp_path):
+    sweep(tmp_path, baseline=scores(1.0), combined=scores(2.0))
+    rows = with_configurations(tmp_path)
+    others = [
+        run_of_others("a", "payday", 0.99, rows),
+        run_of_others("combined", "combined", 0.999, rows),  # the very run that is here
+    ]
+    found = decide(tmp_path, 0.6, 0.0, False, others)
+    assert found["best_strategy"] == "combined"
+    assert found["best_elsewhere"]["strategy"] == "payday"
+    told = explain(found)
+    assert "best elsewhere      0.9900  payday, run by ana, https://w/a" in told
+    assert "python train.py features=payday" in told
 
 
 def test_without_customers_single_rows_are_drawn(tmp_path):

@@ -79,6 +79,8 @@ def test_runs_are_told_to_the_server(stand_in, environment, tmp_path, finished_r
     assert NOT_REACHED not in shown
     assert not offline_runs(tmp_path)
     ((name, run),) = stand_in.runs.items()
+    (link,) = tmp_path.glob("outputs/small/runs/*/wandb.json")
+    assert json.loads(link.read_text())["url"] == f"{stand_in.url}/me/{run['project']}/runs/{name}"
     assert (run["groupName"], run["jobType"], run["tags"]) == ("small", "single", ["mine"])
     assert run["displayName"] == finished_run.id
     config = json.loads(run["config"])

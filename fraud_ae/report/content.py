@@ -10,7 +10,7 @@ from fraud_ae.report.curves import score_curves, training_curves
 from fraud_ae.report.decision import decision, final_figures
 from fraud_ae.report.explorer import explorer
 from fraud_ae.report.facts import audit, data_facts, provenance, top_transactions
-from fraud_ae.report.kept import Kept
+from fraud_ae.report.kept import SWEEPS, Kept
 from fraud_ae.report.sweeps import broad_sweep, leaderboard_table, strategies
 
 
@@ -30,9 +30,7 @@ def report_content(folder: Path, comparison: pd.DataFrame | None = None) -> dict
         "figures": final_figures(kept),
         "strategies": strategies(kept),
         "broad": broad_sweep(kept),
-        "boards": {
-            stage: leaderboard_table(kept, stage) for stage in ("broad", "refined", "final")
-        },
+        "boards": {stage: leaderboard_table(kept, stage) for stage in SWEEPS[1:]},
         "training": training_curves(kept),
         "curves": score_curves(scored, kept.threshold) if ready else {},
         "explorer": explorer(scored, kept.threshold) if ready else None,

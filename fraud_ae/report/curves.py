@@ -25,19 +25,17 @@ def score_curves(scored: dict[str, pd.DataFrame], chosen: float) -> dict[str, di
         if roc.empty:
             continue
         ranked = precision_recall_points(is_fraud, scores)
-        flagged = alerts(scores, chosen)
-        caught = int((flagged & (is_fraud == 1)).sum())
+        fraud, flagged = is_fraud == 1, alerts(scores, chosen)
+        caught = int((flagged & fraud).sum())
         curves[part] = {
             "false_positive_rate": _rounded(roc["false_positive_rate"]),
             "roc_recall": _rounded(roc["recall"]),
             "recall": _rounded(ranked["recall"]),
             "precision": _rounded(ranked["precision"]),
-            "base_rate": float((is_fraud == 1).mean()),
+            "base_rate": float(fraud.mean()),
             "chosen": {
-                "false_positive_rate": float(
-                    (flagged & (is_fraud != 1)).sum() / (is_fraud != 1).sum()
-                ),
-                "recall": caught / int((is_fraud == 1).sum()),
+                "false_positive_rate": float((flagged & ~fraud).sum() / (~fraud).sum()),
+                "recall": caught / int(fraud.sum()),
                 "precision": caught / int(flagged.sum()) if flagged.any() else None,
             },
         }

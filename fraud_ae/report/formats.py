@@ -25,7 +25,8 @@ def signed(value: float | None, digits: int = 4) -> str:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """A share as percent."""
-    return NOTHING if value is None else f"{value * 100:.{digits}f} %"
+    # The sign does not stand alone on a line.
+    return NOTHING if value is None else f"{value * 100:.{digits}f}\u00a0%"
 
 
 def points(value: float | None) -> str:
@@ -54,7 +55,7 @@ def short(value: object) -> str:
 
 def score(value: float | None) -> str:
     """A score or a threshold, to four digits that tell something."""
-    return NOTHING if value is None else f"{value:.4g}"
+    return NOTHING if value is None else f"{value:#.4g}".rstrip(".")
 
 
 def day(text: str) -> str:

@@ -53,10 +53,7 @@ class Kept:
             audits=read_audits(folder),
             best=best,
             stage=stage,
-            configuration=info["configuration"]
-            if info
-            else _read_yaml(folder / "final_config.yaml")
-            or _read_yaml(folder / "best_features.yaml"),
+            configuration=_configuration(folder, info),
         )
 
     @property
@@ -67,11 +64,8 @@ class Kept:
     @property
     def best_run(self) -> Path | None:
         """The folder of the run that the report is about."""
-        run_id = (
-            self.info["figures"]["winner"]["run_id"]
-            if self.info
-            else (self.best or {}).get("run_id")
-        )
+        best = self.info["figures"]["winner"] if self.info else self.best
+        run_id = best["run_id"] if best else None
         return self.folder / "runs" / run_id if run_id else None
 
     @property
@@ -115,6 +109,14 @@ def _best(boards: dict[str, pd.DataFrame], info: dict | None) -> tuple[dict | No
             if is_best and not pd.isna(row["run_id"]):
                 return row, stage
     return None, None
+
+
+def _configuration(folder: Path, info: dict | None) -> dict | None:
+    """The resolved configuration of the model, or else of the best of the latest sweep."""
+    if info:
+        return info["configuration"]
+    kept = (_read_yaml(folder / name) for name in ("final_config.yaml", "best_features.yaml"))
+    return next((configuration for configuration in kept if configuration), None)
 
 
 def _read_yaml(path: Path) -> dict | None:

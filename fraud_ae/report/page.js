@@ -23,12 +23,13 @@
       links.forEach((a, id) => a.classList.toggle("here", id === entry.target.id));
     }
   }, { rootMargin: "-15% 0px -75% 0px" });
+  links.values().next().value.classList.add("here");
   document.querySelectorAll("main > section").forEach((s) => seen.observe(s));
 
   // ---- numbers -----------------------------------------------------------------------------
-  const percent = (v) => v === null ? NOTHING : `${(100 * v).toFixed(1)} %`;
+  const percent = (v) => v === null ? NOTHING : `${(100 * v).toFixed(1)}\u00a0%`;
   const count = (v) => v.toLocaleString("en-US");
-  const short = (v) => v === null ? NOTHING : Number(v.toPrecision(4)).toString();
+  const short = (v) => v === null ? NOTHING : v.toPrecision(4);
   const ratio = (a, b) => b ? a / b : null;
 
   // ---- threshold explorer ------------------------------------------------------------------
@@ -112,8 +113,18 @@
 
   function drawParallel() {
     const { dimensions, reached, objective } = drawn.broad;
+    // Combinations of one value lie beside each other, and not all on one line: the best on top.
+    const order = reached.map((_, n) => n).sort((a, b) => reached[a] - reached[b]);
+    const beside = (d) => {
+      const spread = d.places.slice();
+      d.values.forEach((_, place) => {
+        const same = order.filter((n) => d.places[n] === place);
+        same.forEach((n, k) => { spread[n] += same.length > 1 ? 0.36 * (k / (same.length - 1) - 0.5) : 0; });
+      });
+      return spread;
+    };
     const places = dimensions.map((d) => ({
-      label: bare(d.name), values: d.places, range: [-0.15, d.values.length - 0.85],
+      label: bare(d.name), values: beside(d), range: [-0.25, d.values.length - 0.75],
       tickvals: d.values.map((_, n) => n), ticktext: d.values,
     }));
     // Axes of many values, as of random search, show a few of them.
@@ -214,7 +225,7 @@
     traces.push({ x: [at, at], y: [0, top * 1.05], type: "scatter", mode: "lines", name: "threshold", line: { color: colour("text"), width: 1.8 }, hoverinfo: "skip" });
     Plotly.react("histogram", traces, layout({
       showlegend: true, margin: { l: 48, r: 12, t: 30, b: 40 },
-      xaxis: { title: { text: log ? "score, logarithmic" : "score" }, type: log ? "log" : "linear", showgrid: false },
+      xaxis: { title: { text: log ? "score, logarithmic" : "score" }, type: log ? "log" : "linear", showgrid: false, ...(log && edges.at(-1) > 50 * edges[0] ? { dtick: 1 } : {}) },
       yaxis: { tickformat: ".0%", nticks: 4, rangemode: "tozero" },
     }), CONFIG);
   }

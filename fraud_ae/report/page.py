@@ -16,6 +16,7 @@ from fraud_ae.atomic_files import write_whole
 from fraud_ae.errors import UserError
 from fraud_ae.report.content import report_content
 from fraud_ae.report.formats import FILTERS, figure, number, percent
+from fraud_ae.sweep.summary import experiment_folders
 
 REPORT = "report.html"
 # What the charts are drawn from; everything else is in the tables already.
@@ -35,6 +36,15 @@ def write_report(folder: Path, comparison: pd.DataFrame | None = None) -> Path:
     except OSError as error:
         raise UserError(f"{path}: the report cannot be written ({error.strerror})") from error
     return path
+
+
+def write_reports(pattern: str) -> None:
+    """Write the report of every experiment whose name matches, such as `*`, and say where.
+
+    Raises UserError if there is none, or one cannot be written.
+    """
+    for folder in experiment_folders(pattern):
+        print(f"report: {write_report(folder)}", flush=True)
 
 
 def render(content: dict) -> str:

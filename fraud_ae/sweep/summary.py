@@ -22,13 +22,21 @@ def print_summary(pattern: str) -> None:
 
     Raises UserError if there is none.
     """
+    console = Console(highlight=False)
+    for folder in experiment_folders(pattern):
+        _print_experiment(folder, console)
+
+
+def experiment_folders(pattern: str) -> list[Path]:
+    """The folders of the experiments that have been run and whose names match, in order.
+
+    Raises UserError if there is none.
+    """
     folders = sorted(path.parent for path in OUTPUTS.glob(f"{pattern}/runs") if path.is_dir())
     if not folders:
         there = ", ".join(sorted(path.parent.name for path in OUTPUTS.glob("*/runs"))) or "none"
         raise UserError(f"{OUTPUTS / pattern}: nothing has been run (experiments: {there})")
-    console = Console(highlight=False)
-    for folder in folders:
-        _print_experiment(folder, console)
+    return folders
 
 
 def _print_experiment(folder: Path, console: Console) -> None:

@@ -235,9 +235,13 @@
     ["roc", drawCurves], ["histogram", drawHistogram],
   ].filter(([id]) => by(id));
 
-  function drawAll() {
+  async function drawAll() {
     if (!window.Plotly) return;
-    for (const [, draw] of CHARTS) draw();
+    for (const [, draw] of CHARTS) {
+      draw();
+      // One after another, so that the page can be scrolled meanwhile.
+      await new Promise((done) => setTimeout(done, 0));
+    }
     root.dataset.drawn = isDark() ? "dark" : "light";
   }
 

@@ -1,6 +1,7 @@
 """The page: an experiment's content as one HTML file that needs nothing beside it."""
 
 import base64
+import functools
 import gzip
 import importlib.metadata
 import json
@@ -85,6 +86,7 @@ def _has_charts(content: dict) -> bool:
     return any(content[name] for name in _DRAWN)
 
 
+@functools.cache
 def _packed_plotly() -> str:
     """The drawing library, compressed; the browser unpacks it after the text is on the screen.
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from fraud_ae.atomic_files import write_json
+from fraud_ae.errors import UserError
 from fraud_ae.sweep.build import dataset_of, experiment_folder, split_of
 
 DATA = "data.json"
@@ -13,7 +14,8 @@ def write_data_facts(config: dict, overrides: list[str]) -> None:
     """Write `data.json` of an experiment: facts that need no label of the test period.
 
     config: resolved. overrides: of the command line of this pipeline; each different one is kept,
-    in the order in which they were first used on these transactions.
+    in the order in which they were first used on these transactions. Raises UserError if the
+    file cannot be written.
     """
     dataset = dataset_of(config)
     transactions = dataset.transactions
@@ -38,7 +40,10 @@ def write_data_facts(config: dict, overrides: list[str]) -> None:
         "split": split.describe(visible, ("train", "validation")),
         "commands": _commands(path, dataset.fingerprint, overrides),
     }
-    write_json(path, facts)
+    try:
+        write_json(path, facts)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def read_data_facts(folder: Path) -> dict | None:

@@ -8,6 +8,8 @@ import yaml
 
 from fraud_ae.report.kept import Kept
 
+# Overrides that say what one command does, and nothing about the experiment.
+_ONCE = ("stages", "gate.force", "retrain")
 TOP_TRANSACTIONS = "top_transactions.json"
 
 
@@ -79,12 +81,21 @@ def top_transactions(kept: Kept) -> list[dict] | None:
 
 
 def provenance(kept: Kept) -> dict:
-    """The resolved configuration as YAML, versions, and the commands of the pipeline."""
+    """The resolved configuration as YAML, versions, and the commands of the pipeline.
+
+    `overrides`: what any further command about this experiment has to say.
+    """
     commands = kept.data["commands"] if kept.data else []
     return {
         "configuration": yaml.safe_dump(kept.configuration, sort_keys=False, allow_unicode=True)
         if kept.configuration
         else None,
         "versions": kept.info["versions"] if kept.info else {},
+        "overrides": _lasting(commands[-1]) if commands else [f"experiment={kept.folder.name}"],
         "commands": [shlex.join(["python", "pipeline.py", *overrides]) for overrides in commands],
     }
+
+
+def _lasting(overrides: list[str]) -> list[str]:
+    """The overrides of a command without what it asked for that once alone."""
+    return [o for o in overrides if o.lstrip("+").partition("=")[0] not in _ONCE]

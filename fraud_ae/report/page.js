@@ -176,7 +176,7 @@
       const at = "epoch %{x}: %{y:.4g}";
       return [
         { ...shared, y: run.train, line: { ...line, dash: "dot" }, opacity: 0.75, showlegend: false, hovertemplate: `${run.name}, training, ${at}<extra></extra>` },
-        { ...shared, y: run.validation, line, name: run.name, hovertemplate: `${run.name}, validation, ${at}<extra></extra>` },
+        { ...shared, y: run.validation, line, name: run.is_best && drawn.training.length > 1 ? `<b>${run.name}</b>` : run.name, hovertemplate: `${run.name}, validation, ${at}<extra></extra>` },
       ];
     });
     const positive = drawn.training.every((r) => [...r.train, ...r.validation].every((v) => v === null || v > 0));
@@ -204,9 +204,10 @@
       ...parts.map(([part, c]) => ({ x: c.false_positive_rate, y: c.roc_recall, name: part, type: "scatter", mode: "lines", line: line(part), hovertemplate: hover(part, "false positives", "recall") })),
       ...parts.map(([part, c]) => dot(part, c.chosen.false_positive_rate, c.chosen.recall)),
     ], layout({ ...frame, xaxis: { ...share, title: { text: "false positives" } }, yaxis: { ...share, title: { text: "recall" } } }), CONFIG);
+    // Steps, as the average precision adds them up.
     Plotly.react("pr", [
       ...parts.map(([part, c]) => guess([0, 1], [c.base_rate, c.base_rate], "dot")),
-      ...parts.map(([part, c]) => ({ x: c.recall, y: c.precision, name: part, type: "scatter", mode: "lines", line: line(part), hovertemplate: hover(part, "recall", "precision") })),
+      ...parts.map(([part, c]) => ({ x: c.recall, y: c.precision, name: part, type: "scatter", mode: "lines", line: { ...line(part), shape: "vh" }, hovertemplate: hover(part, "recall", "precision") })),
       ...parts.filter(([, c]) => c.chosen.precision !== null).map(([part, c]) => dot(part, c.chosen.recall, c.chosen.precision)),
     ], layout({ ...frame, xaxis: { ...share, title: { text: "recall" } }, yaxis: { ...share, title: { text: "precision" } } }), CONFIG);
   }
@@ -230,9 +231,10 @@
     }), CONFIG);
   }
 
+  // The one that needs WebGL last: without a graphics card it takes longer than all others.
   const CHARTS = [
-    ["parallel", drawParallel], ["heat", drawHeat], ["losses", drawLosses],
-    ["roc", drawCurves], ["histogram", drawHistogram],
+    ["heat", drawHeat], ["losses", drawLosses], ["roc", drawCurves], ["histogram", drawHistogram],
+    ["parallel", drawParallel],
   ].filter(([id]) => by(id));
 
   async function drawAll() {

@@ -3,9 +3,10 @@
 import base64
 import functools
 import gzip
-import importlib.metadata
+import importlib.util
 import json
 import math
+import shlex
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -71,6 +72,7 @@ def render(content: dict) -> str:
         plotly=Markup(_packed_plotly()) if _has_charts(content) else None,
         axis=_strategy_axis(content),
         start=_start(content["explorer"]),
+        again=functools.partial(_again, content["provenance"]["overrides"]),
         written=datetime.now(UTC).isoformat(timespec="minutes"),
         version=__version__,
     )
@@ -80,6 +82,11 @@ def json_for_html(value: object) -> str:
     """JSON that nothing in it can end, whatever names the data have. Numbers must be finite."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _again(overrides: list[str], *further: str) -> str:
+    """The command of this experiment's pipeline with further overrides."""
+    return shlex.join(["python", "pipeline.py", *overrides, *further])
 
 
 def _has_charts(content: dict) -> bool:
@@ -92,8 +99,8 @@ def _packed_plotly() -> str:
 
     Found without importing Plotly, which takes longer than writing the whole report.
     """
-    distribution = importlib.metadata.distribution("plotly")
-    path = Path(str(distribution.locate_file("plotly/package_data/plotly.min.js")))
+    folder = Path(importlib.util.find_spec("plotly").origin).parent
+    path = folder / "package_data" / "plotly.min.js"
     return base64.b64encode(gzip.compress(path.read_bytes(), 6, mtime=0)).decode()
 
 

@@ -17,6 +17,7 @@ from fraud_ae.sweep.leaderboard import write_leaderboard
 FINGERPRINT = "0123456789abcdef"
 EVALUATION = Evaluation(replicates=20)
 WINNER, PRODUCTION = "f" * 16, "e" * 16
+_OVERRIDES = ["data=custom", 'data.columns.device="Gerät"']
 _SPLIT = {
     "train": ("2024-01-01", "2024-03-01"),
     "validation": ("2024-03-08", "2024-03-18"),
@@ -87,7 +88,7 @@ class MadeExperiment:
             "before_test": {"rows": 8000, "frauds": 480, "fraud_ratio": 0.06},
             "label_delay_days": 7.0,
             "split": split,
-            "commands": [["data=custom", "data.columns.device='Gerät'"]],
+            "commands": [_OVERRIDES, [*_OVERRIDES, "stages=[broad]", "gate.force=true"]],
         }
         (self.folder / DATA).write_text(json.dumps(facts))
 

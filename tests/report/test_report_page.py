@@ -13,6 +13,7 @@ from fraud_ae.report.content import plain, report_content
 from fraud_ae.report.page import json_for_html, write_report
 from tests.report.made import MadeExperiment
 
+COMMAND = """python pipeline.py data=custom 'data.columns.device="Gerät"'"""
 HOSTILE = '</script><script>alert("1")</script><img src=x onerror=alert(2)>'
 
 
@@ -113,7 +114,7 @@ def test_what_is_not_known_of_an_alert_is_left_out(made):
 
 
 def test_commands_are_as_they_were_typed(whole):
-    assert "python pipeline.py data=custom 'data.columns.device='\"'\"'Gerät" in whole[1].text
+    assert f"{COMMAND} {COMMAND} 'stages=[broad]' gate.force=true" in whole[1].text
 
 
 def test_a_parameter_that_was_not_varied_is_no_dimension(whole):
@@ -133,8 +134,9 @@ def test_a_pipeline_that_stopped_at_the_gate_says_so(made):
     assert "The pipeline stopped at the gate" in page.text
     assert "not above gate.baseline_auc=0.999" in page.text
     assert "There is no model for production" in page.text
-    assert "python pipeline.py gate.force=true" in page.text
-    assert "The broad sweep has not been run" in page.text
+    assert f"{COMMAND} gate.force=true" in page.text
+    assert "The broad sweep has not been run, as the pipeline stopped at the gate" in page.text
+    assert "stages=[final]" not in page.text
     assert "test" not in json.loads(page.scripts[0])["explorer"]["parts"]
 
 
@@ -148,6 +150,7 @@ def test_before_there_is_a_model_the_best_so_far_is_told_of_on_validation_alone(
     assert set(content["explorer"]["parts"]) == set(content["curves"]) == {"validation"}
     page = written(made)
     assert "no test row has been looked at" in page.text
+    assert (f"{COMMAND} 'stages=[final]'" in page.text) == (stage != "final")
     assert "optimism" not in page.text.replace("the difference is the optimism", "")
 
 
@@ -235,7 +238,7 @@ def test_stages_that_saw_other_data_are_named(made):
 
 def test_the_audit_of_the_winning_strategy_is_shown_if_it_is_of_these_data(made):
     made.until("features")
-    assert "python pipeline.py audit=true" in written(made).text
+    assert f"{COMMAND} audit=true" in written(made).text
     finding = {"check": "single feature", "passed": False, "features": ["V1"], "detail": "too good"}
     audited = {"created": "2024-05-01T00:00:00+00:00", "findings": [finding]}
     for fingerprint, shown in (("0123456789abcdef", True), ("other", False)):

@@ -10,7 +10,7 @@ FIGURES = (
     ("recall", "recall", True),
     ("f1", "F1", False),
     ("recall_at_1pct_fpr", "recall at 1 % false positives", True),
-    ("value_caught", "share of fraud value caught", True),
+    ("value_caught", "fraud value caught", True),
     ("alert_rate", "alert rate", True),
 )
 

@@ -112,6 +112,10 @@
   const bare = (name) => name.slice(name.lastIndexOf(".") + 1);
 
   function drawParallel() {
+    if (!document.createElement("canvas").getContext("webgl")) {
+      by("parallel").textContent = "This chart needs WebGL, which this browser does not have. The table below says the same.";
+      return;
+    }
     const { dimensions, reached, objective } = drawn.broad;
     // Combinations of one value lie beside each other, and not all on one line: the best on top.
     const order = reached.map((_, n) => n).sort((a, b) => reached[a] - reached[b]);

@@ -32,11 +32,11 @@ def write_report(folder: Path, comparison: pd.DataFrame | None = None) -> Path:
     the file cannot be written.
     """
     path = folder / REPORT
-    page = render(report_content(folder, comparison))
     try:
-        write_whole(path, page)
+        # The page says that it is in UTF-8, whatever the locale is.
+        write_whole(path, render(report_content(folder, comparison)), encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{path}: the report cannot be written ({error.strerror})") from error
+        raise UserError(f"{path}: the report cannot be written ({error})") from error
     return path
 
 
@@ -66,8 +66,8 @@ def render(content: dict) -> str:
     drawn = {name: content[name] for name in _DRAWN}
     return environment.get_template("page.html.jinja").render(
         **content,
-        style=Markup(own.joinpath("page.css").read_text()),
-        script=Markup(own.joinpath("page.js").read_text()),
+        style=Markup(own.joinpath("page.css").read_text("utf-8")),
+        script=Markup(own.joinpath("page.js").read_text("utf-8")),
         drawn=Markup(json_for_html(drawn)),
         plotly=Markup(_packed_plotly()) if _has_charts(content) else None,
         axis=_strategy_axis(content),

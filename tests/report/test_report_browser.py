@@ -50,11 +50,24 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def launch():
+    """Starts a browser with further arguments."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
+        browsers = []
+
+        def launch(*further: str):
+            arguments = [*ARGUMENTS, *further]
+            browsers.append(playwright.chromium.launch(executable_path=CHROMIUM, args=arguments))
+            return browsers[-1]
+
+        yield launch
+        for browser in browsers:
+            browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(launch):
+    return launch()
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +238,14 @@ def test_a_narrow_screen_scrolls_in_one_direction_alone(opened, width):
     assert page.evaluate("document.body.scrollWidth") <= width
     for name in CHARTS[1:]:
         assert page.locator(f"#{name}").bounding_box()["width"] <= width
+
+
+def test_without_webgl_the_reader_is_sent_to_the_table(launch, folder):
+    page = launch("--disable-3d-apis").new_page()
+    page.goto((folder / "report.html").as_uri())
+    page.wait_for_function(DRAWN)
+    assert "needs WebGL" in page.locator("#parallel").inner_text()
+    assert page.locator("#roc svg").count() > 0
 
 
 def test_tables_are_there_without_javascript(browser, folder):

@@ -19,20 +19,27 @@ CONF = str(Path(__file__).resolve().parent / "conf")
 @hydra.main(config_path=CONF, config_name="pipeline", execution_whitelist=["fraud_ae.*"])
 @exit_on_user_error
 def pipeline(cfg: DictConfig) -> None:
-    """Run the stages that are asked for, audit the strategies, or print the summary."""
+    """Run the stages that are asked for, audit the strategies, or print or write the results."""
     settings = checked_settings(cfg)
     if cfg.audit:
         from fraud_ae.sweep.audit import audit_strategies
 
         audit_strategies(settings, list(HydraConfig.get().overrides.task))
         return
-    if not cfg.summary:
+    pattern = cfg.experiments or cfg.experiment
+    if not cfg.summary and not cfg.report:
         from fraud_ae.sweep.stages import run_stages
 
         run_stages(settings, list(HydraConfig.get().overrides.task))
-    from fraud_ae.sweep.summary import print_summary
+    if not cfg.report:
+        from fraud_ae.sweep.summary import print_summary
 
-    print_summary(cfg.experiments or cfg.experiment, settings)
+        print_summary(pattern, settings)
+    # Last, so that whatever keeps it from being written, all else is there and has been said.
+    if not cfg.summary:
+        from fraud_ae.report.page import write_reports
+
+        write_reports(pattern)
 
 
 @exit_on_user_error

@@ -5,11 +5,14 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a kill, finds it whole or not at all."""
+def write_whole(path: Path, text: str, encoding: str | None = None) -> None:
+    """Write a file so that a reader, or a kill, finds it whole or not at all.
+
+    encoding: by default the one of the locale, as `Path.write_text` has it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text)
+    draft.write_text(text, encoding=encoding)
     os.replace(draft, path)
 
 

@@ -260,6 +260,7 @@ class PipelineConfig(TrainConfig):
     # Further overrides for one stage alone, such as a grid of one's own for broad.
     overrides: dict[str, list[str]] = field(default_factory=dict)
     summary: bool = False
+    report: bool = False
     experiments: str | None = None
 
 

@@ -12,6 +12,7 @@ from fraud_ae.data.sources import synthetic
 from fraud_ae.data.split import split_by_time
 from fraud_ae.features import Baseline, Behavioural, Combined, DemographicRisk, Temporal
 from fraud_ae.run_store import run_identity
+from fraud_ae.sweep.kept_audits import read_audits
 from tests.commands import ROOT, run
 
 STRATEGIES = {
@@ -244,6 +245,22 @@ def test_train_audits_one_strategy_and_trains_nothing(checkout):
     assert all(len(line) <= 80 for line in printed.splitlines())
     assert not list((checkout / "outputs").glob("*/runs"))
     assert not list((checkout / "outputs").glob("**/wandb"))
+
+
+def test_what_an_audit_found_is_kept_beside_that_of_other_strategies(checkout):
+    arguments = (SIZE, "experiment=kept")
+    run_here(checkout, "train.py", *arguments, "features=baseline", fails=False)
+    run_here(checkout, "train.py", *arguments, "features=leaky", fails=True)
+    kept = read_audits(checkout / "outputs" / "kept")
+    assert list(kept) == ["baseline", "leaky"]
+    assert [found["check"] for found in kept["baseline"]["findings"]] == list(CHECKS)
+    assert all(found["passed"] for found in kept["baseline"]["findings"])
+    failed = [found for found in kept["leaky"]["findings"] if not found["passed"]]
+    assert {feature for found in failed for feature in found["features"]} == {
+        "later_purchases",
+        "label",
+    }
+    assert kept["leaky"]["fingerprint"] == kept["baseline"]["fingerprint"]
 
 
 def test_train_ends_with_the_features_that_leak(checkout):

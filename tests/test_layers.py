@@ -1,4 +1,4 @@
-"""Imports go one way: data, features, models, scorers, evaluation, experiment, sweep."""
+"""Imports go one way: data, features, models, scorers, evaluation, experiment, sweep, report."""
 
 import ast
 
@@ -8,7 +8,7 @@ from tests.commands import ROOT
 
 PACKAGE = ROOT / "fraud_ae"
 # A part may import from those before it and from itself.
-ORDER = ("data", "features", "models", "scorers", "evaluation", "experiment", "sweep")
+ORDER = ("data", "features", "models", "scorers", "evaluation", "experiment", "sweep", "report")
 SHARED = ("errors", "atomic_files", "side_by_side", "cores")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

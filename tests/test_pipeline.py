@@ -161,6 +161,44 @@ def test_the_summary_is_printed_again_and_nothing_else_happens(whole):
     assert "nothing has been run" in nothing
 
 
+def test_it_ends_with_a_report_and_writes_it_again_from_what_is_kept(whole):
+    folder, first = whole
+    assert first.rstrip().endswith("report: outputs/small/report.html")
+    report = folder / "report.html"
+    before = report.read_text()
+    report.unlink()
+
+    def changed() -> dict:
+        files = [p for p in folder.rglob("*") if p.is_file() and "hydra" not in p.parts]
+        return {p: p.stat().st_mtime_ns for p in files if p != report}
+
+    files = changed()
+    printed = run("pipeline.py", "report=true", "experiment=small", cwd=folder.parents[1])
+    assert printed == "report: outputs/small/report.html\n"
+    assert changed() == files
+    # All but the time when it was written.
+    assert report.read_text().split("<footer>")[0] == before.split("<footer>")[0]
+    for text in (*SMALL, "The model for production", "behavioural", "leaky_relu"):
+        assert text in before
+    printed = run("pipeline.py", "report=true", "experiments='sm*'", cwd=folder.parents[1])
+    assert printed == "report: outputs/small/report.html\n"
+    arguments = ("report=true", "experiment=other")
+    nothing = run("pipeline.py", *arguments, cwd=folder.parents[1], fails=True)
+    assert "nothing has been run" in nothing
+
+
+def test_a_report_that_cannot_be_written_leaves_the_result(whole):
+    folder, _ = whole
+    report = folder / "report.html"
+    report.unlink()
+    report.mkdir()
+    printed = run("pipeline.py", *SMALL, cwd=folder.parents[1], fails=True)
+    report.rmdir()
+    assert "production model of" in printed
+    assert printed.splitlines()[-1].startswith("error: outputs/small/report.html: the report")
+    assert "Traceback" not in printed
+
+
 def test_the_detector_scores_raw_transactions_in_a_fresh_process(whole):
     folder, _ = whole
     info = yaml.safe_load((folder / "model_info.yaml").read_text())

@@ -46,9 +46,9 @@ class Split:
         """Mask of all rows of `df` before the end of validation: bool, shape (n,)."""
         return (df["timestamp"] < self.validation_end).to_numpy(bool)
 
-    def describe(self, df: pd.DataFrame) -> dict[str, dict]:
+    def describe(self, df: pd.DataFrame, parts: Sequence[str] = PARTS) -> dict[str, dict]:
         """Rows, frauds (None without labels) and boundaries (ISO text, UTC) of each part."""
-        return {part: self._describe_part(df, part) for part in PARTS}
+        return {part: self._describe_part(df, part) for part in parts}
 
     def _describe_part(self, df: pd.DataFrame, part: str) -> dict:
         mask = getattr(self, part)(df)

@@ -14,9 +14,16 @@ def roc_points(y_true: np.ndarray, scores: np.ndarray, points: int = _POINTS) ->
     """
     if len(np.unique(y_true)) < 2:
         return pd.DataFrame({"false_positive_rate": [], "recall": [], "threshold": []})
-    from sklearn.metrics import roc_curve  # here, as in `fraud_ae.evaluation.metrics`
-
-    false_positive_rate, recall, threshold = roc_curve(y_true, scores)
+    threshold, flagged, frauds = _cutoffs(y_true, scores)
+    normal = flagged - frauds
+    # Points on a straight line between their neighbours tell nothing.
+    kept = np.ones(len(threshold), dtype=bool)
+    kept[1:-1] = (np.diff(normal, 2) != 0) | (np.diff(frauds, 2) != 0)
+    threshold, normal, frauds = (
+        np.append(first, values[kept])
+        for first, values in ((np.inf, threshold), (0, normal), (0, frauds))
+    )
+    false_positive_rate, recall = normal / normal[-1], frauds / frauds[-1]
     curve = pd.DataFrame(
         {"false_positive_rate": false_positive_rate, "recall": recall, "threshold": threshold}
     )
@@ -32,13 +39,23 @@ def precision_recall_points(
     """
     if len(np.unique(y_true)) < 2:
         return pd.DataFrame({"recall": [], "precision": [], "threshold": []})
-    from sklearn.metrics import precision_recall_curve
-
-    precision, recall, threshold = precision_recall_curve(y_true, scores)
+    threshold, flagged, frauds = _cutoffs(y_true, scores)
     curve = pd.DataFrame(
-        {"recall": recall, "precision": precision, "threshold": np.append(threshold, np.nan)}
-    )[::-1].reset_index(drop=True)
+        {
+            "recall": np.append(0.0, frauds / frauds[-1]),
+            "precision": np.append(1.0, frauds / flagged),
+            "threshold": np.append(np.nan, threshold),
+        }
+    )
     return _thinned(curve, curve["recall"].to_numpy(), points)
+
+
+def _cutoffs(y_true: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Distinct scores, highest first, and how many rows and frauds reach each of them."""
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    descending = np.asarray(scores)[order]
+    last = np.flatnonzero(np.append(descending[1:] != descending[:-1], True))
+    return descending[last], last + 1, np.cumsum(np.asarray(y_true)[order] == 1)[last]
 
 
 def _thinned(curve: pd.DataFrame, position: np.ndarray, points: int) -> pd.DataFrame:

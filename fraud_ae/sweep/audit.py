@@ -1,4 +1,4 @@
-"""The leakage audit of what a configuration asks for, printed as a report."""
+"""The leakage audit of what a configuration asks for, printed as a report, and kept."""
 
 import textwrap
 
@@ -7,14 +7,15 @@ from hydra.types import RunMode
 
 from fraud_ae.audit import Finding, audit
 from fraud_ae.errors import UserError
-from fraud_ae.sweep.build import dataset_of, split_of, strategy_of
+from fraud_ae.sweep.build import dataset_of, experiment_folder, split_of, strategy_of
+from fraud_ae.sweep.kept_audits import keep_audit
 from fraud_ae.sweep.stages import usable_strategies
 
 _WIDTH = 80
 
 
 def audit_strategy(config: dict) -> None:
-    """Audit the strategy of a resolved configuration and print a line for each check.
+    """Audit the strategy of a resolved configuration, print a line for each check and keep them.
 
     Raises UserError naming the features that leak, and where a sweep is asked for.
     """
@@ -65,6 +66,7 @@ def _failures(name: str, config: dict) -> tuple[list[str], list[str]]:
         seed=config["seed"],
         report=_print,
     )
+    keep_audit(experiment_folder(config), name, dataset.fingerprint, findings)
     failed = [finding for finding in findings if not finding.passed]
     features = dict.fromkeys(feature for finding in failed for feature in finding.features)
     return list(features), [finding.check for finding in failed]

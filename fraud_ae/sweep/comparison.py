@@ -66,8 +66,9 @@ def _row(folder: Path) -> dict:
     # Where a model was made of other transactions than the last ones, its own are those that count.
     if described and row["fingerprint"] in (None, described.get("fingerprint")):
         known = {"data": "name", "fingerprint": "fingerprint", "from": "from", "to": "to"}
-        known |= {"rows": "rows", "fraud_ratio": "fraud_ratio"}
-        row |= {k: described[name] for k, name in known.items() if name in described}
+        row |= {k: described[name] for k, name in [*known.items(), ("rows", "rows")]}
+        if row["fraud_ratio"] is None:
+            row["fraud_ratio"] = described["before_test"]["fraud_ratio"]
     return row
 
 

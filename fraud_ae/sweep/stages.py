@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from fraud_ae.errors import StrategyRefused, UserError
 from fraud_ae.sweep.build import dataset_of, strategy_of
 from fraud_ae.sweep.command_line import OUTPUTS, complete
+from fraud_ae.sweep.data_facts import write_data_facts
 from fraud_ae.sweep.elsewhere import read_elsewhere
 from fraud_ae.sweep.gate import decide, explain
 from fraud_ae.sweep.job import trained
@@ -20,7 +21,7 @@ from fraud_ae.sweep.launcher import begin_workers
 
 STAGES = ("features", "broad", "refined", "final", "production")
 # Keys of `conf/pipeline.yaml` that `train.py` does not know.
-_OWN_KEYS = ("stages", "gate", "overrides", "summary", "experiments", "stage")
+_OWN_KEYS = ("stages", "gate", "overrides", "summary", "report", "experiments", "stage")
 
 
 def run_stages(settings: dict, overrides: list[str]) -> None:
@@ -32,6 +33,7 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
     """
     _check_stages(settings)
     begin_workers(settings["experiment"], HydraConfig.get().launcher.get("workers"))
+    write_data_facts(settings, overrides)
     passed_on = [o for o in overrides if re.split(r"[.=]", o.lstrip("+~"))[0] not in _OWN_KEYS]
     for stage in (s for s in STAGES if s in settings["stages"]):
         sweep = [] if stage == "production" else ["-m"]

@@ -31,10 +31,7 @@ def print_summary(pattern: str, settings: dict) -> None:
     Several are compared first, on the screen and in `experiments.csv`.
     Raises UserError if there is none, or where the comparison cannot be read or written.
     """
-    folders = sorted(path.parent for path in OUTPUTS.glob(f"{pattern}/runs") if path.is_dir())
-    if not folders:
-        there = ", ".join(sorted(path.parent.name for path in OUTPUTS.glob("*/runs"))) or "none"
-        raise UserError(f"{OUTPUTS / pattern}: nothing has been run (experiments: {there})")
+    folders = experiment_folders(pattern)
     console = Console(highlight=False)
     if len(folders) > 1:
         _compare(pattern, console)
@@ -45,6 +42,18 @@ def print_summary(pattern: str, settings: dict) -> None:
             own = [run for run in elsewhere.runs if run.experiment == folder.name]
             here = [path.parent.name for path in folder.glob("runs/*/metrics.json")]
             print_elsewhere(replace(elsewhere, runs=tuple(own)), here, console)
+
+
+def experiment_folders(pattern: str) -> list[Path]:
+    """The folders of the experiments that have been run and whose names match, in order.
+
+    Raises UserError if there is none.
+    """
+    folders = sorted(path.parent for path in OUTPUTS.glob(f"{pattern}/runs") if path.is_dir())
+    if not folders:
+        there = ", ".join(sorted(path.parent.name for path in OUTPUTS.glob("*/runs"))) or "none"
+        raise UserError(f"{OUTPUTS / pattern}: nothing has been run (experiments: {there})")
+    return folders
 
 
 def _compare(pattern: str, console: Console) -> None:

@@ -118,7 +118,8 @@ def test_stages_of_earlier_data_do_not_count(tmp_path):
     folder = tmp_path / "shop"
     sweep(folder, "broad", "old", 0.8, "f1")
     sweep(folder, "features", "new", 0.7, "f2")
-    described = {"name": "shop", "fingerprint": "f2", "rows": 500, "fraud_ratio": 0.05}
+    described = {"name": "shop", "fingerprint": "f2", "rows": 500}
+    described["before_test"] = {"rows": 400, "frauds": 20, "fraud_ratio": 0.05}
     described |= {"from": "2024-02-01", "to": "2024-07-01", "frauds": 25, "split": {}}
     (folder / "data.json").write_text(json.dumps(described))
     (row,) = compare_experiments(tmp_path).to_dict("records")

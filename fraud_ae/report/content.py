@@ -1,0 +1,65 @@
+"""Everything that a report says about an experiment, as plain data."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fraud_ae.report.curves import score_curves, training_curves
+from fraud_ae.report.decision import decision, final_figures
+from fraud_ae.report.explorer import explorer
+from fraud_ae.report.facts import audit, data_facts, provenance, top_transactions
+from fraud_ae.report.kept import SWEEPS, Kept
+from fraud_ae.report.sweeps import broad_sweep, leaderboard_table, strategies
+
+
+def report_content(folder: Path, comparison: pd.DataFrame | None = None) -> dict:
+    """What a report on the experiment of a folder holds; parts that are not there are None.
+
+    comparison: a row for each experiment, in whatever columns; of a single one nothing is shown.
+    Every number in it is finite or None.
+    """
+    kept = Kept.of(folder)
+    scored = kept.scores()
+    ready = kept.threshold is not None and "validation" in scored
+    content = {
+        "name": folder.name,
+        "runs": len(list(folder.glob("runs/*/metrics.json"))),
+        "decision": decision(kept),
+        "figures": final_figures(kept),
+        "strategies": strategies(kept),
+        "broad": broad_sweep(kept),
+        "boards": {stage: leaderboard_table(kept, stage) for stage in SWEEPS[1:]},
+        "training": training_curves(kept),
+        "curves": score_curves(scored, kept.threshold) if ready else {},
+        "explorer": explorer(scored, kept.threshold) if ready else None,
+        "top": top_transactions(kept),
+        "data": data_facts(kept),
+        "audit": audit(kept),
+        "comparison": _table(comparison),
+        "provenance": provenance(kept),
+    }
+    return plain(content)
+
+
+def _table(comparison: pd.DataFrame | None) -> dict | None:
+    if comparison is None or len(comparison) < 2:
+        return None
+    return {
+        "columns": [str(name) for name in comparison.columns],
+        "rows": comparison.to_numpy(dtype=object).tolist(),
+    }
+
+
+def plain(value: object) -> object:
+    """Plain Python values, with None for what is not a finite number or not there."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is pd.NaT or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value

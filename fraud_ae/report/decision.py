@@ -1,0 +1,119 @@
+"""The decision and the final figures, in words and side by side."""
+
+from fraud_ae.report.kept import SWEEPS, Kept
+
+# Name in the figures, name in the report, whether it is a share.
+FIGURES = (
+    ("final_auc", "ROC AUC", False),
+    ("average_precision", "average precision", False),
+    ("precision", "precision", True),
+    ("recall", "recall", True),
+    ("f1", "F1", False),
+    ("recall_at_1pct_fpr", "recall at 1 % false positives", True),
+    ("value_caught", "fraud value caught", True),
+    ("alert_rate", "alert rate", True),
+)
+
+
+def decision(kept: Kept) -> dict:
+    """What the gate decided, what has not been run, and what speaks against comparing stages."""
+    return {
+        "gate": _gate(kept.decision),
+        "not_run": [stage for stage in SWEEPS if stage not in kept.boards],
+        "stages": [stage for stage in SWEEPS if stage in kept.boards],
+        "other_data": _other_data(kept),
+    }
+
+
+def _gate(decision: dict | None) -> dict | None:
+    if decision is None:
+        return None
+    gain = decision["gain_over_baseline_strategy"]
+    known = gain is not None and gain["low"] is not None
+    return {
+        "tune": decision["tune"],
+        "forced": decision["forced"],
+        "strategy": decision["best_strategy"],
+        "auc": decision["final_auc"],
+        "asked": decision["baseline_auc"],
+        "baseline": decision["baseline_strategy_auc"],
+        "gain": gain if known and decision["best_strategy"] != "baseline" else None,
+        "min_gain": decision["min_gain"],
+        "failed": decision["failed"],
+    }
+
+
+def _other_data(kept: Kept) -> dict[str, str]:
+    """Fingerprint of what each stage saw, where they did not all see the same transactions."""
+    seen = {stage: str(board["data"].iloc[0]) for stage, board in kept.boards.items()}
+    if kept.info:
+        seen["production"] = kept.info["data"]["fingerprint"]
+    return seen if len(set(seen.values())) > 1 else {}
+
+
+def final_figures(kept: Kept) -> dict | None:
+    """Figures of the run that the report is about: validation, and test once there is a model.
+
+    None where no run has a figure.
+    """
+    if kept.info:
+        winner = kept.info["figures"]["winner"]
+        validation, test = winner["validation"], _as_validation(winner["test"])
+    elif kept.best:
+        validation, test = kept.best, None
+    else:
+        return None
+    return {
+        "run": kept.best_run.name,
+        "stage": kept.stage,
+        "strategy": kept.strategy,
+        "threshold": kept.threshold,
+        "rows": [
+            _row(name, shown, is_share, validation, test)
+            for name, shown, is_share in FIGURES
+            if name in validation
+        ],
+        "extra": [
+            _row(name, name, False, validation, test)
+            for name in (kept.configuration or {}).get("metrics", {}).get("extra", {})
+            if name in validation
+        ],
+        "has_test": test is not None,
+        "deployed": _deployed(kept.info) if kept.info else None,
+    }
+
+
+def _as_validation(test: dict) -> dict:
+    return {name.replace("test_auc", "final_auc"): value for name, value in test.items()}
+
+
+def _row(name: str, shown: str, is_share: bool, validation: dict, test: dict | None) -> dict:
+    parts = {"validation": validation, **({} if test is None else {"test": test})}
+    cells = {
+        part: {
+            "value": figures.get(name),
+            "low": figures.get(f"{name}_low"),
+            "high": figures.get(f"{name}_high"),
+        }
+        for part, figures in parts.items()
+    }
+    values = [cells[part]["value"] for part in cells]
+    optimism = values[0] - values[1] if test is not None and None not in values else None
+    return {"key": name, "name": shown, "is_share": is_share, **cells, "optimism": optimism}
+
+
+def _deployed(info: dict) -> dict:
+    deployed = info["figures"]["deployed"]
+    policy = deployed["threshold_policy"]
+    test = deployed.get("test")
+    return {
+        "created": info["created"],
+        "fitted_on": deployed["fitted_on"],
+        "threshold": deployed["threshold"],
+        "threshold_from": deployed["threshold_from"],
+        "method": policy["method"],
+        "asked": 1 - policy["percentile"] / 100 if policy["method"] == "percentile" else None,
+        "alert_rate": test["alert_rate"] if test else None,
+        "test": _as_validation(test) if test else None,
+        "labels": info["labels"],
+    }

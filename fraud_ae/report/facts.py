@@ -1,0 +1,103 @@
+"""Facts about the transactions, the audit, the alerts with reasons, and how to make it again."""
+
+import json
+import shlex
+
+import pandas as pd
+import yaml
+
+from fraud_ae.report.kept import Kept
+from fraud_ae.run_store import TOP_TRANSACTIONS
+
+# Overrides that say what one command does, and nothing about the experiment.
+_ONCE = ("stages", "gate.force", "retrain")
+
+
+def data_facts(kept: Kept) -> dict | None:
+    """Rows, frauds, period and split; the test part, with its labels, once there is a model."""
+    data, info = kept.data, kept.info["data"] if kept.info else None
+    if data is None and info is None:
+        return None
+    # Of other transactions than those of the model, the model's are what the report is about.
+    if data is not None and info is not None and data["fingerprint"] != info["fingerprint"]:
+        data = None
+    source = data or info
+    split = {**(data["split"] if data else {}), **(info["split"] if info else {})}
+    configuration = kept.configuration or {}
+    return {
+        "name": data["name"] if data else configuration["data"]["name"],
+        "fingerprint": source["fingerprint"],
+        "rows": source["rows"],
+        "from": source["from"],
+        "to": source["to"],
+        "before_test": data["before_test"] if data else None,
+        "label_delay_days": data["label_delay_days"]
+        if data
+        else configuration["data"]["split"]["label_delay_days"],
+        "split": split,
+        "timeline": _timeline(split, source["from"], source["to"]),
+    }
+
+
+def _timeline(split: dict[str, dict], start: str, end: str) -> list[dict]:
+    """The parts in order of time, with what lies between them, each with its share of the time."""
+    moments = [
+        (pd.Timestamp(p["start"]), pd.Timestamp(p["end"]), name) for name, p in split.items()
+    ]
+    pieces, reached = [], pd.Timestamp(start)
+    for part_start, part_end, name in sorted(moments):
+        if part_start > reached:
+            pieces.append(
+                {"name": "label delay" if pieces else "before", "days": part_start - reached}
+            )
+        pieces.append({"name": name, "days": part_end - part_start})
+        reached = part_end
+    if pd.Timestamp(end) > reached:
+        # Before there is a model, the test period has not been looked at.
+        name = "after" if "test" in split else "label delay and test"
+        pieces.append({"name": name, "days": pd.Timestamp(end) - reached})
+    days = [piece["days"] / pd.Timedelta(days=1) for piece in pieces]
+    return [
+        {"name": piece["name"], "days": length, "share": length / sum(days)}
+        for piece, length in zip(pieces, days, strict=True)
+    ]
+
+
+def audit(kept: Kept) -> dict | None:
+    """The audit of the winning strategy, None where none was made of these transactions."""
+    found = kept.audits.get(kept.strategy or "")
+    if found is None:
+        return None
+    current = kept.info["data"] if kept.info else kept.data
+    if current is not None and current["fingerprint"] != found["fingerprint"]:
+        return None
+    return {"strategy": kept.strategy, **found}
+
+
+def top_transactions(kept: Kept) -> list[dict] | None:
+    """The highest scores with their reasons, None where they have not been written."""
+    path = kept.best_run / TOP_TRANSACTIONS if kept.best_run else None
+    if path is None or kept.threshold is None or not path.is_file():
+        return None
+    return [{**row, "alert": row["score"] > kept.threshold} for row in json.loads(path.read_text())]
+
+
+def provenance(kept: Kept) -> dict:
+    """The resolved configuration as YAML, versions, and the commands of the pipeline.
+
+    `overrides`: what any further command about this experiment has to say.
+    """
+    commands = kept.data["commands"] if kept.data else []
+    return {
+        "configuration": yaml.safe_dump(kept.configuration, sort_keys=False, allow_unicode=True)
+        if kept.configuration
+        else None,
+        "versions": kept.info["versions"] if kept.info else {},
+        "overrides": _lasting(commands[-1]) if commands else [f"experiment={kept.folder.name}"],
+        "commands": [shlex.join(["python", "pipeline.py", *overrides]) for overrides in commands],
+    }
+
+
+def _lasting(overrides: list[str]) -> list[str]:
+    """The overrides of a command without what it asked for that once alone."""
+    return [o for o in overrides if o.lstrip("+").partition("=")[0] not in _ONCE]

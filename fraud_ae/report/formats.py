@@ -1,0 +1,105 @@
+"""How numbers, times and names are written in a report; what is not there is a dash."""
+
+from datetime import datetime
+
+NOTHING = "–"
+_NAMES = {
+    "final_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "recall_at_1pct_fpr": "recall at 1 % false positives",
+    "value_caught": "fraud value caught",
+    "f1": "F1",
+}
+
+
+def figure(value: float | None, digits: int = 4) -> str:
+    """A figure between 0 and 1, such as a ROC AUC."""
+    return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def signed(value: float | None, digits: int = 4) -> str:
+    """A difference, with its sign."""
+    # The sign of people who read, and not that of programs.
+    return NOTHING if value is None else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as percent."""
+    # The sign does not stand alone on a line.
+    return NOTHING if value is None else f"{value * 100:.{digits}f}\u00a0%"
+
+
+def points(value: float | None) -> str:
+    """A difference of shares, in percentage points."""
+    return NOTHING if value is None else f"{value * 100:+.1f}".replace("-", "−")
+
+
+def number(value: float | None) -> str:
+    """A count, with separators for thousands."""
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def amount(value: float | None) -> str:
+    """An amount of money, in whatever currency the data have."""
+    return NOTHING if value is None else f"{value:,.2f}"
+
+
+def short(value: object) -> str:
+    """A parameter's value, as short as it can be without losing anything that matters."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def score(value: float | None) -> str:
+    """A score or a threshold, to four digits that tell something."""
+    return NOTHING if value is None else f"{value:#.4g}".rstrip(".")
+
+
+def day(text: str) -> str:
+    """The day of a time in ISO text: 2 May 2024."""
+    moment = datetime.fromisoformat(text)
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def minute(text: str) -> str:
+    """A time in ISO text, to the minute: 2 May 2024, 13:05."""
+    moment = datetime.fromisoformat(text)
+    return f"{moment.day} {moment:%b %Y}, {moment:%H:%M}"
+
+
+def figure_name(name: str) -> str:
+    """The name of a figure as people write it."""
+    return _NAMES.get(name, name)
+
+
+def parameter(name: str) -> str:
+    """A parameter without the section that it stands in: latent_dim of model.latent_dim."""
+    return name.rpartition(".")[2]
+
+
+def position(value: float, axis: dict) -> str:
+    """How far along an axis a value lies, as a CSS length."""
+    return f"{100 * (value - axis['low']) / (axis['high'] - axis['low']):.2f}%"
+
+
+FILTERS = {
+    function.__name__: function
+    for function in (
+        figure,
+        signed,
+        percent,
+        points,
+        number,
+        amount,
+        short,
+        score,
+        day,
+        minute,
+        figure_name,
+        parameter,
+        position,
+    )
+}

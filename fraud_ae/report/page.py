@@ -1,0 +1,146 @@
+"""The page: an experiment's content as one HTML file that needs nothing beside it."""
+
+import base64
+import functools
+import gzip
+import importlib.util
+import json
+import math
+import shlex
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+
+from fraud_ae import __version__
+from fraud_ae.atomic_files import write_whole
+from fraud_ae.errors import UserError
+from fraud_ae.report.content import report_content
+from fraud_ae.report.formats import FILTERS, figure, number, percent
+from fraud_ae.sweep.summary import experiment_folders
+
+REPORT = "report.html"
+# What the charts are drawn from; everything else is in the tables already.
+_DRAWN = ("broad", "training", "curves", "explorer")
+
+
+def write_report(folder: Path, comparison: pd.DataFrame | None = None) -> Path:
+    """Write `report.html` into the folder of an experiment, and return its path.
+
+    comparison: a row for each experiment, to be shown beside each other. Raises UserError where
+    the file cannot be written.
+    """
+    path = folder / REPORT
+    try:
+        # The page says that it is in UTF-8, whatever the locale is.
+        write_whole(path, render(report_content(folder, comparison)), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: the report cannot be written ({error})") from error
+    return path
+
+
+def write_reports(pattern: str) -> None:
+    """Write the report of every experiment whose name matches, such as `*`, and say where.
+
+    Raises UserError if there is none, or one cannot be written.
+    """
+    for folder in experiment_folders(pattern):
+        print(f"report: {write_report(folder)}", flush=True)
+
+
+def render(content: dict) -> str:
+    """The page of a report's content, see `report_content`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("fraud_ae.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(FILTERS)
+    own = files("fraud_ae.report")
+    drawn = {name: content[name] for name in _DRAWN}
+    return environment.get_template("page.html.jinja").render(
+        **content,
+        style=Markup(own.joinpath("page.css").read_text("utf-8")),
+        script=Markup(own.joinpath("page.js").read_text("utf-8")),
+        drawn=Markup(json_for_html(drawn)),
+        plotly=Markup(_packed_plotly()) if _has_charts(content) else None,
+        axis=_strategy_axis(content),
+        start=_start(content["explorer"]),
+        again=functools.partial(_again, content["provenance"]["overrides"]),
+        written=datetime.now(UTC).isoformat(timespec="minutes"),
+        version=__version__,
+    )
+
+
+def json_for_html(value: object) -> str:
+    """JSON that nothing in it can end, whatever names the data have. Numbers must be finite."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _again(overrides: list[str], *further: str) -> str:
+    """The command of this experiment's pipeline with further overrides."""
+    return shlex.join(["python", "pipeline.py", *overrides, *further])
+
+
+def _has_charts(content: dict) -> bool:
+    return any(content[name] for name in _DRAWN)
+
+
+@functools.cache
+def _packed_plotly() -> str:
+    """The drawing library, compressed; the browser unpacks it after the text is on the screen.
+
+    Found without importing Plotly, which takes longer than writing the whole report.
+    """
+    folder = Path(importlib.util.find_spec("plotly").origin).parent
+    path = folder / "package_data" / "plotly.min.js"
+    return base64.b64encode(gzip.compress(path.read_bytes(), 6, mtime=0)).decode()
+
+
+def _start(explorer: dict | None) -> dict[str, dict[str, str]] | None:
+    """Part -> figure at the chosen threshold, as `page.js` writes it when the slider moves."""
+    if explorer is None:
+        return None
+    place = explorer["start"]
+    found = {}
+    for name, part in explorer["parts"].items():
+        alerts, caught, frauds = part["alerts"][place], part["caught"][place], part["frauds"]
+        found[name] = {
+            "alerts_per_day": f"{alerts / part['days']:.1f}",
+            "precision": percent(caught / alerts if alerts else None),
+            "recall": percent(caught / frauds if frauds else None),
+            "f1": figure(2 * caught / (alerts + frauds) if frauds else None),
+            "value": percent(
+                part["caught_amount"][place] / part["fraud_amount"]
+                if part["fraud_amount"]
+                else None
+            ),
+            "true_positives": number(caught),
+            "false_positives": number(alerts - caught),
+            "false_negatives": number(frauds - caught),
+            "true_negatives": number(part["rows"] - alerts - frauds + caught),
+        }
+    return found
+
+
+def _strategy_axis(content: dict) -> dict | None:
+    """The range of the strategies' chart, and round numbers in it."""
+    rows = [row for row in content["strategies"] or [] if row["auc"] is not None]
+    if not rows:
+        return None
+    values = [row[k] for row in rows for k in ("auc", "auc_low", "auc_high")]
+    known = [value for value in values if value is not None]
+    step = next(s for s in (0.02, 0.05, 0.1, 0.2) if max(known) - min(known) <= 5 * s or s == 0.2)
+    # Rounded first, so that 0.7 / 0.1 does not come out below 7.
+    low = math.floor(round(min(known) / step, 9)) * step
+    high = math.ceil(round(max(known) / step, 9)) * step
+    high = high if high > low else low + step
+    ticks = [low + step * n for n in range(round((high - low) / step) + 1)]
+    return {"low": low, "high": high, "ticks": [round(tick, 4) for tick in ticks]}

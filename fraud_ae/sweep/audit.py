@@ -7,6 +7,7 @@ from hydra.types import RunMode
 
 from fraud_ae.audit import Finding, audit
 from fraud_ae.errors import UserError
+from fraud_ae.run_store import features_identity
 from fraud_ae.sweep.build import dataset_of, experiment_folder, split_of, strategy_of
 from fraud_ae.sweep.kept_audits import keep_audit
 from fraud_ae.sweep.stages import usable_strategies
@@ -66,7 +67,8 @@ def _failures(name: str, config: dict) -> tuple[list[str], list[str]]:
         seed=config["seed"],
         report=_print,
     )
-    keep_audit(experiment_folder(config), name, dataset.fingerprint, findings)
+    identity = features_identity(config, dataset.fingerprint)
+    keep_audit(experiment_folder(config), name, identity, findings)
     failed = [finding for finding in findings if not finding.passed]
     features = dict.fromkeys(feature for finding in failed for feature in finding.features)
     return list(features), [finding.check for finding in failed]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraud_ae.atomic_files import write_json
+from fraud_ae.run_store import run_id
 
 if TYPE_CHECKING:
     from fraud_ae.audit import Finding
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 AUDITS = "audit.json"
 
 
-def keep_audit(
-    folder: Path, strategy: str, fingerprint: str, findings: "Sequence[Finding]"
-) -> None:
-    """Keep what an audit found in the folder of an experiment, instead of the one before it."""
+def keep_audit(folder: Path, strategy: str, identity: dict, findings: "Sequence[Finding]") -> None:
+    """Keep what an audit found in the folder of an experiment, instead of the one before it.
+
+    identity: of the features, see `features_identity`.
+    """
     audited = {
-        "fingerprint": fingerprint,
+        "fingerprint": identity["data"]["fingerprint"],
+        "identity": run_id(identity),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "findings": [{**asdict(found), "passed": bool(found.passed)} for found in findings],
     }
@@ -28,6 +31,11 @@ def keep_audit(
 
 
 def read_audits(folder: Path) -> dict[str, dict]:
-    """Strategy -> fingerprint of its transactions, created (ISO, UTC) and findings."""
+    """Strategy -> fingerprint of its transactions, identity, created (ISO, UTC) and findings."""
     path = folder / AUDITS
     return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def is_audited(folder: Path, strategy: str, identity: dict) -> bool:
+    """Whether the last audit of a strategy was of these very features."""
+    return read_audits(folder).get(strategy, {}).get("identity") == run_id(identity)

@@ -4,20 +4,25 @@ import difflib
 import re
 import shlex
 import sys
+from pathlib import Path
 
+import yaml
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from fraud_ae.errors import StrategyRefused, UserError
+from fraud_ae.sweep.audit_beside import AuditBeside
 from fraud_ae.sweep.build import dataset_of, strategy_of
+from fraud_ae.sweep.callback import BEST
 from fraud_ae.sweep.command_line import OUTPUTS, complete
 from fraud_ae.sweep.data_facts import write_data_facts
 from fraud_ae.sweep.elsewhere import read_elsewhere
 from fraud_ae.sweep.gate import decide, explain
 from fraud_ae.sweep.job import trained
 from fraud_ae.sweep.launcher import begin_workers
+from fraud_ae.workers import shared_workers
 
 STAGES = ("features", "broad", "refined", "final", "production")
 # Keys of `conf/pipeline.yaml` that `train.py` does not know.
@@ -34,6 +39,7 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
     _check_stages(settings)
     begin_workers(settings["experiment"], HydraConfig.get().launcher.get("workers"))
     write_data_facts(settings, overrides)
+    folder, audit = OUTPUTS / settings["experiment"], None
     passed_on = [o for o in overrides if re.split(r"[.=]", o.lstrip("+~"))[0] not in _OWN_KEYS]
     for stage in (s for s in STAGES if s in settings["stages"]):
         sweep = [] if stage == "production" else ["-m"]
@@ -44,15 +50,23 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
             gate = settings["gate"]
             elsewhere = read_elsewhere(settings, {"jobType": "features"})
             others = elsewhere.runs if elsewhere else ()
-            decision = decide(OUTPUTS / settings["experiment"], **gate, elsewhere=others)
+            decision = decide(folder, **gate, elsewhere=others)
             print(explain(decision))
+            audit = _audit_beside(decision["best_strategy"], folder)
             if not decision["tune"]:
                 break
+    if audit is not None:
+        audit.finish()
     print(
         f"\n{len(trained)} runs trained now"
         if trained
         else "\nnothing trained: all finished before"
     )
+
+
+def _audit_beside(strategy: str, folder: Path) -> AuditBeside:
+    workers = shared_workers(HydraConfig.get().launcher.get("workers"))
+    return AuditBeside(strategy, yaml.safe_load((folder / BEST["features"]).read_text()), workers)
 
 
 def _check_stages(settings: dict) -> None:

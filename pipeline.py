@@ -19,12 +19,18 @@ CONF = str(Path(__file__).resolve().parent / "conf")
 @hydra.main(config_path=CONF, config_name="pipeline", execution_whitelist=["fraud_ae.*"])
 @exit_on_user_error
 def pipeline(cfg: DictConfig) -> None:
-    """Run the stages that are asked for, audit the strategies, or print or write the results."""
+    """Run the stages that are asked for, audit the strategies, or show the results."""
     settings = checked_settings(cfg)
     if cfg.audit:
         from fraud_ae.sweep.audit import audit_strategies
 
         audit_strategies(settings, list(HydraConfig.get().overrides.task))
+        return
+    if cfg.workspace:
+        from fraud_ae.tracking.workspace import save_workspace
+
+        wandb = settings["wandb"]
+        print(save_workspace(wandb["entity"], wandb["project"], wandb["wait_seconds"]))
         return
     pattern = cfg.experiments or cfg.experiment
     if not cfg.summary and not cfg.report:

@@ -261,6 +261,7 @@ class PipelineConfig(TrainConfig):
     overrides: dict[str, list[str]] = field(default_factory=dict)
     summary: bool = False
     report: bool = False
+    workspace: bool = False
     experiments: str | None = None
 
 

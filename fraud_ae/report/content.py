@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fraud_ae.report.compared import compared
 from fraud_ae.report.curves import score_curves, training_curves
 from fraud_ae.report.decision import decision, final_figures
 from fraud_ae.report.explorer import explorer
@@ -17,7 +18,7 @@ from fraud_ae.report.sweeps import broad_sweep, leaderboard_table, strategies
 def report_content(folder: Path, comparison: pd.DataFrame | None = None) -> dict:
     """What a report on the experiment of a folder holds; parts that are not there are None.
 
-    comparison: a row for each experiment, in whatever columns; of a single one nothing is shown.
+    comparison: see `compare_experiments`; of a single experiment nothing is shown.
     Every number in it is finite or None.
     """
     kept = Kept.of(folder)
@@ -37,19 +38,10 @@ def report_content(folder: Path, comparison: pd.DataFrame | None = None) -> dict
         "top": top_transactions(kept),
         "data": data_facts(kept),
         "audit": audit(kept),
-        "comparison": _table(comparison),
+        "comparison": compared(comparison),
         "provenance": provenance(kept),
     }
     return plain(content)
-
-
-def _table(comparison: pd.DataFrame | None) -> dict | None:
-    if comparison is None or len(comparison) < 2:
-        return None
-    return {
-        "columns": [str(name) for name in comparison.columns],
-        "rows": comparison.to_numpy(dtype=object).tolist(),
-    }
 
 
 def plain(value: object) -> object:

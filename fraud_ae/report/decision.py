@@ -38,6 +38,8 @@ def _gate(decision: dict | None) -> dict | None:
         "asked": decision["baseline_auc"],
         "baseline": decision["baseline_strategy_auc"],
         "gain": gain if known and decision["best_strategy"] != "baseline" else None,
+        "baseline_from": decision["baseline_strategy_from"],
+        "elsewhere": decision["best_elsewhere"],
         "min_gain": decision["min_gain"],
         "failed": decision["failed"],
     }

@@ -18,6 +18,8 @@ from fraud_ae.atomic_files import write_whole
 from fraud_ae.errors import UserError
 from fraud_ae.report.content import report_content
 from fraud_ae.report.formats import FILTERS, figure, number, percent
+from fraud_ae.sweep.command_line import OUTPUTS
+from fraud_ae.sweep.comparison import compare_experiments
 from fraud_ae.sweep.summary import experiment_folders
 
 REPORT = "report.html"
@@ -28,8 +30,8 @@ _DRAWN = ("broad", "training", "curves", "explorer")
 def write_report(folder: Path, comparison: pd.DataFrame | None = None) -> Path:
     """Write `report.html` into the folder of an experiment, and return its path.
 
-    comparison: a row for each experiment, to be shown beside each other. Raises UserError where
-    the file cannot be written.
+    comparison: as `compare_experiments` gives it. Raises UserError where the file cannot be
+    written.
     """
     path = folder / REPORT
     try:
@@ -45,8 +47,15 @@ def write_reports(pattern: str) -> None:
 
     Raises UserError if there is none, or one cannot be written.
     """
-    for folder in experiment_folders(pattern):
-        print(f"report: {write_report(folder)}", flush=True)
+    folders = experiment_folders(pattern)
+    try:
+        comparison = compare_experiments(OUTPUTS)
+    except UserError as error:
+        # What is wrong with another experiment is no fault of this one.
+        print(f"report without other experiments: {error}")
+        comparison = None
+    for folder in folders:
+        print(f"report: {write_report(folder, comparison)}", flush=True)
 
 
 def render(content: dict) -> str:

@@ -26,7 +26,16 @@ from fraud_ae.workers import shared_workers
 
 STAGES = ("features", "broad", "refined", "final", "production")
 # Keys of `conf/pipeline.yaml` that `train.py` does not know.
-_OWN_KEYS = ("stages", "gate", "overrides", "summary", "report", "experiments", "stage")
+_OWN_KEYS = (
+    "stages",
+    "gate",
+    "overrides",
+    "summary",
+    "report",
+    "workspace",
+    "experiments",
+    "stage",
+)
 
 
 def run_stages(settings: dict, overrides: list[str]) -> None:

@@ -1,6 +1,7 @@
 """A saved view of a W&B project, with the panels that compare strategies, sweeps and models."""
 
 from fraud_ae.errors import UserError
+from fraud_ae.tracking.server import problem_of_server, within
 
 NAME = "fraud_ae"
 _FIGURES = ("final_auc", "average_precision", "precision", "recall", "f1")
@@ -13,8 +14,28 @@ _PARAMETERS = (
 )
 
 
-def save_workspace(entity: str, project: str) -> str:
-    """Save the view, and return its address. Raises UserError where the extra is not installed."""
+def save_workspace(entity: str | None, project: str, seconds: float) -> str:
+    """Save the view, and return its address.
+
+    entity: None for that of the key. seconds: most that the server may take. Raises UserError where
+    the extra is not installed, or the server does not take the view.
+    """
+    problem = problem_of_server(seconds)
+    if problem:
+        raise UserError(f"workspace=true: W&B cannot be reached ({problem})")
+    try:
+        return within(seconds, lambda: _saved(entity, project))
+    except UserError:
+        raise
+    except TimeoutError as error:
+        raise UserError(f"workspace=true: W&B did not take it within {seconds:g} s") from error
+    except Exception as error:  # the client may fail in any way
+        raise UserError(f"workspace=true: W&B did not take it ({error})") from error
+
+
+def _saved(entity: str | None, project: str) -> str:
+    import wandb
+
     try:
         from wandb_workspaces import workspaces
     except ImportError as error:
@@ -22,7 +43,7 @@ def save_workspace(entity: str, project: str) -> str:
             "workspace=true needs wandb-workspaces: pip install 'fraud_ae[workspace]'"
         ) from error
     workspace = workspaces.Workspace(
-        entity=entity,
+        entity=entity or wandb.Api().default_entity,
         project=project,
         name=NAME,
         sections=[

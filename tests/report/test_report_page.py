@@ -207,7 +207,9 @@ def test_names_of_the_data_cannot_break_out(tmp_path):
     rows = pd.read_csv(board)
     rows["model.activation"] = rows["model.activation"].replace("relu", HOSTILE)
     rows.to_csv(board, index=False)
-    page = written(made, pd.DataFrame({HOSTILE: [HOSTILE, "b"], "test_auc": [0.5, None]}))
+    hostile = dict.fromkeys(("strategy", "parameters", "gate"), HOSTILE)
+    rows = [experiment(HOSTILE, HOSTILE, 0.5, **hostile), experiment("b", "c", 0.5)]
+    page = written(made, pd.DataFrame(rows))
     assert "img" not in page.tags
     assert "<h1>a&amp;b&lt;i&gt;</h1>" in (folder / "report.html").read_text()
     assert page.tags.count("script") == 3
@@ -216,16 +218,58 @@ def test_names_of_the_data_cannot_break_out(tmp_path):
     assert any(HOSTILE in dimension["values"] for dimension in values)
 
 
+def experiment(name: str, data: str, auc: float, **values: object) -> dict:
+    """A row of the comparison; what an experiment has not come to is missing."""
+    nothing = dict.fromkeys(
+        f"{part}_{figure}{end}"
+        for part in ("validation", "test")
+        for figure in ("auc", "average_precision")
+        for end in ("", "_low", "_high")
+    )
+    names = ("from", "to", "rows", "fraud_ratio", "strategy", "parameters", "validation_set")
+    last = ("gate", "in_production", "threshold", "alert_rate")
+    own = {"experiment": name, "data": data, "validation_auc": auc}
+    return {**nothing, **dict.fromkeys((*names, *last)), **own, **values}
+
+
 def test_experiments_are_compared_where_there_are_two(whole):
     made, page = whole
     assert "Experiments compared" not in page.text
-    one = pd.DataFrame({"experiment": ["shop"], "test_auc": [0.91234567]})
-    assert "Experiments compared" not in written(made, one).text
-    two = pd.concat([one, pd.DataFrame({"experiment": ["other"], "in_production": [True]})])
-    text = written(made, two).text
+    shop = experiment("shop", "custom", 0.9, validation_set="a")
+    assert "Experiments compared" not in written(made, pd.DataFrame([shop])).text
+    later = experiment(
+        "shop later",
+        "custom",
+        0.925,
+        validation_auc_low=0.91,
+        validation_auc_high=0.94,
+        parameters="model.latent_dim=8",
+        validation_set="b",
+        in_production="2024-05-06T10:00:00+00:00",
+        threshold=0.5,
+        **{"from": "2024-01-02T00:00:00+00:00", "to": "2024-04-05T00:00:00+00:00"},
+    )
+    other = experiment("other", "ecommerce", 0.7, validation_set="c")
+    text = written(made, pd.DataFrame([shop, later, other])).text
     assert "Experiments compared" in text
-    assert "shop 0.912346 –" in text
-    assert "other – yes" in text
+    assert "0.9250 0.910–0.940 +0.0250" in text
+    assert text.count("+0.0250") == 1
+    assert "2 Jan 2024 5 Apr 2024" in text
+    assert "6 May 2024 threshold 0.5" in text
+    assert "model.latent_dim=8" in text
+    assert "Validation rows differ" in text
+
+
+def test_figures_of_others_are_told_with_who_ran_them(made):
+    made.until("features")
+    made.gate()
+    path = made.folder / "decision.json"
+    decision = json.loads(path.read_text())
+    told = {"strategy": "payday", "final_auc": 0.9876, "run_id": "r", "user": "ana"}
+    decision["best_elsewhere"] = {**told, "url": "https://wandb.example/r"}
+    path.write_text(json.dumps(decision))
+    page = written(made)
+    assert "Elsewhere payday reached 0.9876 on the same rows, run by ana: W&B" in page.text
 
 
 def test_stages_that_saw_other_data_are_named(made):

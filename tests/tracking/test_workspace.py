@@ -1,29 +1,26 @@
 import json
-import subprocess
-import sys
 
 import pytest
 
-from tests.commands import ROOT
+from tests.commands import run
 from tests.tracking.offline_runs import settings_of
-from tests.tracking.stand_in import KEY, StandIn
+from tests.tracking.stand_in import KEY, StandIn, dead_server
 
 pytest.importorskip("wandb_workspaces", reason="needs the extra `workspace`")
 
 
+def saved(folder, url: str, **how: bool) -> str:
+    environment = settings_of(folder / "home") | {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": url}
+    arguments = ("workspace=true", "wandb.project=ours", "wandb.wait_seconds=10")
+    return run("pipeline.py", *arguments, cwd=folder, **how, **environment)
+
+
 def test_a_view_is_saved_with_panels_of_what_runs_log(tmp_path):
     with StandIn().running() as server:
-        script = (
-            "from fraud_ae.tracking.workspace import save_workspace\n"
-            "print(save_workspace('me', 'ours'))\n"
-        )
-        environment = settings_of(tmp_path) | {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url}
-        command = [sys.executable, "-c", script]
-        shown = subprocess.run(
-            command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True
-        ).stdout
+        shown = saved(tmp_path, server.url)
         (view,) = server.views
     assert "/me/ours" in shown
+    assert not list(tmp_path.glob("outputs/*/runs"))
     assert (view["entityName"], view["projectName"]) == ("me", "ours")
     spec = view["spec"]
     sections = json.loads(spec)["section"]["panelBankConfig"]["sections"]
@@ -32,3 +29,10 @@ def test_a_view_is_saved_with_panels_of_what_runs_log(tmp_path):
     assert {"Bar Chart", "Parallel Coordinates Plot", "Parameter Importance"} <= kinds
     for logged in ("final_auc", "roc_table", "precision_recall_table", "top_transactions"):
         assert logged in spec
+
+
+def test_without_a_server_it_says_so_in_one_line(tmp_path):
+    with dead_server() as url:
+        shown = saved(tmp_path, url, fails=True)
+    assert shown.startswith("error: workspace=true: W&B cannot be reached")
+    assert "Traceback" not in shown

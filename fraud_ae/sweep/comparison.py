@@ -16,6 +16,8 @@ _DATA = "data.json"
 _STAGES = ("features", "broad", "refined", "final")
 # Name in the comparison -> name in the figures, where an interval goes with it.
 _FIGURES = {"auc": "auc", "average_precision": "average_precision"}
+# The columns of these, which have `_low`, `_high` and `_change` beside them.
+FIGURES = tuple(f"{part}_{name}" for part in ("validation", "test") for name in _FIGURES)
 
 
 def compare_experiments(outputs: Path, pattern: str = "*") -> pd.DataFrame:
@@ -24,27 +26,41 @@ def compare_experiments(outputs: Path, pattern: str = "*") -> pd.DataFrame:
     outputs: the folder of all experiments. pattern: of their names.
     Columns: experiment; of the data: data, fingerprint, from, to, rows, fraud_ratio; of the winner:
     stage (that found it), winner (its run), strategy, parameters (`key=value`, with a blank
-    between), validation_set (equal where the validation rows are), and `validation_auc`,
-    `validation_average_precision`, `test_auc`, `test_average_precision`, each also with `_low` and
-    `_high`; gate (tune, forced, stop); of the model in production: in_production (when it was
-    made), run_id, threshold, alert_rate. What an experiment has not come to is missing.
+    between), differing (those that are not the same in all), validation_set (equal where the
+    validation rows are), and FIGURES, each also with `_low`, `_high` and `_change`, the difference
+    to the row before of the same data source; gate (tune, forced, stop); of the model in
+    production: in_production (when it was made), run_id, threshold, alert_rate. What an experiment has not come to is missing.
     Raises UserError naming a file that cannot be read.
     """
     folders = sorted(path.parent for path in outputs.glob(f"{pattern}/runs") if path.is_dir())
     rows = [_row(folder) for folder in folders]
     frame = pd.DataFrame(rows, columns=list(_row_of_nothing())).astype({"rows": "Int64"})
-    return frame.sort_values(["data", "to", "experiment"], ignore_index=True)
+    frame = frame.sort_values(["data", "to", "experiment"], ignore_index=True)
+    frame["differing"] = _differing(frame["parameters"])
+    # Where the period is not known, nobody can say which data are the later ones.
+    known = frame[frame["data"].notna() & frame["to"].notna() & frame["stage"].notna()]
+    for name in FIGURES:
+        values = known[name].astype("float64")
+        frame[f"{name}_change"] = values - values.groupby(known["data"]).shift()
+    return frame
+
+
+def _differing(parameters: pd.Series) -> list[str]:
+    """Of each experiment the parameters that are not the same in all."""
+    each = [
+        dict(pair.split("=", 1) for pair in text.split(" ")) if isinstance(text, str) else {}
+        for text in parameters
+    ]
+    known = [own for own in each if own]
+    keys = dict.fromkeys(key for own in known for key in own)
+    differ = [key for key in keys if len({own.get(key) for own in known}) > 1]
+    return [" ".join(f"{key}={own[key]}" for key in differ if key in own) for own in each]
 
 
 def _row_of_nothing() -> dict:
-    figures = {
-        f"{part}_{name}{end}": None
-        for part in ("validation", "test")
-        for name in _FIGURES
-        for end in ("", "_low", "_high")
-    }
+    figures = {f"{name}{end}": None for name in FIGURES for end in ("", "_low", "_high", "_change")}
     names = ("experiment", "data", "fingerprint", "from", "to", "rows", "fraud_ratio")
-    names += ("stage", "winner", "strategy", "parameters", "validation_set")
+    names += ("stage", "winner", "strategy", "parameters", "differing", "validation_set")
     last = ("gate", "in_production", "run_id", "threshold", "alert_rate")
     return {**dict.fromkeys(names), **figures, **dict.fromkeys(last)}
 

@@ -59,48 +59,28 @@ def _data(rows: list[dict]) -> Table:
 
 def _winners(rows: list[dict]) -> Table:
     table = _table("Winners", "experiment", "gate", "strategy, stage", "where they differ")
-    differing = _differing_parameters(rows)
-    for row, parameters in zip(rows, differing, strict=True):
+    for row in rows:
+        parameters = "\n".join(pair.rpartition(".")[2] for pair in row["differing"].split())
         winner = f"{row['strategy']}\n{row['stage']}" if row["stage"] else "no sweep"
         table.add_row(row["experiment"], row["gate"] or "not asked", winner, parameters)
     return table
 
 
-def _differing_parameters(rows: list[dict]) -> list[str]:
-    """Of each experiment the parameters that are not the same in all."""
-    each = [
-        dict(pair.split("=", 1) for pair in (row["parameters"] or "").split(" ") if pair)
-        for row in rows
-    ]
-    known = [parameters for parameters in each if parameters]
-    keys = dict.fromkeys(key for parameters in known for key in parameters)
-    differ = [key for key in keys if len({parameters.get(key) for parameters in known}) > 1]
-    return [
-        "\n".join(f"{key.split('.')[-1]}={own[key]}" for key in differ if key in own)
-        for own in each
-    ]
-
-
 def _results(rows: list[dict]) -> Table:
     columns = ("experiment", "validation\nset", *_FIGURES.values())
     table = _table("Figures of the winners", *columns, right=(2, 3, 4, 5))
-    before: dict[str, dict] = {}
-    differs = False
+    changes = False
     for row in rows:
-        earlier = before.get(row["data"], {}) if row["to"] is not None else {}
         cells = []
         for name in _FIGURES:
             lines = ["" if row[name] is None else figure(row[name])]
             lines += [interval(row[f"{name}_low"], row[f"{name}_high"])]
-            if None not in (row[name], earlier.get(name)):
-                differs = True
-                lines.append(f"{row[name] - earlier[name]:+.4f}")
+            if row[f"{name}_change"] is not None:
+                changes = True
+                lines.append(f"{row[f'{name}_change']:+.4f}")
             cells.append("\n".join(line for line in lines if line))
         table.add_row(row["experiment"], row["validation_set"], *cells)
-        # Where the period is not known, nobody can say which data are the later ones.
-        if row["data"] is not None and row["stage"] and row["to"] is not None:
-            before[row["data"]] = row
-    if differs:
+    if changes:
         table.caption = "Third lines: the difference to the row before of the same data source."
     return table
 

@@ -176,8 +176,8 @@ class MadeExperiment:
             "is_fraud": 1,
             "score": 9.25,
             "reasons": [
-                {"feature": "new_device", "value": "yes", "usual": "no", "share": 0.7},
-                {"feature": "amount", "value": "1234.50", "usual": "5 to 80", "share": 0.2},
+                {"feature": "new_device", "value": "yes", "usual": "usually no", "share": 0.7},
+                {"feature": "amount", "value": "1234.50", "usual": "usually 5 to 80", "share": 0.2},
             ],
             **changes,
         }

@@ -207,7 +207,7 @@ def test_names_of_the_data_cannot_break_out(tmp_path):
     rows = pd.read_csv(board)
     rows["model.activation"] = rows["model.activation"].replace("relu", HOSTILE)
     rows.to_csv(board, index=False)
-    hostile = dict.fromkeys(("strategy", "parameters", "gate"), HOSTILE)
+    hostile = dict.fromkeys(("strategy", "differing", "gate"), HOSTILE)
     rows = [experiment(HOSTILE, HOSTILE, 0.5, **hostile), experiment("b", "c", 0.5)]
     page = written(made, pd.DataFrame(rows))
     assert "img" not in page.tags
@@ -224,11 +224,11 @@ def experiment(name: str, data: str, auc: float, **values: object) -> dict:
         f"{part}_{figure}{end}"
         for part in ("validation", "test")
         for figure in ("auc", "average_precision")
-        for end in ("", "_low", "_high")
+        for end in ("", "_low", "_high", "_change")
     )
     names = ("from", "to", "rows", "fraud_ratio", "strategy", "parameters", "validation_set")
     last = ("gate", "in_production", "threshold", "alert_rate")
-    own = {"experiment": name, "data": data, "validation_auc": auc}
+    own = {"experiment": name, "data": data, "validation_auc": auc, "differing": ""}
     return {**nothing, **dict.fromkeys((*names, *last)), **own, **values}
 
 
@@ -243,7 +243,8 @@ def test_experiments_are_compared_where_there_are_two(whole):
         0.925,
         validation_auc_low=0.91,
         validation_auc_high=0.94,
-        parameters="model.latent_dim=8",
+        validation_auc_change=0.025,
+        differing="model.latent_dim=8",
         validation_set="b",
         in_production="2024-05-06T10:00:00+00:00",
         threshold=0.5,
@@ -256,7 +257,7 @@ def test_experiments_are_compared_where_there_are_two(whole):
     assert text.count("+0.0250") == 1
     assert "2 Jan 2024 5 Apr 2024" in text
     assert "6 May 2024 threshold 0.5" in text
-    assert "model.latent_dim=8" in text
+    assert "latent_dim=8" in text
     assert "Validation rows differ" in text
 
 

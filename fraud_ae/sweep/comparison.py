@@ -29,7 +29,8 @@ def compare_experiments(outputs: Path, pattern: str = "*") -> pd.DataFrame:
     between), differing (those that are not the same in all), validation_set (equal where the
     validation rows are), and FIGURES, each also with `_low`, `_high` and `_change`, the difference
     to the row before of the same data source; gate (tune, forced, stop); of the model in
-    production: in_production (when it was made), run_id, threshold, alert_rate. What an experiment has not come to is missing.
+    production: in_production (when it was made), run_id, threshold, alert_rate. What an
+    experiment has not come to is missing.
     Raises UserError naming a file that cannot be read.
     """
     folders = sorted(path.parent for path in outputs.glob(f"{pattern}/runs") if path.is_dir())

@@ -26,11 +26,11 @@ def compare_experiments(outputs: Path, pattern: str = "*") -> pd.DataFrame:
     outputs: the folder of all experiments. pattern: of their names.
     Columns: experiment; of the data: data, fingerprint, from, to, rows, fraud_ratio; of the winner:
     stage (that found it), winner (its run), strategy, parameters (`key=value`, with a blank
-    between), differing (those that are not the same in all), validation_set (equal where the
-    validation rows are), and FIGURES, each also with `_low`, `_high` and `_change`, the difference
-    to the row before of the same data source; gate (tune, forced, stop); of the model in
-    production: in_production (when it was made), run_id, threshold, alert_rate. What an
-    experiment has not come to is missing.
+    between), differing (those that are not the same in all, without their section),
+    validation_set (equal where the validation rows are), and FIGURES, each also with `_low`,
+    `_high` and `_change`, the difference to the row before of the same data source; gate (tune,
+    forced, stop); of the model in production: in_production (when it was made), run_id, threshold,
+    alert_rate. What an experiment has not come to is missing.
     Raises UserError naming a file that cannot be read.
     """
     folders = sorted(path.parent for path in outputs.glob(f"{pattern}/runs") if path.is_dir())
@@ -55,7 +55,8 @@ def _differing(parameters: pd.Series) -> list[str]:
     known = [own for own in each if own]
     keys = dict.fromkeys(key for own in known for key in own)
     differ = [key for key in keys if len({own.get(key) for own in known}) > 1]
-    return [" ".join(f"{key}={own[key]}" for key in differ if key in own) for own in each]
+    short = {key: key.rpartition(".")[2] for key in differ}
+    return [" ".join(f"{short[key]}={own[key]}" for key in differ if key in own) for own in each]
 
 
 def _row_of_nothing() -> dict:

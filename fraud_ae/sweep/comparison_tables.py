@@ -60,7 +60,7 @@ def _data(rows: list[dict]) -> Table:
 def _winners(rows: list[dict]) -> Table:
     table = _table("Winners", "experiment", "gate", "strategy, stage", "where they differ")
     for row in rows:
-        parameters = "\n".join(pair.rpartition(".")[2] for pair in row["differing"].split())
+        parameters = "\n".join(row["differing"].split(" "))
         winner = f"{row['strategy']}\n{row['stage']}" if row["stage"] else "no sweep"
         table.add_row(row["experiment"], row["gate"] or "not asked", winner, parameters)
     return table

@@ -158,6 +158,22 @@ def test_the_tables_fit_any_terminal_and_show_what_changed(tmp_path):
     assert "Validation sets differ" in text
 
 
+def test_what_differs_and_what_changed_is_told_beside_each(tmp_path):
+    produce(tmp_path / "old", 0.90, "2024-06-01T00:00:00+00:00", "f1")
+    produce(tmp_path / "new", 0.92, "2024-08-01T00:00:00+00:00", "f2", latent_dim=8)
+    path = tmp_path / "new" / "model_info.yaml"
+    path.write_text(path.read_text().replace("learning_rate: 0.001", "learning_rate: 0.0005"))
+    (tmp_path / "none" / "runs").mkdir(parents=True)
+    frame = compare_experiments(tmp_path).set_index("experiment")
+    assert frame["differing"].to_dict() == {
+        "old": "latent_dim=16 learning_rate=0.001",
+        "new": "latent_dim=8 learning_rate=0.0005",
+        "none": "",
+    }
+    assert frame.loc["new", "validation_auc_change"] == pytest.approx(0.02)
+    assert frame[["validation_auc_change"]].isna().sum().item() == 2
+
+
 def test_experiments_of_the_same_rows_are_comparable(tmp_path):
     produce(tmp_path / "one", 0.90, "2024-06-01T00:00:00+00:00")
     produce(tmp_path / "two", 0.92, "2024-06-01T00:00:00+00:00")

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import ROOT
+from tests.commands import ROOT, run
 from tests.conftest import SMALL
 from tests.tracking.offline_runs import WANDB, Tracked, settings_of
-from tests.tracking.stand_in import KEY, StandIn, dead_server, silent_server
+from tests.tracking.stand_in import KEY, StandIn, dead_server, run_of_others, silent_server
 
 ONLINE = [*(o for o in SMALL if not o.startswith("wandb")), "wandb.mode=online"]
 NOT_REACHED = "W&B cannot be reached"
@@ -67,7 +67,73 @@ def metrics(folder: Path) -> dict:
     """The figures of the runs that a command left, but for their times."""
     paths = folder.glob("outputs/small/runs/*/metrics.json")
     found = {path.parent.name: json.loads(path.read_text()) for path in paths}
-    return {run: {**figures, "train_seconds": 0} for run, figures in found.items()}
+    times = {"train_seconds": 0, "fitted_at": ""}
+    return {run: {**figures, **times} for run, figures in found.items()}
+
+
+PIPELINE = ("experiment=small", "data.n_transactions=2000", "scorer=reconstruction")
+
+
+def pipeline(folder: Path, environment: dict, *overrides: str) -> tuple[str, float]:
+    """What `python pipeline.py` prints for a small experiment, and its seconds."""
+    folder.mkdir()
+    started = time.monotonic()
+    shown = run("pipeline.py", *PIPELINE, *overrides, cwd=folder, **environment)
+    return shown, time.monotonic() - started
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", [dead_server, silent_server], ids=["dead", "silent"])
+def test_without_a_server_a_pipeline_goes_on_offline_within_its_bound(
+    server, environment, tmp_path
+):
+    forced = ("gate.force=true", "wandb.wait_seconds=6")
+    _, usual_seconds = pipeline(tmp_path / "usual", environment, *forced)
+    with server() as url:
+        there = environment | {"WANDB_BASE_URL": url}
+        shown, seconds = pipeline(tmp_path / "online", there, *forced, "wandb.mode=online")
+    assert shown.count(NOT_REACHED) == 1, shown
+    assert metrics(tmp_path / "online") == metrics(tmp_path / "usual")
+    assert len(offline_runs(tmp_path / "online")) == len(metrics(tmp_path / "usual"))
+    # Generous: what else the machine does is not known here.
+    assert seconds < usual_seconds * 1.5 + 6 + 5
+
+
+@pytest.mark.slow
+def test_the_summary_and_the_gate_say_what_is_of_others(stand_in, environment, tmp_path):
+    there = environment | {"WANDB_BASE_URL": stand_in.url}
+    one = ("features=temporal", "stages=[features]", "trainer.max_epochs=1", "wandb.mode=online")
+    pipeline(tmp_path / "here", there, *one)
+    ((own,),) = [list(stand_in.runs.values())]
+    config = {name: part["value"] for name, part in json.loads(own["config"]).items()}
+    rows = {"data": config["data"], "features": {"name": "baseline"}}
+    elsewhere = {**rows, "data": {**config["data"], "validation_set": "of others"}}
+    stand_in.shared = [
+        run_of_others(own["displayName"], config, {"final_auc": 0.1}, user={"username": "me"}),
+        run_of_others("aaaaaaaa", rows, {"final_auc": 0.5432}),
+        run_of_others("bbbbbbbb", elsewhere, {"final_auc": 0.9999}),
+        run_of_others("cccccccc", rows, {"final_auc": 0.7777}, group="another experiment"),
+    ]
+    read = ("wandb.read=true",)
+    printed = run("pipeline.py", *PIPELINE, *one, *read, cwd=tmp_path / "here", **there)
+    # The gate asks for the same rows, whatever the experiment is called.
+    assert "baseline strategy   0.7777  baseline, run by ana, " in printed
+    assert "without an interval" in printed
+    decision = json.loads((tmp_path / "here/outputs/small/decision.json").read_text())
+    assert decision["baseline_strategy_from"]["run_id"] == "cccccccc"
+    # The summary asks for the same experiment.
+    assert "from W&B, me/" in printed
+    assert "3 finished runs, 2 of them not here" in printed
+    assert "aaaaaaa" in printed
+    assert "cccccccc" not in printed[printed.index("from W&B, me/") :]
+    assert all(len(line) <= 80 for line in printed.splitlines() if line.startswith(("│", "┃")))
+
+
+def test_reading_needs_the_server(environment, tmp_path):
+    failed = run(
+        "pipeline.py", "summary=true", "wandb.read=true", cwd=tmp_path, fails=True, **environment
+    )
+    assert "wandb.read=true: reads from the server, so it needs wandb.mode=online" in failed
 
 
 def offline_runs(folder: Path) -> list[Path]:
@@ -105,7 +171,8 @@ def test_without_a_server_a_sweep_goes_on_offline_within_its_bound(
     assert "Traceback" not in shown
     assert len(offline_runs(tmp_path / "online")) == 2
     found = metrics(tmp_path / "online")
-    assert found[finished_run.id] == pytest.approx({**finished_run.metrics(), "train_seconds": 0})
+    expected = {**finished_run.metrics(), "train_seconds": 0}
+    assert found[finished_run.id] == pytest.approx({**expected, "fitted_at": ""})
     _, usual = train(tmp_path / "usual", environment, "http://unused", *sweep, "wandb.mode=offline")
     # Generous: what else the machine does is not known here.
     assert seconds < usual * 1.5 + 4 + 5

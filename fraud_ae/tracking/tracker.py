@@ -13,6 +13,9 @@ from fraud_ae.tracking.panels import panels
 from fraud_ae.tracking.server import within
 from fraud_ae.tracking.tracked_run import TrackedRun
 
+# In the folder of a run: where it can be seen, if it can.
+_LINK = "wandb.json"
+
 
 class Tracker:
     """One W&B run, or nothing at all where `wandb.mode=disabled`.
@@ -148,7 +151,7 @@ class Tracker:
                     self._run = self._init("online", **bounds)
                 self._online = True
                 # From the folder of the run to where it can be seen.
-                write_json(self._folder / "wandb.json", {"url": self._run.url})
+                write_json(self._folder / _LINK, {"url": self._run.url})
                 return
             except Exception as error:  # see `_tell`
                 server.give_up(str(error) or type(error).__name__)
@@ -157,6 +160,7 @@ class Tracker:
     def _go_offline(self, error: Exception) -> None:
         self._target.server.give_up(str(error) or type(error).__name__)
         self._online = False
+        (self._folder / _LINK).unlink(missing_ok=True)
         try:
             self._run = self._init("offline")
         except Exception:  # see `_tell`

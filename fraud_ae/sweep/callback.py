@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ParsedElementType, QuotedString
+from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,7 +22,8 @@ from fraud_ae.sweep.leaderboard import (
     write_leaderboard,
 )
 from fraud_ae.sweep.progress import SweepView
-from fraud_ae.sweep.studies import StudyWriter, category
+from fraud_ae.sweep.search_space import search_space
+from fraud_ae.sweep.studies import StudyWriter
 
 # What the best of a stage is called, complete and resolved.
 BEST = {"features": "best_features.yaml", "final": "final_config.yaml"}
@@ -44,12 +45,13 @@ class StageCallback(Callback):
             config.objective,
             list(swept),
         )
+        folder = OUTPUTS / config.experiment
         self.studies = StudyWriter(
-            OUTPUTS / config.experiment,
+            folder,
             config.stage.name,
             config.objective,
             self.view.results,
-            swept,
+            search_space(swept, told_overrides(config), candidate_folder(folder)),
         )
         self.view.start()
         self.studies.start()
@@ -90,29 +92,26 @@ def finish_stage(folder: Path, stage: str, keep: int, sweep_folder: Path) -> Non
     _report(folder, stage, results, len(best))
 
 
-def swept_parameters(config: DictConfig) -> dict[str, list]:
-    """What a multirun varies: key -> its values, none of an interval."""
+def told_overrides(config: DictConfig) -> dict[str, Override]:
+    """What a multirun is told, by key: the parameters of its sweeper, and its command line."""
     parameters = [f"{k}={v}" for k, v in (config.hydra.sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     overrides = parser.parse_overrides(
         [*parameters, *OmegaConf.to_container(config.hydra.overrides.task)]
     )
-    last = {override.get_key_element(): override for override in overrides}
-    return {
-        key: list(override.sweep_iterator(_value)) if override.is_discrete_sweep() else []
-        for key, override in last.items()
-        if override.is_sweep_override()
-    }
+    # The last counts.
+    return {override.key_or_group: override for override in overrides}
 
 
-def _value(element: ParsedElementType) -> object:
-    """A value of a sweep as a job is going to have it."""
-    return category(element.text if isinstance(element, QuotedString) else element)
+def swept_parameters(config: DictConfig) -> dict[str, Override]:
+    """What a multirun varies, by key."""
+    return {k: o for k, o in told_overrides(config).items() if o.is_sweep_override()}
 
 
 def number_of_jobs(config: DictConfig) -> int:
     """How many jobs the sweeper of a multirun is going to start."""
-    counts = [len(values) for values in swept_parameters(config).values()]
+    swept = swept_parameters(config).values()
+    counts = [len(list(o.sweep_iterator())) if o.is_discrete_sweep() else 0 for o in swept]
     trials = config.hydra.sweeper.get("n_trials")
     # An interval has no number of values: then only the number of trials says.
     combinations = math.prod(counts) if all(counts) else trials

@@ -1,5 +1,6 @@
 """Candidates: small Hydra files with the overrides that won, which the next stage sweeps over."""
 
+import json
 import re
 from pathlib import Path
 
@@ -83,6 +84,17 @@ def read_candidate(path: Path) -> dict:
     return yaml.safe_load(path.read_text())
 
 
+def plain_values(overrides: dict) -> dict:
+    """What a candidate says: option of each group and value of each dotted key; lists as JSON."""
+    values = dict(overrides)
+    options = {
+        group.removeprefix("override /"): option
+        for entry in values.pop("defaults", [])
+        for group, option in entry.items()
+    }
+    return options | _flat(values)
+
+
 def check_data(folder: Path, name: str, fingerprint: str) -> None:
     """Refuse a candidate that was tuned on other transactions than those at hand.
 
@@ -101,3 +113,13 @@ def check_data(folder: Path, name: str, fingerprint: str) -> None:
 
 def _plain(value: object) -> object:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _flat(values: dict, before: str = "") -> dict:
+    flat: dict = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{before}{key}.")
+        else:
+            flat[before + key] = json.dumps(value) if isinstance(value, list) else value
+    return flat

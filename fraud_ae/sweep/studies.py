@@ -6,28 +6,34 @@ import json
 import logging
 import math
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fraud_ae.sweep.study_file import STUDIES, StudyFile, Trial
+from fraud_ae.sweep.candidate import plain_values
+from fraud_ae.sweep.search_space import as_parameter, in_json
+from fraud_ae.sweep.study_file import COMBINATION, CONTENT, STUDIES, StudyFile
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
 log = logging.getLogger("fraud_ae")
 
 _POLL_SECONDS = 0.5
-# Its value belongs to the stage, unless the command itself names it.
-_OF_THE_STAGE = "trainer.max_epochs"
 
 
 class StudyWriter:
     """Follows the results of a sweep, and adds each to its study as a finished trial.
 
     A trial is written when its job has ended, so that none is left running by a kill; the same
-    sweep started again adds what is missing. There is a study for each stage, objective and set of
-    validation rows, because only values of the same are comparable.
+    sweep started again adds what is missing. A study belongs to one search space, of one stage,
+    objective and set of validation rows, and to what else its jobs were told: only then the values
+    are comparable, and no two trials have the same parameters.
 
-    folder: of the experiment. results: what jobs left, appended to by whoever reads it. swept: keys
-    that the sweep varies, and their values as far as they are known.
+    folder: of the experiment. results: what jobs left, appended to by whoever reads it. space: what
+    the sweep varies.
     """
 
     def __init__(
@@ -36,13 +42,13 @@ class StudyWriter:
         stage: str,
         objective: str,
         results: Sequence[dict],
-        swept: Mapping[str, Sequence],
+        space: "Mapping[str, BaseDistribution]",
     ) -> None:
         self._folder = folder
         self._stage = stage
         self._objective = objective
         self._results = results
-        self._swept = swept
+        self._space = space
         self._written = 0
         self._works = True
         self._ended = threading.Event()
@@ -60,19 +66,17 @@ class StudyWriter:
     def _follow(self) -> None:
         while not self._ended.wait(_POLL_SECONDS):
             if self._works:
-                self._write()
-        self._write()
+                self._write(self._results[self._written :])
+        # All, because what has changed is replaced only once.
+        self._write(self._results, replace=True)
 
-    def _write(self) -> None:
-        new = self._results[self._written :]
-        if not new:
-            return
+    def _write(self, results: Sequence[dict], replace: bool = False) -> None:
         path = self._folder / STUDIES
         try:
-            for name, about, results in self._studies(new):
-                trials = [trial_of(r, self._folder, self._objective, self._swept) for r in results]
-                StudyFile(path, name, self._objective, about).add(trials, self._swept)
-            self._written += len(new)
+            for name, (about, own) in self._studies(results).items():
+                trials = [trial_of(r, self._folder, self._objective, self._space) for r in own]
+                StudyFile(path, name, self._objective, about).add(trials, replace)
+            self._written += len(results)
         except Exception as error:
             # Whatever it is: the sweep is worth more than the record of it. Once more at the end.
             self._works = False
@@ -82,20 +86,23 @@ class StudyWriter:
                 "goes on; once that is mended, the same command adds the trials"
             )
 
-    def _studies(self, results: list[dict]) -> list[tuple[str, dict, list[dict]]]:
-        """Name and description of each study that results belong to, with those results."""
+    def _studies(self, results: Sequence[dict]) -> dict[str, tuple[dict, list[dict]]]:
+        """Name -> description and results of each study that results belong to."""
         studies: dict[str, tuple[dict, list[dict]]] = {}
         for result in results:
-            name = f"{self._stage} {self._objective} {result['validation_set']}"
+            told = plain_values(result["overrides"]).items()
             about = {
                 "stage": self._stage,
                 "objective": self._objective,
                 "data": result["data_name"],
                 "fingerprint": result["data"],
                 "validation_set": result["validation_set"],
+                "swept": in_json(self._space),
+                "fixed": {key: value for key, value in told if key not in self._space},
             }
+            name = f"{self._stage} {self._objective} {_hash(about)[:8]}"
             studies.setdefault(name, (about, []))[1].append(result)
-        return [(name, about, own) for name, (about, own) in studies.items()]
+        return studies
 
 
 @functools.cache
@@ -104,77 +111,59 @@ def _warn_once(message: str) -> None:
     log.warning(message)
 
 
-def trial_of(result: dict, folder: Path, objective: str, swept: Iterable[str]) -> Trial:
+def trial_of(
+    result: dict, folder: Path, objective: str, space: "Mapping[str, BaseDistribution]"
+) -> "FrozenTrial":
     """The trial of a result; it failed if the job did, or has no value to compare.
 
-    folder: of the experiment. swept: keys that the sweep varies; they are parameters, and so are
-    all values that the job or its candidate was given.
+    folder: of the experiment. space: what the sweep varies; these are the parameters.
     """
-    metrics, status, reason = result["metrics"], result["status"], result["reason"]
-    if status == "finished" and result["objective"] is None:
+    from optuna.trial import TrialState, create_trial
+
+    value, status, reason = result["objective"], result["status"], result["reason"]
+    if status == "finished" and value is None:
         status, reason = "undefined", f"{objective} is undefined on these validation rows"
-    figures = {name: v for name, v in metrics.items() if _is_figure(v)}
+    figures = {name: v for name, v in result["metrics"].items() if _is_figure(v)}
     seconds = figures.pop("train_seconds", 0.0)
+    told = plain_values(result["overrides"])
+    parameters = {}
+    for key, distribution in space.items():
+        try:
+            parameters[key] = as_parameter(told.get(key), distribution)
+        except KeyError as other:
+            # Such as a word that stands for true: told all the same.
+            figures[key] = other.args[0]
     attributes = {
         "status": status,
         "reason": reason,
         "run_id": result["run_id"],
         **_links(folder, result["run_id"]),
+        "candidate": result["choices"].get("candidate"),
         "seconds": seconds,
         **figures,
     }
-    completed = _completed(folder, result["run_id"])
-    return Trial(
-        key=_key(result),
-        value=result["objective"],
-        parameters=_parameters(result, swept),
-        attributes={name: v for name, v in attributes.items() if v is not None},
-        started=completed - timedelta(seconds=seconds),
-        completed=completed,
+    attributes = {name: v for name, v in attributes.items() if v is not None}
+    combination = _hash(told)
+    content = _hash([combination, value, attributes])
+    trial = create_trial(
+        state=TrialState.FAIL if value is None else TrialState.COMPLETE,
+        value=value,
+        params=parameters,
+        distributions={key: space[key] for key in parameters},
+        user_attrs={**attributes, COMBINATION: combination, CONTENT: content},
     )
+    trial.datetime_complete = _completed(folder, result["run_id"])
+    trial.datetime_start = trial.datetime_complete - timedelta(seconds=seconds)
+    return trial
 
 
 def _is_figure(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _key(result: dict) -> str:
-    """The same for the same combination: what it was told, and the run that came of it.
-
-    The name of a candidate is no part of it, because the next sweep gives it to another.
-    """
-    text = json.dumps([result["run_id"], result["overrides"]], sort_keys=True)
+def _hash(told: object) -> str:
+    text = json.dumps(told, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _parameters(result: dict, swept: Iterable[str]) -> dict:
-    given = dict(result["overrides"])
-    options = {
-        group.removeprefix("override /"): option
-        for entry in given.pop("defaults", [])
-        for group, option in entry.items()
-    }
-    values = _flat(given)
-    if _OF_THE_STAGE not in result["parameters"]:
-        values.pop(_OF_THE_STAGE, None)
-    groups = {name: option for name, option in options.items() if name in swept}
-    chosen = {name: result["choices"].get(name) for name in ("candidate", "features")}
-    return {**{k: v for k, v in chosen.items() if v is not None}, **groups, **values}
-
-
-def _flat(values: dict, before: str = "") -> dict:
-    flat: dict = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{before}{key}.")
-        else:
-            flat[before + key] = category(value)
-    return flat
-
-
-def category(value: object) -> object:
-    """A value as a parameter of Optuna, which takes no lists."""
-    return value if isinstance(value, int | float | str | None) else json.dumps(value)
 
 
 def _links(folder: Path, run_id: str | None) -> dict:

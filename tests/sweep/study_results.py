@@ -5,20 +5,23 @@ import warnings
 from pathlib import Path
 
 import optuna
+from omegaconf import OmegaConf
+from optuna.distributions import CategoricalDistribution
+from sqlalchemy.engine import URL
 
 from fraud_ae.sweep.studies import StudyWriter
 from fraud_ae.sweep.study_file import STUDIES
 
 SWEPT = {"model.latent_dim": [8, 16], "model.activation": ["relu", "tanh"]}
+SPACE = {key: CategoricalDistribution(values) for key, values in SWEPT.items()}
 
 
 def result(number: int = 0, value: float | None = 0.9, **changes) -> dict:
     """What a job left; by default one that differs by its run."""
     parameters = changes.pop("parameters", {"model.latent_dim": 8, "model.activation": "relu"})
-    overrides: dict = {"defaults": [{"override /features": "combined"}]}
+    overrides = OmegaConf.create({"defaults": [{"override /features": "combined"}]})
     for key, each in {**parameters, "trainer.max_epochs": 10}.items():
-        section, name = key.split(".")
-        overrides.setdefault(section, {})[name] = each
+        OmegaConf.update(overrides, key, each, force_add=True)
     return {
         "status": "finished",
         "reason": None,
@@ -32,7 +35,7 @@ def result(number: int = 0, value: float | None = 0.9, **changes) -> dict:
         "data": "f1",
         "data_name": "shop",
         "validation_set": "set1",
-        "overrides": overrides,
+        "overrides": OmegaConf.to_container(overrides),
         **changes,
     }
 
@@ -50,16 +53,17 @@ def write(
     folder: Path,
     results: list[dict],
     objective: str = "final_auc",
+    space: dict = SPACE,
 ) -> None:
     """Follow a sweep that has left these results."""
-    writer = StudyWriter(folder, "broad", objective, results, SWEPT)
+    writer = StudyWriter(folder, "broad", objective, results, space)
     writer.start()
     writer.close()
 
 
 def studies(folder: Path) -> dict[str, optuna.Study]:
     """The studies of an experiment as Optuna reads them, by name."""
-    storage = f"sqlite:///{folder / STUDIES}"
+    storage = URL.create("sqlite", database=str(folder / STUDIES)).render_as_string()
     names = optuna.get_all_study_names(storage=storage)
     return {name: optuna.load_study(study_name=name, storage=storage) for name in names}
 

@@ -30,11 +30,11 @@ def shown(folder: Path, stage: str = "broad") -> dict[tuple, float]:
     }
 
 
-def reached(folder: Path, stage: str = "broad", objective: str = "final_auc") -> dict:
+def reached(folder: Path, stage: str = "broad") -> dict:
     """The same by the leaderboard."""
     own = (KEY,) if stage == "broad" else ()
     rows = board(folder, stage).to_dict("records")
-    return {(r["run_id"], *(r[key] for key in own)): r[objective] for r in rows}
+    return {(r["run_id"], *(r[key] for key in own)): r["final_auc"] for r in rows}
 
 
 @pytest.mark.slow
@@ -49,15 +49,20 @@ def test_every_stage_of_a_sweep_is_a_study_whose_trials_link_to_their_runs(tmp_p
     before = (folder / STUDIES).stat().st_mtime_ns
     run("train.py", *four, cwd=tmp_path)
     assert (folder / STUDIES).stat().st_mtime_ns == before
-    # Other values and an objective of another name, with a launcher of Hydra's own.
-    launcher = ("hydra/launcher=basic", "threshold.percentile=95")
-    run("train.py", *BROAD, *FOUR, *launcher, "model.latent_dim=5", cwd=tmp_path)
-    assert len(trials(folder)) == 5
-    other = (*four, "objective=average_precision", "threshold.percentile=90")
-    run("train.py", *other, cwd=tmp_path)
+    run("train.py", *four, "retrain=true", cwd=tmp_path)
+    assert shown(folder) == pytest.approx(reached(folder))
+    assert len(trials(folder)) == 4
+    # Other values, with a launcher of Hydra's own, and an objective of another name.
+    first = set(studies(folder))
+    launcher = ("hydra/launcher=basic", "threshold.percentile=90,95")
+    run("train.py", *BROAD, *FOUR, *launcher, "model.latent_dim=5,6", cwd=tmp_path)
+    (second,) = set(studies(folder)) - first
+    assert {t.params["model.latent_dim"] for t in studies(folder)[second].get_trials()} == {5, 6}
+    assert len(studies(folder)[second].get_trials()) == 4
+    run("train.py", *four, "objective=average_precision", cwd=tmp_path)
     (named,) = [s for name, s in studies(folder).items() if "average_precision" in name]
-    found = reached(folder, objective="average_precision")
-    assert sorted(t.value for t in named.get_trials()) == pytest.approx(sorted(found.values()))
+    found = board(folder, "broad")["average_precision"]
+    assert sorted(t.value for t in named.get_trials()) == pytest.approx(sorted(found))
 
 
 @pytest.mark.slow
@@ -95,19 +100,21 @@ def test_trials_of_a_sampler_are_those_of_its_jobs(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_sweeps_of_one_experiment_at_the_same_time(tmp_path):
+def test_sweeps_of_one_experiment_at_the_same_time(tmp_path):
     folder = tmp_path / "outputs" / "small"
-    both = [
+    together = [
         start("train.py", *BROAD, *FOUR, f"model.latent_dim={values}", cwd=tmp_path)
-        for values in ("4,8", "8,16")
+        for values in ("4,8", "4,8", "8,16")
     ]
-    for process in both:
+    for process in together:
         printed, _ = process.communicate(timeout=600)
         assert process.returncode == 0, printed
         assert "no trial can be written" not in printed
-    found = trials(folder)
-    assert sorted(t.number for t in found) == list(range(6))
-    assert len(shown(folder)) == 6
+    found = list(studies(folder).values())
+    assert len(found) == 2
+    for study in found:
+        assert sorted(t.number for t in study.get_trials()) == [0, 1, 2, 3]
+        assert len({(*t.params.values(),) for t in study.get_trials()}) == 4
 
 
 @pytest.mark.slow
@@ -133,6 +140,10 @@ def test_killed_in_the_broad_sweep_the_study_becomes_complete_with_the_same_comm
     found = trials(folder)
     assert {t.state for t in found} == {TrialState.COMPLETE}
     assert sorted(t.number for t in found) == list(range(48))
+    assert len({(*t.params.values(),) for t in found}) == 48
+    differ = {key for t in trials(folder, "refined") for key in t.params}
+    assert "model.latent_dim" in differ
+    assert "candidate" not in differ
     (study,) = [s for name, s in studies(folder).items() if name.startswith("broad ")]
     importances = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
     swept = {"model.latent_dim", "model.activation", "trainer.learning_rate", "trainer.batch_size"}

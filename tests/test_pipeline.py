@@ -119,6 +119,20 @@ def test_wandb_runs_carry_the_tags_of_their_stage(whole):
         assert models == ({"small-detector"} if stage == "production" else set())
 
 
+def test_each_sweep_is_ranked_in_a_wandb_run_of_its_own(whole):
+    folder, _ = whole
+    for stage, label in (("features", "features"), ("broad", "run_id"), ("final", "candidate")):
+        (file,) = (folder / "leaderboards" / stage).glob("wandb/offline-run-*/run-*.wandb")
+        tracked = Tracked(file)
+        assert (tracked.run["run_group"], tracked.run["job_type"]) == ("small", stage)
+        (path,) = file.parent.rglob("comparison_table*.table.json")
+        content = json.loads(path.read_text())
+        expected = board(folder, stage)[[label, "final_auc"]].astype({label: "str"})
+        assert content["columns"] == [label, "final_auc"]
+        assert [row[0] for row in content["data"]] == expected[label].tolist()
+        assert [row[1] for row in content["data"]] == pytest.approx(expected["final_auc"].tolist())
+
+
 def test_a_second_pipeline_trains_nothing_and_says_so(whole, tmp_path):
     folder, first = whole
     # Nor does it wait for what it would train with.

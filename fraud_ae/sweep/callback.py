@@ -12,9 +12,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from fraud_ae.atomic_files import write_whole
+from fraud_ae.sweep.build import experiment_folder, tracked_run
 from fraud_ae.sweep.candidate import candidate_folder, write_candidates
 from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.leaderboard import (
+    leaderboard,
     leaderboard_path,
     ranked,
     read_results,
@@ -24,6 +26,7 @@ from fraud_ae.sweep.leaderboard import (
 from fraud_ae.sweep.progress import SweepView
 from fraud_ae.sweep.search_space import search_space
 from fraud_ae.sweep.studies import StudyWriter
+from fraud_ae.workers import shared_workers
 
 # What the best of a stage is called, complete and resolved.
 BEST = {"features": "best_features.yaml", "final": "final_config.yaml"}
@@ -64,22 +67,22 @@ class StageCallback(Callback):
         # Hydra calls this too while an error or an interrupt passes through.
         if sys.exc_info()[0] is not None:
             return
+        folder = OUTPUTS / config.experiment
         try:
-            finish_stage(
-                OUTPUTS / config.experiment,
-                config.stage.name,
-                config.stage.keep,
-                Path(config.hydra.sweep.dir),
+            results = finish_stage(
+                folder, config.stage.name, config.stage.keep, Path(config.hydra.sweep.dir)
             )
         except OSError as error:
             # Hydra would make a warning of it, and the next stage would read an earlier sweep's.
             sys.exit(f"error: the leaderboard or the candidates cannot be written: {error}")
+        if any(result["status"] == "finished" and not result["reused"] for result in results):
+            _track(config, results)
 
 
-def finish_stage(folder: Path, stage: str, keep: int, sweep_folder: Path) -> None:
+def finish_stage(folder: Path, stage: str, keep: int, sweep_folder: Path) -> list[dict]:
     """Write the leaderboard of a sweep, its candidates, and the configuration of its best.
 
-    folder: of the experiment. keep: how many candidates the next stage gets.
+    folder: of the experiment. keep: how many candidates the next stage gets. Returns the results.
     """
     results = read_results(sweep_folder)
     write_leaderboard(folder, stage, results)
@@ -90,6 +93,26 @@ def finish_stage(folder: Path, stage: str, keep: int, sweep_folder: Path) -> Non
         job = next(p for p in sweep_folder.glob("*/result.json") if _is(p, best[0]))
         write_whole(folder / BEST[stage], (job.parent / "config.yaml").read_text())
     _report(folder, stage, results, len(best))
+    return results
+
+
+def _track(config: DictConfig, results: list[dict]) -> None:
+    """The ranking as a W&B run, told by a worker, which knows W&B already."""
+    from fraud_ae.tracking.board import track_board
+
+    settings = {
+        "experiment": config.experiment,
+        "stage": OmegaConf.to_container(config.stage, resolve=True),
+        "wandb": OmegaConf.to_container(config.wandb, resolve=True),
+    }
+    board = leaderboard(results)
+    # What tells the rows apart: strategies, candidates, or else nothing but their runs.
+    names = (name for name in ("candidate", "features") if name in board)
+    label = next((name for name in names if board[name].nunique() > 1), "run_id")
+    target = tracked_run(settings, {})
+    folder = leaderboard_path(experiment_folder(settings), config.stage.name).with_suffix("")
+    workers = shared_workers(config.hydra.launcher.get("workers"))
+    workers.outcome(workers.submit(track_board, board, label, target, folder))
 
 
 def told_overrides(config: DictConfig) -> dict[str, Override]:

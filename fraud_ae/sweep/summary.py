@@ -85,7 +85,7 @@ def _print_experiment(folder: Path, console: Console) -> None:
     if decision.is_file():
         console.print(explain(json.loads(decision.read_text())))
     print_model(folder, console)
-    files = [*folder.glob("*.yaml"), *folder.glob("*.html"), *folder.glob("leaderboards/*.csv")]
+    files = [*folder.glob("*.yaml"), *folder.glob("leaderboards/*.csv")]
     for file in sorted(files):
         console.print(f"  {file}", soft_wrap=True)
 

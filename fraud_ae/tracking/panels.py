@@ -38,6 +38,28 @@ def panels(scored: pd.DataFrame, threshold: float, top: Sequence[dict]) -> dict:
     return shown
 
 
+def board_panels(board: pd.DataFrame, label: str) -> dict:
+    """A leaderboard as a table, and bars of its final_auc, the best first.
+
+    label: the column that names the bars.
+    """
+    import wandb
+
+    known = board.astype(object).where(board.notna(), None)
+    bars = known[known["final_auc"].notna()]
+    rows = [
+        [str(name), float(value)]
+        for name, value in zip(bars[label], bars["final_auc"], strict=True)
+    ]
+    table = wandb.Table(columns=[label, "final_auc"], data=rows)
+    return {
+        "leaderboard": wandb.Table(
+            columns=list(known), data=known.to_numpy().tolist(), allow_mixed_types=True
+        ),
+        "comparison": wandb.plot.bar(table, label, "final_auc", title=f"final_auc by {label}"),
+    }
+
+
 def _curve(points: pd.DataFrame, x: str, y: str, title: str):
     import wandb
 

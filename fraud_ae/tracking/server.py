@@ -19,7 +19,7 @@ from fraud_ae.atomic_files import write_whole
 log = logging.getLogger("fraud_ae")
 T = TypeVar("T")
 
-LATER = "wandb sync outputs/*/runs/*/wandb/offline-run-*"
+LATER = "wandb sync outputs/*/*/*/wandb/offline-run-*"
 # What a run may wait at its beginning and at its end is not counted: a good server takes less.
 _USUAL_SECONDS = 2.0
 _POLL_SECONDS = 0.5

@@ -9,7 +9,7 @@ import pandas as pd
 
 from fraud_ae.atomic_files import write_json
 from fraud_ae.models.history import curve_point
-from fraud_ae.tracking.panels import panels
+from fraud_ae.tracking.panels import board_panels, panels
 from fraud_ae.tracking.server import within
 from fraud_ae.tracking.tracked_run import TrackedRun
 
@@ -67,6 +67,14 @@ class Tracker:
         def tell(run) -> None:
             run.log(panels(scored, threshold, top))
             run.summary.update(defined)
+
+        self._tell(tell)
+
+    def log_board(self, board: pd.DataFrame, label: str) -> None:
+        """A leaderboard as a table, and as bars: its final_auc, named by the column `label`."""
+
+        def tell(run) -> None:
+            run.log(board_panels(board, label))
 
         self._tell(tell)
 

@@ -167,7 +167,7 @@ def test_without_a_server_a_sweep_goes_on_offline_within_its_bound(
         sweep = ("-m", "seed=42,1", "hydra.launcher.stack_size=1", "wandb.wait_seconds=4")
         shown, seconds = train(tmp_path / "online", environment, url, *sweep)
     assert shown.count(NOT_REACHED) == 1, shown
-    assert "wandb sync outputs/*/runs/*/wandb/offline-run-*" in shown
+    assert "wandb sync outputs/*/*/*/wandb/offline-run-*" in shown
     assert "Traceback" not in shown
     assert len(offline_runs(tmp_path / "online")) == 2
     found = metrics(tmp_path / "online")

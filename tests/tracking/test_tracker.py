@@ -7,6 +7,7 @@ import pytest
 import yaml
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from fraud_ae.tracking.board import track_board
 from fraud_ae.tracking.tracked_run import TrackedRun
 from fraud_ae.tracking.tracker import track
 from tests.tracking.offline_runs import Tracked, inspected, settings_of, wandb_files
@@ -186,6 +187,28 @@ def test_a_file_is_an_input_whose_version_is_its_fingerprint(tmp_path, capfd):
     # Nothing of it is uploaded, and nothing is said.
     assert not list(tmp_path.rglob("files/**/my shop.csv"))
     assert not capfd.readouterr().err
+
+
+def test_a_leaderboard_is_a_table_and_bars_of_those_that_have_a_figure(tmp_path):
+    board = pd.DataFrame(
+        {
+            "rank": [1, 2, 3],
+            "features": ["combined", "baseline", "refused one"],
+            "final_auc": [0.9, 0.7, np.nan],
+            "reason": [None, None, "no column"],
+        }
+    )
+    folder = tmp_path / "leaderboards" / "features"
+    track_board(board, "features", target(tags=("feature_sweep",)), folder)
+    (file,) = wandb_files(folder)
+    tracked = Tracked(file)
+    assert tracked.tags == ["feature_sweep", "leaderboard"]
+    assert tracked.run["display_name"] == "features"
+    bars = table(tracked, "comparison_table")
+    assert bars.to_dict("list") == {"features": ["combined", "baseline"], "final_auc": [0.9, 0.7]}
+    reasons = table(tracked, "leaderboard")["reason"]
+    assert reasons.isna().tolist() == [True, True, False]
+    assert reasons.iloc[2] == "no column"
 
 
 def test_tracking_does_not_change_the_run(offline, finished_run):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from fraud_ae import config
 from fraud_ae.errors import exit_on_user_error
@@ -32,20 +32,25 @@ def pipeline(cfg: DictConfig) -> None:
         wandb = settings["wandb"]
         print(save_workspace(wandb["entity"], wandb["project"], wandb["wait_seconds"]))
         return
-    pattern = cfg.experiments or cfg.experiment
+    patterns = _patterns(cfg.experiments or cfg.experiment)
     if not cfg.summary and not cfg.report:
         from fraud_ae.sweep.stages import run_stages
 
         run_stages(settings, list(HydraConfig.get().overrides.task))
-    if not cfg.report:
+    if cfg.summary or not cfg.report:
         from fraud_ae.sweep.summary import print_summary
 
-        print_summary(pattern, settings)
+        print_summary(patterns, settings)
     # Last, so that whatever keeps it from being written, all else is there and has been said.
-    if not cfg.summary:
+    if cfg.report or not cfg.summary:
         from fraud_ae.report.page import write_reports
 
-        write_reports(pattern)
+        write_reports(patterns)
+
+
+def _patterns(experiments: str | ListConfig) -> list[str]:
+    """One name or pattern, or several."""
+    return [experiments] if isinstance(experiments, str) else list(map(str, experiments))
 
 
 @exit_on_user_error

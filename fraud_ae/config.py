@@ -262,7 +262,8 @@ class PipelineConfig(TrainConfig):
     summary: bool = False
     report: bool = False
     workspace: bool = False
-    experiments: str | None = None
+    # A name, a pattern such as *, or a list of them.
+    experiments: Any = None
 
 
 # What the options of a group are checked against; a file of conf/ names its own. An option of a

@@ -50,7 +50,7 @@ def reasons(signals: Signals, encoder: Encoder, scorer: Scorer, top: int = 3) ->
         else:
             # Numbers are the first inputs, one each.
             shown = _beyond(signals.inputs[row, number], encoder.clip) + _number(value)
-            told = _range(usual)
+            told = _share(usual, shown) if isinstance(usual, dict) else _range(usual)
         return Reason(feature, shown, told, round(float(shares[row, number]), 4))
 
     return [
@@ -71,7 +71,12 @@ def _category(value: str, shares: dict[str, float]) -> tuple[str, str]:
         return "missing", "usually there"
     if value == UNSEEN:
         return "rare or new", "usually " + ", ".join(sorted(shares, key=shares.get)[:-4:-1])
-    return value, f"in {shares[value]:.1%} of transactions"
+    return value, _share(shares, value)
+
+
+def _share(shares: dict[str, float], value: str) -> str:
+    """How many transactions have a value; one that training never saw has none."""
+    return f"in {shares.get(value, 0.0):.1%} of transactions"
 
 
 def _range(usual: Sequence[float] | None) -> str:

@@ -17,7 +17,8 @@ def fitted():
         {
             "amount": rng.uniform(0, 200, n),
             "rate": pd.Series(rng.uniform(0.001, 0.002, n)).mask(rng.random(n) < 0.1),
-            "count": np.ones(n),
+            "count": np.full(n, 3.0),
+            "new": (np.arange(n) % 10 == 0).astype(float),
             "device": pd.Series(rng.choice(["phone", "laptop"], n, p=[0.9, 0.1]), dtype="str"),
         }
     )
@@ -35,7 +36,7 @@ def signals(encoder: Encoder, frame: pd.DataFrame, residuals: np.ndarray) -> Sig
 def explained(fitted, errors: dict[str, float], top: int = 3, **values) -> list:
     """The reasons of one transaction whose features have such residuals, 0.1 all others."""
     encoder, scorer = fitted
-    row = {"amount": 100.0, "rate": 0.0015, "count": 1.0, "device": "phone"} | values
+    row = {"amount": 100.0, "rate": 0.0015, "count": 3.0, "new": 0.0, "device": "phone"} | values
     residuals = np.full((1, encoder.n_inputs), 0.1)
     for name, error in errors.items():
         residuals[0, encoder.input_names().index(name)] = error
@@ -66,7 +67,8 @@ def test_only_what_raises_the_score_is_a_reason(fitted):
         ("amount", -1e9, "at most ", "usually"),
         ("rate", np.nan, "missing", "usually 0.00"),
         ("rate", 0.00123, "0.00123", "usually 0.00"),
-        ("count", 1.0, "1", "usually 1"),
+        ("count", 3.0, "3", "usually 3"),
+        ("new", 1.0, "1", "in 10.0% of transactions"),
         ("device", "laptop", "laptop", "of transactions"),
         ("device", None, "missing", "usually there"),
         ("device", "watch", "rare or new", "usually phone, laptop"),

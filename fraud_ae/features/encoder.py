@@ -43,7 +43,7 @@ class Encoder:
     missing, sets an indicator column.
 
     usual_: what is usual in the training rows; of a number its 5 % and 95 % quantile (None without
-    any), of a category the share of each frequent value.
+    any), of one that is 0 or 1 the share of both, of a category that of each frequent value.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Encoder:
             present = numbers[~missing]
             # A column without a single value in training can only be filled with something.
             self.fill_[name] = float(np.median(present)) if len(present) else 0.0
-            self.usual_[name] = _usual_range(present)
+            self.usual_[name] = _usual_values(present)
             if missing.any():
                 self.indicators_.append(name)
             filled = np.where(missing, self.fill_[name], numbers)
@@ -215,10 +215,13 @@ class Encoder:
         return [*sorted(frequent), MISSING, UNSEEN], shares
 
 
-def _usual_range(present: np.ndarray) -> list[float] | None:
+def _usual_values(present: np.ndarray) -> list[float] | dict[str, float] | None:
     if not len(present):
         return None
     some = present[:: max(1, len(present) // _USUAL_ROWS)]
+    if np.isin(some, (0.0, 1.0)).all():
+        share = float(some.mean())
+        return {"0": 1 - share, "1": share}
     return [float(value) for value in np.quantile(some, _USUAL)]
 
 

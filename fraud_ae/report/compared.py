@@ -2,20 +2,27 @@
 
 import pandas as pd
 
-from fraud_ae.sweep.comparison import FIGURES
+from fraud_ae.sweep.comparison import FIGURES, differing
 
 _BESIDE = ("low", "high", "change")
 _TITLES = {"auc": "ROC AUC", "average_precision": "AP"}
 
 
-def compared(comparison: pd.DataFrame | None) -> dict | None:
-    """The rows of `compare_experiments`, None where there is nothing to compare.
+def compared(comparison: pd.DataFrame | None, name: str) -> dict | None:
+    """The rows of `compare_experiments` that have the data source of an experiment.
 
-    titles: of the figures. rows: facts of each experiment, and its figures, each with interval and
-    change. same_rows: whether all figures are of the same validation rows.
+    name: of the experiment. None where it is the only one: what else lies in the folder is nothing
+    to whoever gets the report. titles: of the figures. rows: facts of each experiment, and its
+    figures, each with interval and change. same_rows: whether all figures are of the same
+    validation rows.
     """
-    if comparison is None or len(comparison) < 2:
+    if comparison is None:
         return None
+    own = comparison.loc[comparison["experiment"] == name, "data"]
+    comparison = comparison[comparison["data"].isin(own.dropna())]
+    if len(comparison) < 2:
+        return None
+    comparison = comparison.assign(differing=differing(comparison["parameters"]))
     known = comparison.astype(object).where(comparison.notna(), None)
     rows = [
         {

@@ -38,7 +38,7 @@ def report_content(folder: Path, comparison: pd.DataFrame | None = None) -> dict
         "top": top_transactions(kept),
         "data": data_facts(kept),
         "audit": audit(kept),
-        "comparison": compared(comparison),
+        "comparison": compared(comparison, folder.name),
         "provenance": provenance(kept),
     }
     return plain(content)

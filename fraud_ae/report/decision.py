@@ -1,6 +1,7 @@
 """The decision and the final figures, in words and side by side."""
 
 from fraud_ae.report.kept import SWEEPS, Kept
+from fraud_ae.sweep.leaderboard import tuning_gain
 
 # Name in the figures, name in the report, whether it is a share.
 FIGURES = (
@@ -21,6 +22,7 @@ def decision(kept: Kept) -> dict:
         "gate": _gate(kept.decision),
         "not_run": [stage for stage in SWEEPS if stage not in kept.boards],
         "stages": [stage for stage in SWEEPS if stage in kept.boards],
+        "tuning": tuning_gain(kept.boards, kept.objective),
         "other_data": _other_data(kept),
     }
 
@@ -115,6 +117,7 @@ def _deployed(info: dict) -> dict:
         "threshold_from": deployed["threshold_from"],
         "method": policy["method"],
         "asked": 1 - policy["percentile"] / 100 if policy["method"] == "percentile" else None,
+        "percentile": policy["percentile"],
         "alert_rate": test["alert_rate"] if test else None,
         "test": _as_validation(test) if test else None,
         "labels": info["labels"],

@@ -5,7 +5,7 @@ import pandas as pd
 
 from fraud_ae.evaluation.threshold import utc_days
 
-_THRESHOLDS = 300
+_THRESHOLDS = 600
 _BINS = 60
 
 

@@ -58,6 +58,11 @@ def score(value: float | None) -> str:
     return NOTHING if value is None else f"{value:#.4g}".rstrip(".")
 
 
+def exact(value: float | None) -> str:
+    """A threshold, to as many digits as tell scores apart; `page.js` writes it the same way."""
+    return NOTHING if value is None else f"{value:#.6g}".rstrip(".")
+
+
 def day(text: str) -> str:
     """The day of a time in ISO text: 2 May 2024."""
     moment = datetime.fromisoformat(text)
@@ -96,6 +101,7 @@ FILTERS = {
         amount,
         short,
         score,
+        exact,
         day,
         minute,
         figure_name,

@@ -29,7 +29,7 @@
   // ---- numbers -----------------------------------------------------------------------------
   const percent = (v) => v === null ? NOTHING : `${(100 * v).toFixed(1)}\u00a0%`;
   const count = (v) => v.toLocaleString("en-US");
-  const short = (v) => v === null ? NOTHING : v.toPrecision(4);
+  const short = (v) => v === null ? NOTHING : v.toPrecision(6);
   const ratio = (a, b) => b ? a / b : null;
 
   // ---- threshold explorer ------------------------------------------------------------------
@@ -183,10 +183,11 @@
         { ...shared, y: run.validation, line, name: run.is_best && drawn.training.length > 1 ? `<b>${run.name}</b>` : run.name, hovertemplate: `${run.name}, validation, ${at}<extra></extra>` },
       ];
     });
+    const last = Math.max(2, ...drawn.training.flatMap((run) => run.epochs));
     const positive = drawn.training.every((r) => [...r.train, ...r.validation].every((v) => v === null || v > 0));
     Plotly.react("losses", traces, layout({
       showlegend: drawn.training.length > 1, margin: { l: 56, r: 12, t: 36, b: 44 },
-      xaxis: { title: { text: "epoch" }, rangemode: "tozero" },
+      xaxis: { title: { text: "epoch" }, range: [1 - 0.02 * last, last * 1.02], tickformat: "d", ...(last > 10 ? {} : { dtick: 1 }) },
       yaxis: { title: { text: "loss" }, type: positive ? "log" : "linear", nticks: 6 },
     }), CONFIG);
   }

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import math
 import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -42,12 +43,12 @@ def write_report(folder: Path, comparison: pd.DataFrame | None = None) -> Path:
     return path
 
 
-def write_reports(pattern: str) -> None:
-    """Write the report of every experiment whose name matches, such as `*`, and say where.
+def write_reports(patterns: Sequence[str]) -> None:
+    """Write the report of every experiment whose name matches one of some patterns, and say where.
 
     Raises UserError if there is none, or one cannot be written.
     """
-    folders = experiment_folders(pattern)
+    folders = experiment_folders(patterns)
     try:
         comparison = compare_experiments(OUTPUTS)
     except UserError as error:

@@ -13,11 +13,17 @@ _FIGURES = ("average_precision", "precision", "recall", "f1", "value_caught")
 def strategies(kept: Kept) -> list[dict] | None:
     """A row for each feature strategy, best first; refused ones last, with their reason."""
     board = kept.boards.get("features")
-    return None if board is None else [_strategy(row) for row in _rows(board)]
+    if board is None:
+        return None
+    shown = kept.objective in ("final_auc", "average_precision") or kept.objective not in board
+    objective = None if shown else kept.objective
+    return [_strategy(row, objective) for row in _rows(board)]
 
 
-def _strategy(row: dict) -> dict:
+def _strategy(row: dict, objective: str | None) -> dict:
     return {
+        "objective": objective,
+        "reached": row[objective] if objective else None,
         "name": row["features"],
         "status": row["status"],
         "reason": row["reason"],

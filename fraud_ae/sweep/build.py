@@ -207,6 +207,11 @@ def tracked_server(config: dict) -> Server:
     return _server(experiment_folder(config) / ".locks", config["wandb"]["wait_seconds"])
 
 
+def known_server(config: dict) -> Server | None:
+    """As `tracked_server`, or None where this command has tracked nothing so far."""
+    return tracked_server(config) if _server.cache_info().currsize else None
+
+
 @functools.cache
 def _server(notes: Path, wait_seconds: float) -> Server:
     return Server.of(notes, wait_seconds)

@@ -1,6 +1,7 @@
 """Experiments side by side: what each was given, what it reached, and what is in production."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -20,24 +21,24 @@ _FIGURES = {"auc": "auc", "average_precision": "average_precision"}
 FIGURES = tuple(f"{part}_{name}" for part in ("validation", "test") for name in _FIGURES)
 
 
-def compare_experiments(outputs: Path, pattern: str = "*") -> pd.DataFrame:
+def compare_experiments(outputs: Path, patterns: Sequence[str] = ("*",)) -> pd.DataFrame:
     """A row for each experiment; those of one data source in the order in which their data end.
 
-    outputs: the folder of all experiments. pattern: of their names.
-    Columns: experiment; of the data: data, fingerprint, from, to, rows, fraud_ratio; of the winner:
-    stage (that found it), winner (its run), strategy, parameters (`key=value`, with a blank
-    between), differing (those that are not the same in all, without their section),
-    validation_set (equal where the validation rows are), and FIGURES, each also with `_low`,
-    `_high` and `_change`, the difference to the row before of the same data source; gate (tune,
-    forced, stop); of the model in production: in_production (when it was made), run_id, threshold,
-    alert_rate. What an experiment has not come to is missing.
+    outputs: the folder of all experiments. patterns: of their names, of which one has to match.
+    Columns: experiment; of the data: data, fingerprint, from, to, rows, fraud_ratio (before the
+    test period); of the winner: stage (that found it), winner (its run), strategy, parameters
+    (`key=value`, with a blank between), differing (those that are not the same in all, without
+    their section), validation_set (equal where the validation rows are), and FIGURES, each also
+    with `_low`, `_high` and `_change`, the difference to the row before of the same data source;
+    gate (tune, forced, stop); of the model in production: in_production (when it was made), run_id,
+    threshold, alert_rate. What an experiment has not come to is missing.
     Raises UserError naming a file that cannot be read.
     """
-    folders = sorted(path.parent for path in outputs.glob(f"{pattern}/runs") if path.is_dir())
-    rows = [_row(folder) for folder in folders]
+    found = {path.parent for each in patterns for path in outputs.glob(f"{each}/runs")}
+    rows = [_row(folder) for folder in sorted(found) if (folder / "runs").is_dir()]
     frame = pd.DataFrame(rows, columns=list(_row_of_nothing())).astype({"rows": "Int64"})
     frame = frame.sort_values(["data", "to", "experiment"], ignore_index=True)
-    frame["differing"] = _differing(frame["parameters"])
+    frame["differing"] = differing(frame["parameters"])
     # Where the period is not known, nobody can say which data are the later ones.
     known = frame[frame["data"].notna() & frame["to"].notna() & frame["stage"].notna()]
     for name in FIGURES:
@@ -46,8 +47,8 @@ def compare_experiments(outputs: Path, pattern: str = "*") -> pd.DataFrame:
     return frame
 
 
-def _differing(parameters: pd.Series) -> list[str]:
-    """Of each experiment the parameters that are not the same in all."""
+def differing(parameters: pd.Series) -> list[str]:
+    """Of each experiment the parameters that are not the same in all, as `key=value`."""
     each = [
         dict(pair.split("=", 1) for pair in text.split(" ")) if isinstance(text, str) else {}
         for text in parameters
@@ -85,8 +86,7 @@ def _row(folder: Path) -> dict:
     if described and row["fingerprint"] in (None, described.get("fingerprint")):
         known = {"data": "name", "fingerprint": "fingerprint", "from": "from", "to": "to"}
         row |= {k: described[name] for k, name in [*known.items(), ("rows", "rows")]}
-        if row["fraud_ratio"] is None:
-            row["fraud_ratio"] = described["before_test"]["fraud_ratio"]
+        row["fraud_ratio"] = described["before_test"]["fraud_ratio"]
     return row
 
 
@@ -94,14 +94,14 @@ def _of_model(folder: Path, info: dict) -> dict:
     """What `model_info.yaml` says."""
     winner, deployed = info["figures"]["winner"], info["figures"]["deployed"]
     data, configuration = info["data"], info["configuration"]
-    parts = data["split"].values()
+    parts = [data["split"][part] for part in ("train", "validation")]
     return {
         "data": configuration["data"]["name"],
         "fingerprint": data["fingerprint"],
         "from": data["from"],
         "to": data["to"],
         "rows": data["rows"],
-        # Of the parts, which leave out the days that labels take.
+        # Of these parts, which leave out the days that labels take, where nothing better is known.
         "fraud_ratio": sum(p["frauds"] for p in parts) / sum(p["rows"] for p in parts),
         "stage": "production",
         "winner": winner["run_id"],

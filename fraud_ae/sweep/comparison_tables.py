@@ -42,7 +42,7 @@ def _table(title: str, *columns: str, right: tuple[int, ...] = (), lines: bool =
 
 
 def _data(rows: list[dict]) -> Table:
-    columns = ("experiment", "data", "fingerprint", "period", "rows", "fraud")
+    columns = ("experiment", "data", "fingerprint", "period", "rows", "fraud\nbefore test")
     table = _table("Data", *columns, right=(4, 5))
     for row in rows:
         period = "" if row["from"] is None else f"{row['from'][:10]}\n{row['to'][:10]}"

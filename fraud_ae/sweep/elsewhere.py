@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from fraud_ae.sweep.build import tracked_server
+from fraud_ae.sweep.build import known_server
 from fraud_ae.tracking.colleagues import RemoteRun, read_runs
 
 log = logging.getLogger("fraud_ae")
@@ -31,12 +31,12 @@ def read_elsewhere(settings: dict, filters: dict) -> Elsewhere | None:
     wandb = settings["wandb"]
     if not wandb["read"]:
         return None
-    server = tracked_server(settings)
-    if server.given_up:
+    server = known_server(settings)
+    if server is not None and not server.answers():
+        # It has been waited for, and that has been said.
         return Elsewhere(None, ())
     try:
-        with server.waiting() as seconds:
-            path, runs = read_runs(wandb["entity"], wandb["project"], filters, max(seconds, 0.1))
+        path, runs = read_runs(wandb["entity"], wandb["project"], filters, wandb["wait_seconds"])
     except ConnectionError as error:
         log.warning("W&B cannot be read (%s): only what was run here is known", error)
         return Elsewhere(None, ())

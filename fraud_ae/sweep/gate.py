@@ -1,5 +1,6 @@
 """The gate: whether tuning is worth it, judged on the feature sweep."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -158,8 +159,8 @@ def _from_wandb(told: dict) -> str:
     return f"{told['strategy']}, run by {told['user']}, {told['url']}"
 
 
-def explain(decision: dict) -> str:
-    """The decision in a few lines for the screen."""
+def explain(decision: dict, overrides: Sequence[str] = ()) -> str:
+    """The decision in a few lines for the screen. overrides: those of the pipeline's command."""
     own, gain = decision["baseline_strategy_auc"], decision["gain_over_baseline_strategy"]
     lines = [
         f"gate: {'tune' if decision['tune'] else 'stop'}"
@@ -187,5 +188,6 @@ def explain(decision: dict) -> str:
         )
     lines += [f"  {reason}" for reason in decision["failed"]]
     if not decision["tune"]:
-        lines.append("  To tune all the same: python pipeline.py gate.force=true")
+        again = shlex.join(["python", "pipeline.py", *overrides, "gate.force=true"])
+        lines.append(f"  To tune all the same: {again}")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import pandas as pd
 from fraud_ae.atomic_files import write_json
 
 _FEW = 8
+_FORESTS = 5
 METHODS = ("fANOVA", "PED-ANOVA")
 
 
@@ -43,31 +44,47 @@ def importances(board: pd.DataFrame, objective: str) -> dict[str, dict] | None:
     """Method -> parameter -> importance, 0 to 1 and 1 in all; a constant parameter has none.
 
     fANOVA: share of the variance of the objective (Hutter et al., 2014). PED-ANOVA: share of what
-    tells the best tenth from the rest (Watanabe et al., 2023). None where nothing was varied or
-    every combination reached the same.
+    tells the best tenth from the rest (Watanabe et al., 2023). What changes nothing has 0. None
+    where nothing was varied or every combination reached the same.
     """
     reached = board[(board["status"] == "finished") & board[objective].notna()]
     names = varied_parameters(reached)
     if not names or reached[objective].nunique() < 2:
         return None
-    study = _study(reached, names, objective)
+    # What changes nothing would get a share all the same, and each training counts once.
+    idle = [name for name in names if _changes_nothing(reached, name, names, objective)]
+    moving = [name for name in names if name not in idle]
+    study = _study(reached.drop_duplicates([*moving, objective]), moving, objective)
     from optuna.importance import (
         FanovaImportanceEvaluator,
         PedAnovaImportanceEvaluator,
         get_param_importances,
     )
 
-    evaluators = (FanovaImportanceEvaluator(seed=0), PedAnovaImportanceEvaluator())
-    found = {
-        method: get_param_importances(study, evaluator=evaluator, params=names)
-        for method, evaluator in zip(METHODS, evaluators, strict=True)
+    evaluators = {
+        # Its forests are drawn at random.
+        METHODS[0]: [FanovaImportanceEvaluator(seed=seed) for seed in range(_FORESTS)],
+        METHODS[1]: [PedAnovaImportanceEvaluator()],
     }
-    return {
-        method: {name: float(share) for name, share in shares.items()}
-        for method, shares in found.items()
+    found = {}
+    for method, own in evaluators.items():
+        drawn = [get_param_importances(study, evaluator=each, params=moving) for each in own]
+        shares = {name: float(np.mean([each[name] for each in drawn])) for name in moving}
         # All shares are 0 where a method cannot tell the parameters apart.
-        if sum(shares.values()) > 0
-    }
+        if sum(shares.values()) > 0:
+            found[method] = shares | dict.fromkeys(idle, 0.0)
+    return found
+
+
+def _changes_nothing(board: pd.DataFrame, name: str, names: list[str], objective: str) -> bool:
+    """Whether combinations that differ in one parameter alone all reach the same."""
+    others = [other for other in names if other != name]
+    if not others:
+        return False
+    groups = board.groupby(others, dropna=False)
+    # Where no two combinations differ in it alone, nobody can tell.
+    compared = groups[name].nunique(dropna=False) > 1
+    return bool(compared.any() and (groups[objective].nunique()[compared] == 1).all())
 
 
 def _study(board: pd.DataFrame, names: list[str], objective: str) -> object:

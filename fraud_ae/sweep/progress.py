@@ -123,11 +123,16 @@ class SweepView:
             return f"{name}  {result['status']}: {result['reason']}"
         objective = result["objective"]
         value = "undefined" if objective is None else f"{objective:.4f}"
-        reused = "  (already trained)" if result["reused"] else ""
+        reused = f"  ({self._reused(result)})" if result["reused"] else ""
         return f"{self.objective} {value}  {name}{reused}"
+
+    def _reused(self, result: dict) -> str:
+        shared = any(r["run_id"] == result["run_id"] and not r["reused"] for r in self.results)
+        return "shares a training" if shared else "already trained"
 
     def _name(self, result: dict) -> str:
         groups = [result["choices"][g] for g in ("candidate", "features") if g in self.swept]
         values = result["parameters"].items()
         varied = [f"{key.split('.')[-1]}={value}" for key, value in values if key in self.swept]
-        return " ".join([*groups, *varied])
+        # Of a single job nothing is varied.
+        return " ".join([*groups, *varied]) or result["choices"]["features"]

@@ -82,7 +82,8 @@ def _short(value: float) -> str:
 
 def _asked(policy: dict) -> str:
     if policy["method"] == "percentile":
-        return f"{1 - policy['percentile'] / 100:.2%} asked"
+        asked = 1 - policy["percentile"] / 100
+        return f"{asked:.2%} asked (percentile={policy['percentile']:g})"
     return f"threshold.method={policy['method']}"
 
 
@@ -116,5 +117,5 @@ def print_groups(groups: pd.DataFrame, console: Console) -> None:
 
 
 def figure(value: float | None) -> str:
-    """A figure of 4 digits, or that it is undefined."""
-    return "undefined" if value is None or pd.isna(value) else f"{value:.4f}"
+    """A figure of 4 digits, and a dash where it is undefined."""
+    return "-" if value is None or pd.isna(value) else f"{value:.4f}"

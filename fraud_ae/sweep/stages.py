@@ -60,7 +60,7 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
             elsewhere = read_elsewhere(settings, {"jobType": "features"})
             others = elsewhere.runs if elsewhere else ()
             decision = decide(folder, **gate, elsewhere=others)
-            print(explain(decision))
+            print(explain(decision, overrides))
             audit = _audit_beside(decision["best_strategy"], folder)
             if not decision["tune"]:
                 break

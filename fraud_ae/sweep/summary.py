@@ -1,21 +1,25 @@
 """What has been run, read back from an experiment's folder."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import yaml
 from rich.console import Console
 from rich.table import Table
 
 from fraud_ae.atomic_files import write_whole
 from fraud_ae.errors import UserError
+from fraud_ae.sweep.callback import BEST
 from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.comparison import compare_experiments
 from fraud_ae.sweep.comparison_tables import print_comparison
+from fraud_ae.sweep.data_facts import read_data_facts
 from fraud_ae.sweep.elsewhere import print_elsewhere, read_elsewhere
 from fraud_ae.sweep.gate import DECISION, explain
-from fraud_ae.sweep.leaderboard import read_leaderboard
+from fraud_ae.sweep.leaderboard import read_leaderboard, tuning_gain
 from fraud_ae.sweep.result_tables import figure, print_model
 
 COMPARISON = "experiments.csv"
@@ -23,18 +27,16 @@ _SWEEPS = ("features", "broad", "refined", "final")
 _COLUMNS = ("final_auc", "average_precision", "precision", "recall", "f1")
 
 
-def print_summary(pattern: str, settings: dict) -> None:
-    """Print the summary of every experiment whose name matches, such as `*`.
+def print_summary(patterns: Sequence[str], settings: dict) -> None:
+    """Print the summary of every experiment whose name matches one of some patterns.
 
-    settings: the resolved pipeline configuration; with `wandb.read` it shows runs of others, too.
+    patterns: such as `*`. settings: the resolved pipeline configuration; with `wandb.read` it shows
+    runs of others, too. Several are compared at the end, on the screen and in `experiments.csv`.
 
-    Several are compared first, on the screen and in `experiments.csv`.
     Raises UserError if there is none, or where the comparison cannot be read or written.
     """
-    folders = experiment_folders(pattern)
+    folders = experiment_folders(patterns)
     console = Console(highlight=False)
-    if len(folders) > 1:
-        _compare(pattern, console)
     elsewhere = read_elsewhere(settings, {"group": {"$in": [folder.name for folder in folders]}})
     for folder in folders:
         _print_experiment(folder, console)
@@ -42,22 +44,28 @@ def print_summary(pattern: str, settings: dict) -> None:
             own = [run for run in elsewhere.runs if run.experiment == folder.name]
             here = [path.parent.name for path in folder.glob("runs/*/metrics.json")]
             print_elsewhere(replace(elsewhere, runs=tuple(own)), here, console)
+    if len(folders) > 1:
+        _compare(patterns, console)
 
 
-def experiment_folders(pattern: str) -> list[Path]:
+def experiment_folders(patterns: Sequence[str]) -> list[Path]:
     """The folders of the experiments that have been run and whose names match, in order.
+
+    patterns: such as `*`, of which one has to match.
 
     Raises UserError if there is none.
     """
-    folders = sorted(path.parent for path in OUTPUTS.glob(f"{pattern}/runs") if path.is_dir())
+    found = {path.parent for each in patterns for path in OUTPUTS.glob(f"{each}/runs")}
+    folders = sorted(folder for folder in found if (folder / "runs").is_dir())
     if not folders:
         there = ", ".join(sorted(path.parent.name for path in OUTPUTS.glob("*/runs"))) or "none"
-        raise UserError(f"{OUTPUTS / pattern}: nothing has been run (experiments: {there})")
+        asked = " or ".join(str(OUTPUTS / pattern) for pattern in patterns)
+        raise UserError(f"{asked}: nothing has been run (experiments: {there})")
     return folders
 
 
-def _compare(pattern: str, console: Console) -> None:
-    experiments = compare_experiments(OUTPUTS, pattern)
+def _compare(patterns: Sequence[str], console: Console) -> None:
+    experiments = compare_experiments(OUTPUTS, patterns)
     print_comparison(experiments, console)
     path = OUTPUTS / COMPARISON
     try:
@@ -71,10 +79,18 @@ def _print_experiment(folder: Path, console: Console) -> None:
     runs = len(list(folder.glob("runs/*/metrics.json")))
     console.print(f"\n[bold]{folder.name}[/bold]: {runs} finished runs in {folder / 'runs'}")
     boards = {stage: read_leaderboard(folder, stage) for stage in _SWEEPS}
+    objective = _objective(folder)
     if boards["features"] is not None:
-        console.print(_strategies(boards["features"]))
+        console.print(_strategies(boards["features"], objective))
     if any(board is not None for board in boards.values()):
-        console.print(_stages(boards))
+        console.print(_stages(boards, objective))
+    tuning = tuning_gain(boards, objective)
+    if tuning and tuning["gain"] < 0:
+        console.print(
+            f"tuning did not help: {objective} {tuning['tuned']:.4f} after the {tuning['stage']} "
+            f"sweep, {tuning['untuned']:.4f} before tuning",
+            soft_wrap=True,
+        )
     data = {s: b["data"].iloc[0] for s, b in boards.items() if b is not None}
     if len(set(data.values())) > 1:
         console.print(
@@ -83,29 +99,40 @@ def _print_experiment(folder: Path, console: Console) -> None:
         )
     decision = folder / DECISION
     if decision.is_file():
-        console.print(explain(json.loads(decision.read_text())))
+        facts = read_data_facts(folder)
+        overrides = facts["commands"][-1] if facts else [f"experiment={folder.name}"]
+        told = explain(json.loads(decision.read_text()), overrides)
+        console.print(told, soft_wrap=True)
     print_model(folder, console)
     files = [*folder.glob("*.yaml"), *folder.glob("leaderboards/*.csv")]
     for file in sorted(files):
         console.print(f"  {file}", soft_wrap=True)
 
 
-def _strategies(board: pd.DataFrame) -> Table:
-    table = Table("strategy", "features", "final_auc", "AP", title="Strategies")
+def _objective(folder: Path) -> str:
+    """What the sweeps of an experiment maximised."""
+    path = folder / BEST["features"]
+    settings = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    return settings.get("objective", "final_auc")
+
+
+def _strategies(board: pd.DataFrame, objective: str) -> Table:
+    names = _with_objective(("final_auc", "average_precision"), board, objective)
+    table = Table("strategy", "features", *map(_short, names), title="Strategies")
     _right(table, 1)
     for row in board.to_dict("records"):
         if row["status"] == "finished":
-            count = f"{row['feature_count']:.0f}"
-            table.add_row(
-                row["features"], count, figure(row["final_auc"]), figure(row["average_precision"])
-            )
+            figures = [figure(row[name]) for name in names]
+            table.add_row(row["features"], f"{row['feature_count']:.0f}", *figures)
         else:
-            table.add_row(row["features"], row["status"], "", "")
+            table.add_row(row["features"], row["status"])
     return table
 
 
-def _stages(boards: dict[str, pd.DataFrame | None]) -> Table:
-    table = Table("stage", "results", "final_auc", "AP", "prec", "recall", "f1", "run")
+def _stages(boards: dict[str, pd.DataFrame | None], objective: str) -> Table:
+    known = next(board for board in boards.values() if board is not None)
+    names = _with_objective(_COLUMNS, known, objective)
+    table = Table("stage", "results", *map(_short, names), "run")
     table.title = "The best of each stage, on validation"
     _right(table, 1, last=-1)
     for stage, board in boards.items():
@@ -113,9 +140,18 @@ def _stages(boards: dict[str, pd.DataFrame | None]) -> Table:
             table.add_row(stage, "not run")
             continue
         best = board.iloc[0]
-        figures = [figure(best[name]) for name in _COLUMNS]
+        figures = [figure(best.get(name)) for name in names]
         table.add_row(stage, str(len(board)), *figures, str(best["run_id"])[:7])
     return table
+
+
+def _with_objective(names: tuple[str, ...], board: pd.DataFrame, objective: str) -> tuple[str, ...]:
+    """What the order of the rows comes from is shown too."""
+    return names if objective in names or objective not in board else (objective, *names)
+
+
+def _short(name: str) -> str:
+    return {"average_precision": "AP", "precision": "prec"}.get(name, name)
 
 
 def _right(table: Table, first: int, last: int | None = None) -> None:

@@ -1,5 +1,6 @@
 """Weights & Biases: one run for each training, offline by default."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +14,8 @@ from fraud_ae.tracking.panels import board_panels, panels
 from fraud_ae.tracking.server import within
 from fraud_ae.tracking.tracked_run import TrackedRun
 
+# Where W&B keeps what waits to be sent, in the user's home unless this says something else.
+_DATA_DIR = "WANDB_DATA_DIR"
 # In the folder of a run: where it can be seen, if it can.
 _LINK = "wandb.json"
 
@@ -31,7 +34,12 @@ class Tracker:
         self._told: list[Callable] = []
         self._run = None
         self._online = False
+        self._lends_folder = False
         if target.mode != "disabled":
+            folder.mkdir(parents=True, exist_ok=True)
+            if _DATA_DIR not in os.environ:
+                self._lends_folder = True
+                os.environ[_DATA_DIR] = str(folder.resolve() / "wandb")
             self._open()
 
     def lightning_logger(self):
@@ -119,8 +127,12 @@ class Tracker:
 
     def close(self, exit_code: int) -> None:
         """Finish the run. exit_code: 0 where all went well."""
-        if self._run is None:
-            return
+        if self._run is not None:
+            self._finish(exit_code)
+        if self._lends_folder:
+            del os.environ[_DATA_DIR]
+
+    def _finish(self, exit_code: int) -> None:
         if self._online:
             try:
                 with self._target.server.waiting():
@@ -146,7 +158,6 @@ class Tracker:
             self._go_offline(error)
 
     def _open(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         server = self._target.server
         if self._target.mode == "online" and server.answers():
             try:
@@ -208,6 +219,8 @@ class Tracker:
                 x_save_requirements=False,
                 disable_git=True,
                 save_code=False,
+                # The command of this process is not that of the run.
+                x_disable_meta=True,
                 finish_timeout_raises=True,
                 **bounds,
             ),

@@ -207,8 +207,8 @@ def test_names_of_the_data_cannot_break_out(tmp_path):
     rows = pd.read_csv(board)
     rows["model.activation"] = rows["model.activation"].replace("relu", HOSTILE)
     rows.to_csv(board, index=False)
-    hostile = dict.fromkeys(("strategy", "differing", "gate"), HOSTILE)
-    rows = [experiment(HOSTILE, HOSTILE, 0.5, **hostile), experiment("b", "c", 0.5)]
+    hostile = dict.fromkeys(("strategy", "gate"), HOSTILE)
+    rows = [experiment(HOSTILE, HOSTILE, 0.5, **hostile), experiment("a&b<i>", HOSTILE, 0.5)]
     page = written(made, pd.DataFrame(rows))
     assert "img" not in page.tags
     assert "<h1>a&amp;b&lt;i&gt;</h1>" in (folder / "report.html").read_text()
@@ -228,14 +228,15 @@ def experiment(name: str, data: str, auc: float, **values: object) -> dict:
     )
     names = ("from", "to", "rows", "fraud_ratio", "strategy", "parameters", "validation_set")
     last = ("gate", "in_production", "threshold", "alert_rate")
-    own = {"experiment": name, "data": data, "validation_auc": auc, "differing": ""}
+    own = {"experiment": name, "data": data, "validation_auc": auc}
     return {**nothing, **dict.fromkeys((*names, *last)), **own, **values}
 
 
 def test_experiments_are_compared_where_there_are_two(whole):
     made, page = whole
     assert "Experiments compared" not in page.text
-    shop = experiment("shop", "custom", 0.9, validation_set="a")
+    shop = experiment(made.folder.name, "custom", 0.9, validation_set="a")
+    shop["parameters"] = "model.latent_dim=16 seed=1"
     assert "Experiments compared" not in written(made, pd.DataFrame([shop])).text
     later = experiment(
         "shop later",
@@ -244,7 +245,7 @@ def test_experiments_are_compared_where_there_are_two(whole):
         validation_auc_low=0.91,
         validation_auc_high=0.94,
         validation_auc_change=0.025,
-        differing="model.latent_dim=8",
+        parameters="model.latent_dim=8 seed=1",
         validation_set="b",
         in_production="2024-05-06T10:00:00+00:00",
         threshold=0.5,
@@ -258,6 +259,9 @@ def test_experiments_are_compared_where_there_are_two(whole):
     assert "2 Jan 2024 5 Apr 2024" in text
     assert "6 May 2024 threshold 0.5" in text
     assert "latent_dim=8" in text
+    # What is the same in both is not repeated, and other sources are nothing to this reader.
+    assert "seed=1" not in text
+    assert "other" not in re.findall(r"\w+", text[text.index("Experiments compared") :])
     assert "Validation rows differ" in text
 
 

@@ -135,7 +135,7 @@ def test_experiments_of_one_source_come_in_the_order_of_their_data(tmp_path):
     frame = compare_experiments(tmp_path)
     assert list(frame["experiment"]) == ["b_old", "c_mid", "a_new", "runs_only"]
     assert frame["validation_set"].nunique() == 3
-    assert list(compare_experiments(tmp_path, "*_mid")["experiment"]) == ["c_mid"]
+    assert list(compare_experiments(tmp_path, ["*_mid"])["experiment"]) == ["c_mid"]
 
 
 def printed(frame: pd.DataFrame, width: int) -> str:
@@ -188,15 +188,17 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, content):
         compare_experiments(tmp_path)
 
 
-def test_the_summary_of_several_begins_with_the_comparison(tmp_path):
+def test_the_summary_of_several_ends_with_the_comparison(tmp_path):
     produce(tmp_path / "outputs" / "old", 0.90, "2024-06-01T00:00:00+00:00", "f1")
     sweep(tmp_path / "outputs" / "new", "features", "one", 0.7)
     # No more than the comparison: a summary of each needs what only a real experiment has.
     (tmp_path / "outputs" / "old" / "model_info.yaml").rename(tmp_path / "model_info.yaml")
     text = run("pipeline.py", "summary=true", "experiments='*'", cwd=tmp_path)
-    assert text.index("In production") < text.index("new: ")
+    assert text.index("In production") > text.index("new: ")
     assert "outputs/experiments.csv" in text
     kept = pd.read_csv(tmp_path / "outputs" / "experiments.csv")
     assert set(kept["experiment"]) == {"old", "new"}
+    listed = run("pipeline.py", "summary=true", "experiments=[old,new]", cwd=tmp_path)
+    assert "In production" in listed
     one = run("pipeline.py", "summary=true", "experiment=new", cwd=tmp_path)
     assert "In production" not in one

@@ -54,7 +54,7 @@ def test_nothing_mattered_where_nothing_varied_or_all_reached_the_same(grid):
 
 
 def test_two_combinations_are_enough(grid):
-    assert sum(importances(grid.iloc[[0, -1]], "final_auc")["fANOVA"].values()) == 1
+    assert sum(importances(grid.iloc[[0, -1]], "final_auc")["fANOVA"].values()) == pytest.approx(1)
 
 
 def test_lost_combinations_do_not_count(grid):
@@ -80,3 +80,16 @@ def test_they_are_computed_once_for_what_the_leaderboard_says(grid, tmp_path):
     assert kept_importances(path, grid.assign(reused=True), "final_auc") == "kept"
     other = grid.assign(final_auc=grid["final_auc"] ** 2)
     assert kept_importances(path, other, "final_auc") == importances(other, "final_auc")
+
+
+def test_what_changes_nothing_has_no_share(grid):
+    both = pd.concat(
+        [grid.assign(**{"threshold.percentile": p}) for p in (90, 95)], ignore_index=True
+    )
+    columns = list(both.columns)
+    columns.insert(columns.index("final_auc"), columns.pop(columns.index("threshold.percentile")))
+    found = importances(both[columns], "final_auc")
+    expected = importances(grid, "final_auc")
+    for method, shares in expected.items():
+        assert found[method].pop("threshold.percentile") == 0
+        assert found[method] == pytest.approx(shares)

@@ -211,6 +211,19 @@ def test_a_leaderboard_is_a_table_and_bars_of_those_that_have_a_figure(tmp_path)
     assert reasons.iloc[2] == "no column"
 
 
+def test_all_that_waits_to_be_sent_lies_with_the_run(tmp_path, monkeypatch, finished_run):
+    monkeypatch.delenv("WANDB_DATA_DIR")
+    info = tmp_path / "model_info.yaml"
+    info.write_text("name: small\n")
+    with track(target(), tmp_path / "run", {}) as tracker:
+        tracker.log_model(finished_run.model_folder, info, "small-detector", (), {})
+    assert "WANDB_DATA_DIR" not in os.environ
+    (file,) = wandb_files(tmp_path)
+    (artifact,) = Tracked(file).artifacts
+    for entry in artifact["manifest"]["contents"]:
+        assert entry["local_path"].startswith(str(tmp_path / "run"))
+
+
 def test_tracking_does_not_change_the_run(offline, finished_run):
     run, _, _ = offline
     assert run.id == finished_run.id

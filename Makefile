@@ -12,7 +12,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow -n 2
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

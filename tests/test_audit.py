@@ -273,6 +273,7 @@ def test_train_ends_with_the_features_that_leak(checkout):
     assert "Traceback" not in printed
 
 
+@pytest.mark.slow
 def test_pipeline_audits_every_strategy(checkout):
     printed = run_here(checkout, "pipeline.py", SIZE, fails=True)
     assert all(f"audit of {name}: " in printed for name in (*STRATEGIES, "leaky"))

@@ -42,6 +42,7 @@ def test_it_goes_on_to_what_it_would_be_alone(folders):
     pd.testing.assert_frame_equal(longer[LOSSES], alone[LOSSES], check_exact=True)
 
 
+@pytest.mark.slow
 def test_another_scorer_needs_no_training(folders):
     before = curve(folders[0], 4)
     printed = run("train.py", "trainer.max_epochs=4", *SMALL, "scorer=mahalanobis", cwd=folders[0])
@@ -52,12 +53,14 @@ def test_another_scorer_needs_no_training(folders):
     pd.testing.assert_frame_equal(pd.read_csv(newest / "history.csv"), before, check_exact=True)
 
 
+@pytest.mark.slow
 def test_retrain_goes_on_from_nothing(folders):
     before = curve(folders[1], 4)
     again = curve(folders[1], 4, "retrain=true")
     assert not (again["seconds"] == before["seconds"]).any()
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_said_and_training_begins_anew(tmp_path):
     short = curve(tmp_path, 2)
     (kept,) = (tmp_path / "outputs" / "small" / "trainings").glob("*/2.safetensors")

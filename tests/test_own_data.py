@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from fraud_ae.data.sources import synthetic
 from tests.commands import finished_runs, run
@@ -85,6 +86,7 @@ def test_a_bad_table_is_told_all_at_once(tmp_path):
     assert "Traceback" not in printed
 
 
+@pytest.mark.slow
 def test_a_strategy_that_the_data_cannot_feed_is_refused(tmp_path):
     table = shop_file(tmp_path / "bare.csv")
     table[["order", "when", "Amt", "chargeback"]].to_csv(tmp_path / "bare.csv", index=False)
@@ -99,3 +101,17 @@ def test_a_strategy_that_the_data_cannot_feed_is_refused(tmp_path):
     assert status["behavioural"] == status["demographic_risk"] == "refused"
     assert status["baseline"] == status["temporal"] == status["combined"] == "finished"
     assert "behavioural refused" in swept
+
+
+def test_validation_rows_without_fraud_are_told_before_anything_is_trained(tmp_path):
+    table = shop_file(tmp_path / "shop.csv")
+    late = np.arange(len(table)) > 0.55 * len(table)
+    table.assign(chargeback=table["chargeback"].mask(late, 0)).to_csv(
+        tmp_path / "shop.csv", index=False
+    )
+    own = (*SHOP, "data.path=shop.csv", "experiment=shop")
+    failed = run("pipeline.py", *own, "wandb.mode=disabled", cwd=tmp_path, fails=True)
+    assert "error: validation has 0 frauds in " in failed
+    assert "data.split.fractions" in failed
+    assert "Traceback" not in failed
+    assert not finished_runs(tmp_path / "outputs" / "shop")

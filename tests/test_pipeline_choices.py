@@ -31,6 +31,7 @@ def test_a_fixed_value_shrinks_the_grid(tmp_path):
     assert "broad 4/4" in printed
 
 
+@pytest.mark.slow
 def test_candidates_of_other_data_are_refused(tmp_path):
     arguments = ("experiment=one", "gate.force=true", *SMALL)
     run("pipeline.py", *arguments, "stages=[features]", cwd=tmp_path)

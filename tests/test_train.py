@@ -95,6 +95,7 @@ def test_help_does_not_import_torch(tmp_path):
     assert "Did you mean: 'seed'" in mistyped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage", ["metrics.json", "validation_scores.parquet", "model/encoder.json"]
 )
@@ -132,6 +133,7 @@ def test_own_metric_is_computed_stored_and_maximised(tmp_path):
     assert sorted(kept, reverse=True) == board["caught"].tolist()
 
 
+@pytest.mark.slow
 def test_a_metric_that_fails_does_not_lose_the_training(tmp_path):
     (tmp_path / "picky.py").write_text(
         "def needs_a_million(y_true, scores):\n    return y_true[1_000_000]\n"

@@ -39,6 +39,7 @@ def test_what_a_user_can_mend_is_said_without_a_traceback(tmp_path, arguments, m
     assert not finished_runs(tmp_path / "outputs" / "synthetic")
 
 
+@pytest.mark.slow
 def test_a_failing_strategy_of_ones_own_does_not_end_a_sweep(tmp_path):
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "features").mkdir()
@@ -60,6 +61,7 @@ def test_a_failing_strategy_of_ones_own_does_not_end_a_sweep(tmp_path):
     assert len(finished_runs(tmp_path / "outputs" / "synthetic")) == 1
 
 
+@pytest.mark.slow
 def test_a_leaderboard_that_cannot_be_written_is_an_error(tmp_path):
     folder = tmp_path / "outputs" / "synthetic"
     folder.mkdir(parents=True)
@@ -69,6 +71,7 @@ def test_a_leaderboard_that_cannot_be_written_is_an_error(tmp_path):
     assert len(finished_runs(folder)) == 1
 
 
+@pytest.mark.slow
 def test_a_diverged_training_does_not_end_a_sweep(tmp_path):
     run("train.py", "-m", "trainer.learning_rate=0.001,1e30", *SMALL, cwd=tmp_path)
     board = pd.read_csv(tmp_path / "outputs" / "synthetic" / "leaderboards" / "single.csv")

@@ -10,8 +10,8 @@ from fraud_ae.sweep.build import dataset_of, experiment_folder, split_of
 DATA = "data.json"
 
 
-def write_data_facts(config: dict, overrides: list[str]) -> None:
-    """Write `data.json` of an experiment: facts that need no label of the test period.
+def write_data_facts(config: dict, overrides: list[str]) -> dict:
+    """Write `data.json` of an experiment, and return it: facts without labels of the test period.
 
     config: resolved. overrides: of the command line of this pipeline; each different one is kept,
     in the order in which they were first used on these transactions. Raises UserError if the
@@ -44,6 +44,7 @@ def write_data_facts(config: dict, overrides: list[str]) -> None:
         write_json(path, facts)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    return facts
 
 
 def read_data_facts(folder: Path) -> dict | None:

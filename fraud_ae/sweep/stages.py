@@ -47,7 +47,9 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
     """
     _check_stages(settings)
     begin_workers(settings["experiment"], HydraConfig.get().launcher.get("workers"))
-    write_data_facts(settings, overrides)
+    facts = write_data_facts(settings, overrides)
+    if "features" in settings["stages"]:
+        _check_classes(facts["split"])
     folder, audit = OUTPUTS / settings["experiment"], None
     passed_on = [o for o in overrides if re.split(r"[.=]", o.lstrip("+~"))[0] not in _OWN_KEYS]
     for stage in (s for s in STAGES if s in settings["stages"]):
@@ -70,6 +72,19 @@ def run_stages(settings: dict, overrides: list[str]) -> None:
         f"\n{len(trained)} runs trained now"
         if trained
         else "\nnothing trained: all finished before"
+    )
+
+
+def _check_classes(split: dict[str, dict]) -> None:
+    """What no figure could be made of is said before hours of training."""
+    validation, train = split["validation"], split["train"]
+    if 0 < validation["frauds"] < validation["rows"]:
+        return
+    raise UserError(
+        f"validation has {validation['frauds']:,} frauds in {validation['rows']:,} rows (training "
+        f"has {train['frauds']:,} in {train['rows']:,}), and validation rows of both classes are "
+        "needed to compare anything. Move the parts: 'data.split.fractions=[0.5,0.3,0.2]', a "
+        "shorter data.split.label_delay_days, or dates such as data.split.train_end"
     )
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.commands import board, finished_runs, run, start
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     "experiment=small",
     "features=combined",

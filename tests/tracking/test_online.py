@@ -198,6 +198,7 @@ def test_a_slow_server_is_waited_for_no_longer_than_allowed(stand_in, environmen
     assert seconds < 60
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_in_the_middle_loses_nothing(
     stand_in, environment, tmp_path, finished_run
 ):

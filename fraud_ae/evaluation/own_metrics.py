@@ -65,7 +65,7 @@ def load_metric(name: str, path: str) -> Metric:
     except Exception as error:  # importing a user's module runs it, and anything may go wrong
         raise UserError(
             f"metrics.extra.{name}={path}: cannot be imported ({error}); "
-            "give package.module.function, importable from the folder of train.py or from PYTHONPATH"
+            "give package.module.function, importable from where train.py lies or from PYTHONPATH"
         ) from error
     if not callable(metric):
         raise UserError(f"metrics.extra.{name}={path}: is not a function (y_true, scores) -> float")

@@ -30,7 +30,7 @@ def varied_parameters(board: pd.DataFrame) -> list[str]:
 def kept_importances(path: Path, board: pd.DataFrame, objective: str) -> dict[str, dict] | None:
     """`importances`, computed once for what the leaderboard says and kept in a file."""
     text = board[[*parameter_columns(board), objective]].to_csv(index=False)
-    of = hashlib.sha256(f"{objective}\n{text}".encode()).hexdigest()[:16]
+    of = hashlib.sha256(f"{objective} {_FORESTS}\n{text}".encode()).hexdigest()[:16]
     if path.is_file():
         kept = json.loads(path.read_text())
         if kept["of"] == of:

@@ -17,6 +17,9 @@ from filelock import FileLock
 from fraud_ae.atomic_files import write_whole
 
 log = logging.getLogger("fraud_ae")
+# W&B's service tells its maker how it fares, of offline runs too, and waits ten seconds at the end
+# for a server that is silent. Whoever wants that sets it.
+os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 T = TypeVar("T")
 
 LATER = "wandb sync outputs/*/*/*/wandb/offline-run-*"

@@ -18,7 +18,7 @@ class StandIn:
     runs: name -> the variables of each run that was told of, merged. history: run -> lines of
     history. summaries: run -> its figures. artifacts: variables of each artifact. shared: runs of
     others, see `run_of_others`. views: saved workspaces. sweeps: those that were made. commands:
-    what agents are to run. asked: names of the operations, in order.
+    what agents are to run. asked: names of the operations, in order. paths: all that were asked.
     slowness: seconds before each answer. failing: operations that are answered with an error.
     """
 
@@ -29,6 +29,7 @@ class StandIn:
         self.artifacts: list[dict] = []
         self.files: list[str] = []
         self.asked: list[str] = []
+        self.paths: list[str] = []
         self.shared: list[dict] = []
         self.views: list[dict] = []
         self.sweeps: list[dict] = []
@@ -74,6 +75,7 @@ class StandIn:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def answer(self, path: str, body: bytes) -> dict:
+        self.paths.append(path)
         if "/file_stream" in path:
             return self._stream(path, json.loads(body))
         if path != "/graphql":

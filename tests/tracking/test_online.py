@@ -179,21 +179,11 @@ def test_without_a_server_a_sweep_goes_on_offline_within_its_bound(
     assert seconds < usual * 1.5 + 4 + 5
 
 
-def test_an_offline_run_asks_no_server_and_waits_for_none_at_its_end(
-    stand_in, environment, tmp_path
-):
-    script = """
-import sys
-from pathlib import Path
-from fraud_ae.tracking.tracked_run import TrackedRun
-from fraud_ae.tracking.tracker import track
-
-with track(TrackedRun("offline", "p", None, "g", "j", ()), Path(sys.argv[1]), {}):
-    pass
-"""
-    own = environment | {"WANDB_BASE_URL": stand_in.url}
-    on_a_terminal([sys.executable, "-c", script, str(tmp_path / "run")], ROOT, own)
-    assert stand_in.paths == []
+def test_a_server_that_was_given_up_is_not_asked_again(stand_in, environment, tmp_path):
+    """Not even by W&B's service for its own ends, for which a silent one would be waited for."""
+    stand_in.failing = {"Viewer"}
+    train(tmp_path, environment, stand_in.url)
+    assert stand_in.paths == ["/graphql"]
 
 
 @pytest.mark.parametrize("key", ["", "0123"], ids=["no key", "no such key"])

@@ -29,7 +29,7 @@ from fraud_ae.run_figures import first_figures, write_groups
 from fraud_ae.run_store import Run
 from fraud_ae.scorers.signals import SignalRows
 from fraud_ae.tracking.tracked_run import TrackedRun
-from fraud_ae.tracking.tracker import track
+from fraud_ae.tracking.tracker import track_run
 from fraud_ae.training_data import TrainingData
 
 
@@ -173,9 +173,7 @@ def train_run(
     check_metrics(evaluation.extra)
     evaluation.policy.check_labels(data.validation["is_fraud"].to_numpy())
     run.start()
-    source, fingerprint = config["data"], run.identity["data"]["fingerprint"]
-    with track(target, run.folder, target.config(config, fingerprint)) as tracker:
-        tracker.use_data(source["name"], fingerprint, source.get("path"))
+    with track_run(target, run.folder, config, run.identity["data"]["fingerprint"]) as tracker:
         if trained is None:
             trained = only(
                 train_networks(

@@ -31,7 +31,7 @@ from fraud_ae.recipe import Recipe
 from fraud_ae.refits import Refits
 from fraud_ae.run_store import TEST_SCORES, Run
 from fraud_ae.tracking.tracked_run import TrackedRun
-from fraud_ae.tracking.tracker import Tracker, track
+from fraud_ae.tracking.tracker import Tracker, track_run
 from fraud_ae.workers import Workers
 
 _PACKAGES = ("torch", "pytorch-lightning", "scikit-learn", "pandas", "polars", "numpy")
@@ -83,9 +83,7 @@ def make_production_model(
     started = time.perf_counter()
     created = datetime.now(UTC).isoformat(timespec="seconds")
     plan.run.start()
-    shown = target.config(config, dataset.fingerprint)
-    with track(target, plan.run.folder, shown) as tracker:
-        tracker.use_data(config["data"]["name"], dataset.fingerprint, config["data"].get("path"))
+    with track_run(target, plan.run.folder, config, dataset.fingerprint) as tracker:
         _fit_and_score(plan, dataset, split, tracker, report, workers or Workers(1))
         info = _publish(plan, dataset, split, folder, evaluation, config, created)
         _log_test(plan, evaluation, tracker, info)

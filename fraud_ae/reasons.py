@@ -11,7 +11,7 @@ from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.scorers.signals import Signals
 
 # So many of a run's highest scores are explained.
-TOP_TRANSACTIONS = 25
+_EXPLAINED = 25
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _number(value: float) -> str:
     return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
-def top_transactions(scored: pd.DataFrame, explain, top: int = TOP_TRANSACTIONS) -> list[dict]:
+def top_transactions(scored: pd.DataFrame, explain, top: int = _EXPLAINED) -> list[dict]:
     """The transactions of highest score with their reasons, as plain data, the highest first.
 
     scored: a scored frame of n rows. explain: gives the reasons of some rows, (m,) int, as

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from fraud_ae.run_store import SCORES, TEST_SCORES
 from fraud_ae.sweep.data_facts import read_data_facts
 from fraud_ae.sweep.gate import DECISION
 from fraud_ae.sweep.kept_audits import read_audits
 from fraud_ae.sweep.leaderboard import read_leaderboard
+from fraud_ae.yaml_files import read_yaml
 
 SWEEPS = ("features", "broad", "refined", "final")
 
@@ -41,7 +41,7 @@ class Kept:
         """Read the folder of an experiment."""
         read = {stage: read_leaderboard(folder, stage) for stage in SWEEPS}
         boards = {stage: board for stage, board in read.items() if board is not None}
-        info = _read_yaml(folder / "model_info.yaml")
+        info = read_yaml(folder / "model_info.yaml")
         decision = folder / DECISION
         best, stage = _best(boards, info)
         return cls(
@@ -96,7 +96,7 @@ class Kept:
 
     def run_configuration(self, run_id: str) -> dict:
         """What decided a run's weights; empty where its folder is gone."""
-        return _read_yaml(self.folder / "runs" / run_id / "config.yaml") or {}
+        return read_yaml(self.folder / "runs" / run_id / "config.yaml") or {}
 
 
 def _best(boards: dict[str, pd.DataFrame], info: dict | None) -> tuple[dict | None, str | None]:
@@ -115,11 +115,5 @@ def _configuration(folder: Path, info: dict | None) -> dict | None:
     """The resolved configuration of the model, or else of the best of the latest sweep."""
     if info:
         return info["configuration"]
-    kept = (_read_yaml(folder / name) for name in ("final_config.yaml", "best_features.yaml"))
+    kept = (read_yaml(folder / name) for name in ("final_config.yaml", "best_features.yaml"))
     return next((configuration for configuration in kept if configuration), None)
-
-
-def _read_yaml(path: Path) -> dict | None:
-    # The parser in C, where PyYAML has it, takes a tenth of the time.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(path.read_text(), loader) if path.is_file() else None

@@ -9,11 +9,11 @@ import yaml
 
 from fraud_ae.errors import UserError
 from fraud_ae.run_store import validation_set
+from fraud_ae.sweep.data_facts import DATA
 from fraud_ae.sweep.gate import DECISION
 from fraud_ae.sweep.leaderboard import read_leaderboard
+from fraud_ae.yaml_files import read_yaml
 
-# In the folder of an experiment: what is known of its transactions without reading them.
-_DATA = "data.json"
 _STAGES = ("features", "broad", "refined", "final")
 # Name in the comparison -> name in the figures, where an interval goes with it.
 _FIGURES = {"auc": "auc", "average_precision": "average_precision"}
@@ -70,7 +70,7 @@ def _row_of_nothing() -> dict:
 
 def _row(folder: Path) -> dict:
     row = _row_of_nothing() | {"experiment": folder.name, "gate": _gate(folder)}
-    described = _read(folder / _DATA)
+    described = _read(folder / DATA)
     info = _read(folder / "model_info.yaml")
     try:
         if info is not None:
@@ -211,14 +211,9 @@ def _read(path: Path) -> dict | None:
     if not path.is_file():
         return None
     try:
-        text = path.read_text()
-        content = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)
+        content = json.loads(path.read_text()) if path.suffix == ".json" else read_yaml(path)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no settings")
     return content
-
-
-# Ten times as fast as the loader in Python, where there is one in C.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

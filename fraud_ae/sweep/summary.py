@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +20,7 @@ from fraud_ae.sweep.elsewhere import print_elsewhere, read_elsewhere
 from fraud_ae.sweep.gate import DECISION, explain
 from fraud_ae.sweep.leaderboard import read_leaderboard, tuning_gain
 from fraud_ae.sweep.result_tables import figure, print_model
+from fraud_ae.yaml_files import read_yaml
 
 COMPARISON = "experiments.csv"
 _SWEEPS = ("features", "broad", "refined", "final")
@@ -111,9 +111,7 @@ def _print_experiment(folder: Path, console: Console) -> None:
 
 def _objective(folder: Path) -> str:
     """What the sweeps of an experiment maximised."""
-    path = folder / BEST["features"]
-    settings = yaml.safe_load(path.read_text()) if path.is_file() else {}
-    return settings.get("objective", "final_auc")
+    return (read_yaml(folder / BEST["features"]) or {}).get("objective", "final_auc")
 
 
 def _strategies(board: pd.DataFrame, objective: str) -> Table:

@@ -4,7 +4,7 @@ import math
 
 from fraud_ae.run_store import Run
 from fraud_ae.tracking.tracked_run import TrackedRun
-from fraud_ae.tracking.tracker import track
+from fraud_ae.tracking.tracker import track_run
 
 
 def track_again(run: Run, target: TrackedRun, config: dict, metrics: dict) -> None:
@@ -12,10 +12,8 @@ def track_again(run: Run, target: TrackedRun, config: dict, metrics: dict) -> No
 
     config: resolved. metrics: the run's figures, at the threshold of that configuration.
     """
-    source, fingerprint = config["data"], run.identity["data"]["fingerprint"]
     steps = math.ceil(metrics["train_rows"] / config["trainer"]["batch_size"])
-    with track(target, run.folder, target.config(config, fingerprint)) as tracker:
-        tracker.use_data(source["name"], fingerprint, source.get("path"))
+    with track_run(target, run.folder, config, run.identity["data"]["fingerprint"]) as tracker:
         for row in run.history().to_dict("records"):
             tracker.log_epoch(row, steps)
         scored, top = run.scores(), run.top_transactions()

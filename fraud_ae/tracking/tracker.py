@@ -249,5 +249,19 @@ def track(target: TrackedRun, folder: Path, config: dict) -> Iterator[Tracker]:
         tracker.close(exit_code)
 
 
+@contextmanager
+def track_run(
+    target: TrackedRun, folder: Path, config: dict, fingerprint: str
+) -> Iterator[Tracker]:
+    """As `track`, for what is made of transactions, which are an input of the W&B run.
+
+    config: resolved. fingerprint: of the transactions.
+    """
+    source = config["data"]
+    with track(target, folder, target.config(config, fingerprint)) as tracker:
+        tracker.use_data(source["name"], fingerprint, source.get("path"))
+        yield tracker
+
+
 def _artifact_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", text)

@@ -33,6 +33,7 @@ def folders(tmp_path_factory) -> tuple[Path, Path]:
     return tuple(tmp_path_factory.mktemp(name) for name in ("goes_on", "anew"))
 
 
+@pytest.mark.slow
 def test_it_goes_on_to_what_it_would_be_alone(folders):
     goes_on, anew = folders
     short = curve(goes_on, 2)

@@ -42,6 +42,7 @@ SHOP = (
 )
 
 
+@pytest.mark.slow
 def test_any_table_is_mapped_on_the_command_line_and_swept_over(tmp_path):
     shop_file(tmp_path / "shop.csv.gz")
     printed = run(
@@ -103,6 +104,7 @@ def test_a_strategy_that_the_data_cannot_feed_is_refused(tmp_path):
     assert "behavioural refused" in swept
 
 
+@pytest.mark.slow
 def test_validation_rows_without_fraud_are_told_before_anything_is_trained(tmp_path):
     table = shop_file(tmp_path / "shop.csv")
     late = np.arange(len(table)) > 0.55 * len(table)

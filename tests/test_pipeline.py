@@ -201,6 +201,7 @@ def test_it_ends_with_a_report_and_writes_it_again_from_what_is_kept(whole):
     assert "nothing has been run" in nothing
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_written_leaves_the_result(whole):
     folder, _ = whole
     report = folder / "report.html"

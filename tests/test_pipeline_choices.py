@@ -11,6 +11,7 @@ from tests.commands import board, run
 SMALL = ("data.n_transactions=2000", "trainer.max_epochs=2", "scorer=reconstruction")
 
 
+@pytest.mark.slow
 def test_a_closed_gate_stops_with_success_and_says_how_to_force(tmp_path):
     printed = run("pipeline.py", *SMALL, "gate.baseline_auc=0.99", cwd=tmp_path)
     folder = tmp_path / "outputs" / "synthetic"

@@ -56,6 +56,7 @@ def test_another_threshold_is_read_from_the_same_run(trained):
     assert len(finished_runs(folder / "outputs" / "synthetic")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "learned"),
     [
@@ -111,6 +112,7 @@ def test_a_damaged_run_is_told_and_trained_again(trained, damage):
     assert again.splitlines()[-1] == first.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_own_metric_is_computed_stored_and_maximised(tmp_path):
     (tmp_path / "shop_metrics.py").write_text(
         "def caught(y_true, scores):\n    return float(y_true[scores.argsort()[-50:]].sum())\n"

@@ -141,6 +141,7 @@ def offline_runs(folder: Path) -> list[Path]:
     return sorted(folder.glob("outputs/small/runs/*/wandb/offline-run-*/*.wandb"))
 
 
+@pytest.mark.slow
 def test_runs_are_told_to_the_server(stand_in, environment, tmp_path, finished_run):
     shown, _ = train(tmp_path, environment, stand_in.url, "stage.tags=[mine]")
     assert NOT_REACHED not in shown
@@ -179,6 +180,7 @@ def test_without_a_server_a_sweep_goes_on_offline_within_its_bound(
     assert seconds < usual * 1.5 + 4 + 5
 
 
+@pytest.mark.slow
 def test_a_server_that_was_given_up_is_not_asked_again(stand_in, environment, tmp_path):
     """Not even by W&B's service for its own ends, for which a silent one would be waited for."""
     stand_in.failing = {"Viewer"}

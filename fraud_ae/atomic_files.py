@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -19,3 +21,19 @@ def write_whole(path: Path, text: str, encoding: str | None = None) -> None:
 def write_json(path: Path, data: dict, indent: int | None = 2) -> None:
     """Write plain data as JSON, whole or not at all; long data is faster without indentation."""
     write_whole(path, json.dumps(data, indent=indent, allow_nan=False) + "\n")
+
+
+def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder anew: what is there makes way only when the new one is there whole.
+
+    fill: writes the files into the draft that it is given.
+    """
+    draft, old = (folder.with_name(f".{folder.name}.{end}") for end in ("draft", "old"))
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    fill(draft)
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    draft.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -5,13 +5,15 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from dataclasses import fields as dataclass_fields
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from threadpoolctl import threadpool_limits
 from torch import nn
@@ -27,24 +29,35 @@ from fraud_ae.features.strategy import (
     strategy_from_dict,
     strategy_to_dict,
 )
+from fraud_ae.manifest import check_manifest, write_manifest
 from fraud_ae.models.ensemble import Ensemble
 from fraud_ae.reasons import Reason, reasons
 from fraud_ae.run_store import MODEL_FILES
-from fraud_ae.scorers.scorer import Scorer
+from fraud_ae.run_store import SCORES as HELD_OUT_SCORES
+from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
 from fraud_ae.scorers.signals import AT_ONCE, signals_of
 from fraud_ae.side_by_side import side_by_side
 
-FORMAT = 2
+# What a file that holds something else may raise.
+_NOT_A_NETWORK = (
+    SafetensorError,
+    ImportError,
+    AttributeError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
 
 
-@dataclass(frozen=True)
+@dataclass
 class FraudDetector:
     """A fitted strategy, encoder, network and scorer, with the threshold for alerts.
 
     source_format: how raw columns become canonical ones. network: on the CPU, in evaluation mode.
     network_settings: class path and arguments, from which the network is built when it is loaded.
     threshold: scores above it are alerts; None where it has not been chosen yet. threshold_policy:
-    how it was chosen.
+    how it was chosen, None where the number was given. folder: where it was loaded from.
     """
 
     source_format: SourceFormat
@@ -55,6 +68,7 @@ class FraudDetector:
     scorer: Scorer
     threshold: float | None = None
     threshold_policy: ThresholdPolicy | None = None
+    folder: Path | None = None
 
     def predict_anomaly_scores(self, df: pd.DataFrame) -> np.ndarray:
         """Anomaly scores of raw transactions.
@@ -93,6 +107,39 @@ class FraudDetector:
         run; see `ThresholdPolicy.choose` for the columns and the errors.
         """
         return replace(self, threshold=policy.choose(scored), threshold_policy=policy)
+
+    def set_threshold(self, threshold: float | None = None, **policy: str | float) -> Self:
+        """Alert above another threshold from now on; nothing is trained. Returns this detector.
+
+        threshold: the number itself. policy: or how to choose it, the fields of `ThresholdPolicy`,
+        such as `method="budget", alerts_per_day=50`; it is chosen on the scores of transactions
+        that the model was not fitted on, which are kept in its folder.
+        Raises UserError for a number that is not finite, an unknown method or field, both or
+        neither, and where the folder keeps no scores.
+        """
+        if (threshold is None) == (not policy):
+            raise UserError("give a threshold, or a policy such as method='budget'")
+        if threshold is None:
+            chosen = threshold_policy(**policy)
+            self.threshold = chosen.choose(self.held_out_scores())
+            self.threshold_policy = chosen
+            return self
+        if not np.isfinite(threshold):
+            raise UserError(f"threshold={threshold}: must be a finite number")
+        self.threshold, self.threshold_policy = float(threshold), None
+        return self
+
+    def held_out_scores(self) -> pd.DataFrame:
+        """Scored transactions that the model was not fitted on: see `evaluation.scored`.
+
+        Raises UserError where the detector was not loaded from a model for production.
+        """
+        if self.folder is None or not (self.folder / HELD_OUT_SCORES).is_file():
+            raise UserError(
+                f"{self.folder or 'this detector'}: keeps no {HELD_OUT_SCORES}; a policy needs the "
+                "scores that a model for production keeps, so give the threshold as a number"
+            )
+        return pd.read_parquet(self.folder / HELD_OUT_SCORES)
 
     def score_transactions(
         self, transactions: pd.DataFrame, mask: np.ndarray | None = None
@@ -154,7 +201,6 @@ class FraudDetector:
         write_json(folder / "strategy.json", strategy_to_dict(self.strategy), indent=None)
         write_json(folder / "encoder.json", self.encoder.to_dict())
         settings = {
-            "format": FORMAT,
             "source_format": asdict(self.source_format),
             "network": self.network_settings,
             "scorer": class_path(self.scorer),
@@ -163,41 +209,72 @@ class FraudDetector:
         }
         self.scorer.save(folder)
         write_json(folder / "detector.json", settings)
+        write_manifest(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> "FraudDetector":
         """Read a detector that `save` wrote; no pickle is involved.
 
-        Raises UserError if the folder holds no detector, or one of another format.
+        Raises UserError that names what is missing, changed since it was saved, from another
+        format, or not of the kind that it should be.
         """
-        folder = Path(folder)
-        missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
-        if missing:
-            raise UserError(f"{folder}: not a saved detector; missing {', '.join(missing)}")
-        settings = json.loads((folder / "detector.json").read_text())
-        if settings["format"] > FORMAT:
-            raise UserError(
-                f"{folder}: saved in format {settings['format']}, newer than {FORMAT}, the newest "
-                "that this version reads; install a newer fraud_ae"
-            )
-        if settings["format"] < FORMAT:
-            raise UserError(
-                f"{folder}: saved in format {settings['format']}, older than {FORMAT}, which this "
-                "version reads; make the model again: python train.py stage=production"
-            )
+        folder = Path(folder).resolve()
+        check_manifest(folder, MODEL_FILES)
+        settings = _read(folder, "detector.json", dict)
         policy = settings["threshold_policy"]
-        network = build_network(settings["network"])
-        network.load_state_dict(load_file(folder / "weights.safetensors"))
         return cls(
             source_format=SourceFormat(**settings["source_format"]),
-            strategy=strategy_from_dict(json.loads((folder / "strategy.json").read_text())),
-            encoder=Encoder.from_dict(json.loads((folder / "encoder.json").read_text())),
-            network=network.eval(),
+            strategy=_read(folder, "strategy.json", strategy_from_dict),
+            encoder=_read(folder, "encoder.json", Encoder.from_dict),
+            network=_load_network(folder, settings["network"]).eval(),
             network_settings=settings["network"],
-            scorer=pkgutil.resolve_name(settings["scorer"]).load(folder),
+            scorer=_load_scorer(folder, settings["scorer"]),
             threshold=settings["threshold"],
             threshold_policy=ThresholdPolicy(**policy) if policy else None,
+            folder=folder,
         )
+
+
+def threshold_policy(**fields: str | float) -> ThresholdPolicy:
+    """A policy of some fields. Raises UserError for an unknown one, with those that there are."""
+    known = [field.name for field in dataclass_fields(ThresholdPolicy)]
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        raise UserError(f"threshold: unknown {', '.join(unknown)}; known are {', '.join(known)}")
+    return ThresholdPolicy(**fields)
+
+
+def _read(folder: Path, name: str, make: Callable[[dict], object]) -> Any:
+    """What a JSON file describes."""
+    try:
+        return make(json.loads((folder / name).read_text()))
+    except (ValueError, KeyError, TypeError) as error:
+        raise _wrong_kind(folder / name, error) from error
+
+
+def _load_network(folder: Path, settings: dict) -> nn.Module:
+    path = folder / "weights.safetensors"
+    try:
+        network = build_network(settings)
+        network.load_state_dict(load_file(path))
+    except _NOT_A_NETWORK as error:
+        raise _wrong_kind(path, error) from error
+    return network
+
+
+def _load_scorer(folder: Path, path: str) -> Scorer:
+    try:
+        found = pkgutil.resolve_name(path)
+        if not (isinstance(found, type) and issubclass(found, Scorer)):
+            raise TypeError(f"{path} is no scorer")
+        return found.load(folder)
+    except (ImportError, AttributeError, ValueError, KeyError, TypeError) as error:
+        raise _wrong_kind(folder / SCORER_FILE, error) from error
+
+
+def _wrong_kind(path: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200]
+    return UserError(f"{path}: not what a detector needs ({type(error).__name__}: {reason})")
 
 
 @contextmanager
@@ -218,7 +295,11 @@ def build_network(settings: dict) -> nn.Module:
     With `members` above 1, an ensemble of so many of them.
     """
     arguments = dict(settings)
-    build = partial(pkgutil.resolve_name(arguments.pop("class")), **arguments)
+    network = pkgutil.resolve_name(arguments.pop("class"))
+    # Whatever else a file names must not even be called.
+    if not (isinstance(network, type) and issubclass(network, nn.Module)):
+        raise TypeError(f"{settings['class']} is no network")
+    build = partial(network, **arguments)
     members = build.keywords.pop("members", 1)
     return build() if members == 1 else Ensemble(build, members)
 

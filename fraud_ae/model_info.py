@@ -5,7 +5,10 @@ from pathlib import Path
 import yaml
 
 from fraud_ae import __version__
+from fraud_ae.manifest import MANIFEST
 from fraud_ae.run_store import MODEL_FILES, Run
+
+MODEL_INFO = "model_info.yaml"
 
 
 def published_info(folder: Path, run: Run, config: dict) -> dict | None:
@@ -14,8 +17,9 @@ def published_info(folder: Path, run: Run, config: dict) -> dict | None:
     folder: of the experiment. None if it was not, is not whole, or has metrics of the user's own,
     whose code may have changed.
     """
-    path, model = folder / "model_info.yaml", folder / "models" / "final_model"
-    whole = path.is_file() and all((model / name).is_file() for name in MODEL_FILES)
+    path, model = folder / MODEL_INFO, folder / "models" / "final_model"
+    kept = (*MODEL_FILES, MANIFEST, MODEL_INFO)
+    whole = path.is_file() and all((model / name).is_file() for name in kept)
     if not whole or config["metrics"]["extra"]:
         return None
     info = yaml.safe_load(path.read_text())

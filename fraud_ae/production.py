@@ -1,7 +1,6 @@
 """The production model: the one look at the test rows, and the fit that is deployed."""
 
 import platform
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,7 +14,8 @@ import pandas as pd
 import yaml
 
 from fraud_ae import __version__
-from fraud_ae.atomic_files import write_whole
+from fraud_ae.atomic_files import write_folder, write_whole
+from fraud_ae.data.input_schema import InputSchema
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector
@@ -26,10 +26,11 @@ from fraud_ae.evaluation.scored import scored_frame
 from fraud_ae.evaluation.threshold import NEEDS_FRAUD
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.label_use import features_from_labels
-from fraud_ae.model_info import flat_metrics
+from fraud_ae.manifest import write_manifest
+from fraud_ae.model_info import MODEL_INFO, flat_metrics
 from fraud_ae.recipe import Recipe
 from fraud_ae.refits import Refits
-from fraud_ae.run_store import TEST_SCORES, Run
+from fraud_ae.run_store import SCORES, TEST_SCORES, Run
 from fraud_ae.tracking.tracked_run import TrackedRun
 from fraud_ae.tracking.tracker import Tracker, track_run
 from fraud_ae.workers import Workers
@@ -212,13 +213,9 @@ def _publish(
     config: dict,
     created: str,
 ) -> dict:
-    found = _figures(plan, evaluation)
+    found, held_out = _figures(plan, evaluation), plan.run.scores()
     detector = FraudDetector.load(plan.run.model_folder)
-    detector = detector.choose_threshold(evaluation.policy, plan.run.scores())
-    model = folder / "models" / "final_model"
-    draft = model.with_name(".final_model.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    detector.save(draft)
+    detector = detector.choose_threshold(evaluation.policy, held_out)
     transactions = dataset.transactions
     info = {
         "name": config["experiment"],
@@ -241,14 +238,19 @@ def _publish(
             **{name: version(name) for name in _PACKAGES},
         },
     }
-    # The model before this one makes way only when the new one is there whole.
-    old = model.with_name(".final_model.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if model.exists():
-        model.rename(old)
-    draft.rename(model)
-    shutil.rmtree(old, ignore_errors=True)
-    write_whole(folder / "model_info.yaml", yaml.safe_dump(info, sort_keys=False))
+    text = yaml.safe_dump(info, sort_keys=False)
+    used = tuple(getattr(detector.strategy, "columns", ()))
+    schema = InputSchema.of(transactions, dataset.source_format, used)
+
+    def fill(draft: Path) -> None:
+        detector.save(draft)
+        schema.save(draft)
+        held_out.to_parquet(draft / SCORES, index=False)
+        write_whole(draft / MODEL_INFO, text)
+        write_manifest(draft)
+
+    write_folder(folder / "models" / "final_model", fill)
+    write_whole(folder / MODEL_INFO, text)
     return info
 
 
@@ -279,7 +281,7 @@ def _log_test(plan: Plan, evaluation: Evaluation, tracker: Tracker, info: dict) 
 
 def _log_models(plan: Plan, folder: Path, tracker: Tracker, info: dict) -> None:
     """The winner as it was tuned and tested is the candidate, what is deployed is production."""
-    name, path = f"{info['name']}-detector", folder / "model_info.yaml"
+    name, path = f"{info['name']}-detector", folder / MODEL_INFO
     model = folder / "models" / "final_model"
     if plan.fit_on == "train":
         tracker.log_model(model, path, name, ("candidate", "production"), info)

@@ -20,7 +20,7 @@ from fraud_ae.atomic_files import write_json, write_whole
 
 log = logging.getLogger("fraud_ae")
 
-# What a saved detector consists of.
+# What a saved detector consists of, beside the manifest of them.
 MODEL_FILES = (
     "detector.json",
     "strategy.json",
@@ -36,7 +36,7 @@ SCORES, TEST_SCORES = "validation_scores.parquet", "test_scores.parquet"
 TOP_TRANSACTIONS = "top_transactions.json"
 
 # Raised when a change of the code makes earlier runs worthless.
-_FORMAT = 5
+_FORMAT = 6
 
 
 def run_identity(config: dict, fingerprint: str) -> dict:

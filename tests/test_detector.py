@@ -1,5 +1,4 @@
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -276,30 +275,24 @@ def test_a_saved_detector_is_json_and_safetensors_alone(finished_run):
             json.loads(path.read_text())
 
 
-@pytest.mark.parametrize("names", [["detector"], ["strategy", "encoder"], ["weights"]])
-def test_an_incomplete_folder_is_refused_by_name(finished_run, tmp_path, names):
-    folder = shutil.copytree(finished_run.model_folder, tmp_path / "model")
-    for name in names:
-        next(folder.glob(f"{name}.*")).unlink()
-    with pytest.raises(UserError) as raised:
-        FraudDetector.load(folder)
-    assert str(folder) in str(raised.value)
-    assert all(name in str(raised.value) for name in names)
+def test_the_threshold_can_be_set_to_a_number(finished_run, transactions, scores):
+    detector = FraudDetector.load(finished_run.model_folder)
+    assert detector.set_threshold(float(scores.max())) is detector
+    assert detector.predict(transactions).sum() == 0
+    detector.set_threshold(float(scores.min()) - 1)
+    assert detector.predict(transactions).all()
 
 
-def test_a_folder_that_is_not_there_is_refused_by_name(tmp_path):
-    with pytest.raises(UserError, match="nothing_here"):
-        FraudDetector.load(tmp_path / "nothing_here")
+@pytest.mark.parametrize("given", [{}, {"threshold": np.nan}, {"threshold": 1, "method": "cost"}])
+def test_a_threshold_that_is_none_is_refused(finished_run, given):
+    detector = FraudDetector.load(finished_run.model_folder)
+    with pytest.raises(UserError, match="threshold"):
+        detector.set_threshold(**given)
 
 
-def test_a_newer_format_is_refused_by_name(finished_run, tmp_path):
-    folder = shutil.copytree(finished_run.model_folder, tmp_path / "model")
-    settings = json.loads((folder / "detector.json").read_text())
-    newer = settings["format"] + 1
-    (folder / "detector.json").write_text(json.dumps({**settings, "format": newer}))
-    with pytest.raises(UserError, match=f"format {newer}") as raised:
-        FraudDetector.load(folder)
-    assert str(folder) in str(raised.value)
+def test_a_policy_needs_the_scores_that_a_model_for_production_keeps(finished_run):
+    with pytest.raises(UserError, match="validation_scores"):
+        FraudDetector.load(finished_run.model_folder).set_threshold(method="best_f1")
 
 
 def test_a_category_never_seen_does_not_alert_by_itself(finished_run, dataset):

@@ -55,6 +55,7 @@ def test_a_run_writes_all_its_files_and_the_metrics_last(finished_run):
         "config.yaml",
         "groups.csv",
         "history.csv",
+        "model/manifest.json",
         "top_transactions.json",
         "metrics.json",
         "validation_scores.parquet",

@@ -82,8 +82,12 @@ def test_the_model_and_what_is_known_of_it_are_published(made):
     assert sorted(path.name for path in model.iterdir()) == [
         "detector.json",
         "encoder.json",
+        "manifest.json",
+        "model_info.yaml",
+        "schema.json",
         "scorer.json",
         "strategy.json",
+        "validation_scores.parquet",
         "weights.safetensors",
     ]
     assert [path.name for path in model.parent.iterdir()] == ["final_model"]

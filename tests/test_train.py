@@ -69,7 +69,11 @@ def test_other_models_and_scorers_are_trained_and_kept(tmp_path, kind, learned):
     figures = dict(pair.split("=") for pair in printed.splitlines()[-1].split())
     assert float(figures["final_auc"]) > 0.5
     (folder,) = finished_runs(tmp_path / "outputs" / "synthetic")
-    assert {path.name for path in (folder / "model").iterdir()} == {*MODEL_FILES, *learned}
+    assert {path.name for path in (folder / "model").iterdir()} == {
+        *MODEL_FILES,
+        "manifest.json",
+        *learned,
+    }
     detector = FraudDetector.load(folder / "model")
     assert detector.threshold == pytest.approx(float(figures["threshold"]), abs=1e-4)
 

@@ -15,7 +15,7 @@ MICROSECONDS = {"s": 1e6, "ms": 1e3, "us": 1.0}
 _EARLIEST = pd.Timestamp("1900-01-01", tz="UTC")
 _LATEST = pd.Timestamp("2200-01-01", tz="UTC")
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
-_HIGHEST = {"customer_age": 120.0}
+HIGHEST = {"customer_age": 120.0}
 _SHOWN = 5
 _RULES = {
     "transaction_id": "must not be missing",
@@ -176,7 +176,7 @@ def _schema(names: list[str]):
     for name in names:
         if name in NUMERIC or name not in (*CANONICAL, SCENARIO):
             lowest = 0.0 if name in NUMERIC else -np.inf
-            allowed = _number_check(lowest, _HIGHEST.get(name, np.inf))
+            allowed = _number_check(lowest, HIGHEST.get(name, np.inf))
             columns[name] = pa.Column("float64", allowed, nullable=True)
     return pa.DataFrameSchema(columns)
 

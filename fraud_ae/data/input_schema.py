@@ -1,0 +1,92 @@
+"""What a model takes: the columns of a transaction to be scored, with an example."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from fraud_ae.atomic_files import write_json
+from fraud_ae.data.columns import CANONICAL, REQUIRED
+from fraud_ae.data.schema import HIGHEST, TEXT
+from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.errors import UserError
+
+INPUT_SCHEMA = "schema.json"
+
+
+@dataclass(frozen=True)
+class InputColumn:
+    """A column of transactions to be scored.
+
+    name: canonical, or that of an extra column. source: its name in the files that the model was
+    trained on. kind: `text`, `number`, `time` or `label`. needed: whether the column must be there.
+    nullable: whether values of it may be missing. lowest, highest: of numbers, None for no bound.
+    """
+
+    name: str
+    source: str
+    kind: str
+    needed: bool
+    nullable: bool
+    lowest: float | None = None
+    highest: float | None = None
+
+
+@dataclass(frozen=True)
+class InputSchema:
+    """The columns, and one transaction as an example of them (canonical names, plain values)."""
+
+    columns: tuple[InputColumn, ...]
+    example: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, transactions: pd.DataFrame, source_format: SourceFormat, used: Sequence[str]
+    ) -> Self:
+        """The schema of the transactions, (n, d) canonical, that a model was made of.
+
+        used: the canonical columns that its strategy reads; all of them if it is empty.
+        """
+        names = [n for n in (*CANONICAL, *source_format.extra_columns) if n in transactions]
+        columns = tuple(_column(n, source_format, not used or n in used) for n in names)
+        newest = transactions.iloc[-1]
+        shown = {c.name: _plain(newest[c.name]) for c in columns if c.kind != "label"}
+        return cls(columns, {name: value for name, value in shown.items() if value is not None})
+
+    def save(self, folder: Path) -> None:
+        """Write `schema.json`."""
+        write_json(folder / INPUT_SCHEMA, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """What `save` wrote. Raises UserError where the folder has none."""
+        path = folder / INPUT_SCHEMA
+        if not path.is_file():
+            raise UserError(f"{folder}: no {INPUT_SCHEMA}; this takes a model for production")
+        saved = json.loads(path.read_text())
+        return cls(tuple(InputColumn(**column) for column in saved["columns"]), saved["example"])
+
+
+def _column(name: str, source_format: SourceFormat, used: bool) -> InputColumn:
+    source = source_format.columns.get(name, name) or name
+    if name in TEXT or name in ("timestamp", "is_fraud"):
+        kind = {"timestamp": "time", "is_fraud": "label"}.get(name, "text")
+        bounds = (None, None)
+    else:
+        kind = "number"
+        bounds = (0.0 if name in CANONICAL else None, HIGHEST.get(name))
+    required = name in REQUIRED and name != "is_fraud"
+    extra = name not in CANONICAL
+    needed = required or extra or (used and name != "is_fraud")
+    return InputColumn(name, source, kind, needed, not required, *bounds)
+
+
+def _plain(value: Any) -> Any:
+    if pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return value if isinstance(value, str) else float(value)

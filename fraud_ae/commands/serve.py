@@ -1,5 +1,6 @@
 """`fraud-ae serve`: a model over HTTP."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -55,8 +56,8 @@ def serve(
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise UserError(f"{', '.join(missing)} not installed: pip install 'fraud_ae[serve]'")
-    if api_key is not None and not api_key.strip():
-        raise UserError("--api-key is empty; leave it out, or give a key")
+    if api_key is not None and not re.fullmatch("[!-~]+", api_key):
+        raise UserError("--api-key: must be of letters, digits and signs of ASCII, without blanks")
     from fraud_ae.service.limits import Limits
     from fraud_ae.service.server import Address, default_store, serve_model
 

@@ -79,6 +79,6 @@ class Guard:
         path = scope["path"]
         if self._key is None or path in OPEN_PATHS or path.startswith(OPEN_FOLDERS):
             return
-        given = headers.get(KEY_HEADER, "").encode()
+        given = headers.get(KEY_HEADER, "").encode("latin-1")
         if not hmac.compare_digest(given, self._key):
             raise Refused(401, f"the header {KEY_HEADER} must hold the key of this service")

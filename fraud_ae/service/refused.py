@@ -17,6 +17,9 @@ class Refused(Exception):
     field: str | None = None
     retry_after: int | None = None
 
+    def __str__(self) -> str:
+        return self.error
+
     @property
     def body(self) -> dict[str, Any]:
         """As the client sees it."""

@@ -41,6 +41,7 @@ class TransactionReader:
     """
 
     def __init__(self, schema: InputSchema, source_format: SourceFormat) -> None:
+        self.columns = schema.columns
         self._columns = {column.name: column for column in schema.columns}
         sources = {column.source: column.name for column in schema.columns}
         self._names = {name: name for name in self._columns if name not in sources} | sources

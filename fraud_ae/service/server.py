@@ -80,6 +80,7 @@ def serve_model(
     history: a file of transactions to remember from the start. key: that clients must send.
     Raises UserError where the model, the file, the store or the address cannot be used.
     """
+    log.addFilter(_is_no_warning_of_a_frame)
     bound = address.bind()
     served = Served.load(model)
     store = HistoryStore.open(store_path, served.online.schema, served.online.history)
@@ -114,6 +115,11 @@ def serve_model(
         runner.run(run())
 
 
+def _is_no_warning_of_a_frame(record: logging.LogRecord) -> bool:
+    """Strategies tell what a frame lacks; here each batch is one, and the start says it once."""
+    return Path(record.pathname).parent.name != "features"
+
+
 def _fill(store: HistoryStore, served: Served, history: Path) -> int:
     source_format = served.online.detector.source_format
     raw = read_table(history, source_format)
@@ -145,9 +151,11 @@ def _reload_on_hangup(service: Service) -> None:
 def _tell(served: Served, store_path: Path, counts: dict, new: int | None, url: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     added = "" if new is None else f", {new:,} new"
+    if not counts["transactions"]:
+        added = "; everybody looks new until --history FILE, or time, tells more"
     rows = {
         "model": f"{served.online.version}, threshold {served.online.detector.threshold:.6g}",
-        "history": f"{counts['transactions']:,} transactions{added}, {counts['labels']:,} labels",
+        "history": f"{counts['transactions']:,} transactions{added}",
         "store": str(store_path),
         "review": f"{url}/",
         "docs": f"{url}/docs",

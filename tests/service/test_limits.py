@@ -137,7 +137,6 @@ CHANGES = [
     {"quantity": -1},
     {"customer_age": 1e9},
     {"account_age_days": "old"},
-    {"device": 1.5e300},
     {"device": []},
     {"payment_method": {}},
     {"customer_location": "x" * 1001},

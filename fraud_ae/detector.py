@@ -136,9 +136,9 @@ class FraudDetector:
             inputs = inputs_of(slice(start, start + AT_ONCE))
             return self.scorer.score(signals_of(self.network, inputs, groups))
 
-        starts = range(0, max(n_rows, 1), AT_ONCE)
+        parts = [partial(scores, start) for start in range(0, max(n_rows, 1), AT_ONCE)]
         with _one_thread_each():
-            return np.concatenate(side_by_side(*(partial(scores, start) for start in starts)))
+            return np.concatenate(side_by_side(*parts, rows=n_rows))
 
     @cached_property
     def feature_names(self) -> list[str]:

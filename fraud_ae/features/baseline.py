@@ -9,7 +9,7 @@ import pandas as pd
 from fraud_ae.data.columns import CANONICAL, NUMERIC
 from fraud_ae.errors import UserError
 from fraud_ae.features.known_rates import KnownCounts, count_by_day, known_share
-from fraud_ae.features.strategy import FeatureStrategy
+from fraud_ae.features.strategy import FeatureStrategy, as_floats
 
 CATEGORIES = ("payment_method", "product_category", "device")
 
@@ -72,11 +72,6 @@ class Baseline(FeatureStrategy):
     @cached_property
     def _known_locations(self) -> tuple[KnownCounts, KnownCounts]:
         return KnownCounts(self.location_counts_), KnownCounts(self.transaction_counts_)
-
-
-def as_floats(values: pd.Series) -> np.ndarray:
-    """Numbers of any type as float64 of shape (n,), NaN where they are missing."""
-    return values.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def signed_log(amount: np.ndarray) -> np.ndarray:

@@ -5,8 +5,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from fraud_ae.features.baseline import Baseline, as_floats, with_baseline_columns
+from fraud_ae.features.baseline import Baseline, with_baseline_columns
 from fraud_ae.features.known_rates import KnownCounts, count_by_day, known_rates
+from fraud_ae.features.strategy import as_floats
 
 AGE_EDGES = (0, 25, 35, 45, 55, 65, np.inf)
 AGE_BANDS = ("<25", "25-34", "35-44", "45-54", "55-64", "65+")

@@ -56,19 +56,22 @@ class KnownCounts:
         """Transactions (and frauds) up to the end of a day, of each row's value or of all.
 
         day: (n,) int, days since 1970-01-01 UTC. values: (n,), with None only for a table of all.
-        float64 of shape (n,), 0 for what has not occurred by then.
+        float64 of shape (n,), 0 for what has not occurred by then, NaN for a missing value.
         """
         if values is None:
-            asked = np.zeros(len(day), dtype=np.int64)
+            asked, missing = np.zeros(len(day), dtype=np.int64), False
         else:
             text = _strings(values, len(day)).to_arrow()
+            missing = text.is_null().to_numpy(zero_copy_only=False)
             codes = pc.fill_null(pc.index_in(text, value_set=self._values), -1)
             asked = codes.to_numpy().astype(np.int64) * self._span
         latest = asked + np.clip(day - self._first + 1, 0, self._span - 1)
         row = np.searchsorted(self._places, latest, side="right")
         # The place found may be another value's; one of an unknown value is before all.
         row[np.append(-1, self._places)[row] < asked] = 0
-        return {name: totals[row] for name, totals in self._totals.items()}
+        return {
+            name: np.where(missing, np.nan, totals[row]) for name, totals in self._totals.items()
+        }
 
 
 def known_rates(
@@ -102,8 +105,7 @@ def known_rates(
             continue
         own = counts[name].until(day, values[name])
         frauds, transactions = own["frauds"] + smoothing * prior, own["transactions"] + smoothing
-        rate = _divide(frauds, transactions, otherwise=prior)
-        rates[name] = np.where(values[name].isna(), np.nan, rate)
+        rates[name] = _divide(frauds, transactions, otherwise=prior)
     return rates
 
 
@@ -118,8 +120,7 @@ def known_share(
     day = _last_known_day(timestamp, 0.0)
     own = counts.until(day, values)["transactions"]
     everything = overall.until(day)["transactions"]
-    unknown = values.isna().to_numpy() | (everything == 0)
-    return np.where(unknown, np.nan, (own + 1) / (everything + 1))
+    return np.where(everything == 0, np.nan, (own + 1) / (everything + 1))
 
 
 def _last_known_day(timestamp: pd.Series, delay_days: float) -> np.ndarray:

@@ -74,6 +74,13 @@ def compute_features(strategy: Any, df: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def as_floats(values: pd.Series) -> np.ndarray:
+    """Numbers of any type as float64 of shape (n,), NaN where they are missing."""
+    if values.dtype == np.float64:
+        return values.to_numpy()
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
 def missing_columns(strategy: Any, df: pd.DataFrame) -> list[str]:
     """The columns that the strategy declares and df lacks."""
     return [column for column in getattr(strategy, "columns", ()) if column not in df.columns]
@@ -162,23 +169,23 @@ def _check_frame(name: str, features: Any, df: pd.DataFrame) -> None:
 
 
 def _plain_values(name: str, feature: str, values: pd.Series) -> np.ndarray | ExtensionArray:
+    if values.dtype == np.float64:
+        return _without_infinities(as_floats(values))
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
     if pd.api.types.is_bool_dtype(values.dtype) and not values.isna().any():
         return values.to_numpy(dtype=bool)
-    if values.dtype == np.float64:
-        kind = "floating"
-    else:
-        kind = pd.api.types.infer_dtype(values, skipna=True)
+    kind = pd.api.types.infer_dtype(values, skipna=True)
     if kind in ("floating", "integer", "boolean", "mixed-integer-float", "decimal", "empty"):
-        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        infinite = np.isinf(numbers)
-        if infinite.any():
-            numbers = np.where(infinite, np.nan, numbers)
-        return numbers
+        return _without_infinities(as_floats(values))
     if kind == "string":
         return values.astype("str").array
     raise UserError(
         f"{name}: the feature {feature} holds {kind} values ({values.dtype}), such as "
         f"{values.dropna().iloc[0]!r}; a feature must hold numbers, bools or strings"
     )
+
+
+def _without_infinities(numbers: np.ndarray) -> np.ndarray:
+    infinite = np.isinf(numbers)
+    return np.where(infinite, np.nan, numbers) if infinite.any() else numbers

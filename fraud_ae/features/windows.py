@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.features.event_time import days_to_microseconds, microseconds
@@ -166,15 +167,15 @@ def _rolled(
         own = order[rows]
         apart = (keys[own] - keys[own[0]]).astype(np.int64) * reach
         known = pl.Series(amount[own], nan_to_null=True)
-        columns = {"time": apart + times[own], "amount": known, "one": np.ones(len(own))}
-        frame = pl.DataFrame(columns).with_columns(pl.col("time").set_sorted())
+        time = pl.Series(apart + times[own]).set_sorted()
+        frame = pl.DataFrame({"time": time, "amount": known, "one": np.ones(len(own))})
         parts.append(frame.select(e.cast(pl.Float64) for e in expressions))
     if not parts:
         return {e.meta.output_name(): np.full(len(df), np.nan) for e in expressions}
-    places = np.full(len(df), len(order), dtype=np.uint32)
+    places = np.zeros(len(df), dtype=np.uint32)
     places[order] = np.arange(len(order), dtype=np.uint32)
     # Polars does it in all its threads; a row without a key is at no place.
-    in_place = pl.concat(parts)[pl.Series(places).replace(len(order), None)]
+    in_place = pl.concat(parts)[pl.Series(pa.array(places, mask=keys < 0))]
     return {column.name: column.to_numpy() for column in in_place}
 
 

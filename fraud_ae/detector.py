@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from torch import nn
 
 from fraud_ae.atomic_files import write_json
@@ -183,9 +183,9 @@ class FraudDetector:
             inputs = inputs_of(slice(start, start + AT_ONCE))
             return self.scorer.score(signals_of(self.network, inputs, groups))
 
-        starts = range(0, max(n_rows, 1), AT_ONCE)
+        parts = [partial(scores, start) for start in range(0, max(n_rows, 1), AT_ONCE)]
         with _one_thread_each():
-            return np.concatenate(side_by_side(*(partial(scores, start) for start in starts)))
+            return np.concatenate(side_by_side(*parts, rows=n_rows))
 
     @cached_property
     def feature_names(self) -> list[str]:
@@ -283,10 +283,16 @@ def _one_thread_each() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with _blas().limit(limits=1):
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries of this process; looking for them takes longer than to score ten rows."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def build_network(settings: dict) -> nn.Module:

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pandas as pd
-import polars as pl
 
 from fraud_ae.features.baseline import Baseline, with_baseline_columns
 from fraud_ae.features.event_time import DAY_US, microseconds
 from fraud_ae.features.history import History
+from fraud_ae.features.windows import key_codes, seconds_since_previous
 
 HOUR_US = DAY_US // 24
 LAST_NIGHT_HOUR = 6
@@ -39,13 +39,6 @@ class Temporal(Baseline):
             "weekend": (weekday >= SATURDAY).astype(np.float64),
         }
         if "customer_id" in df:
-            seconds = _seconds_since_previous(us, df["customer_id"])
+            seconds = seconds_since_previous(us, key_codes(df["customer_id"]))
             features["log_seconds_since_previous"] = np.log1p(seconds)
         return features
-
-
-def _seconds_since_previous(us: np.ndarray, customer: pd.Series) -> np.ndarray:
-    frame = pl.DataFrame({"us": us, "customer": pd.factorize(customer)[0]})
-    gap = frame.select(pl.col("us").diff().over("customer"))["us"].cast(pl.Float64)
-    seconds = gap.fill_null(np.nan).to_numpy() / 1e6
-    return np.where(customer.isna(), np.nan, seconds)

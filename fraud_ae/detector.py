@@ -1,5 +1,6 @@
 """The detector: from raw transactions to anomaly scores and alerts, and its files."""
 
+import copy
 import json
 import pkgutil
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ from fraud_ae.reasons import Reason, reasons
 from fraud_ae.run_store import MODEL_FILES
 from fraud_ae.run_store import SCORES as HELD_OUT_SCORES
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
-from fraud_ae.scorers.signals import AT_ONCE, signals_of
+from fraud_ae.scorers.signals import AT_ONCE, scoring_network, signals_of
 from fraud_ae.side_by_side import side_by_side
 
 # What a file that holds something else may raise.
@@ -54,7 +55,7 @@ _NOT_A_NETWORK = (
 class FraudDetector:
     """A fitted strategy, encoder, network and scorer, with the threshold for alerts.
 
-    source_format: how raw columns become canonical ones. network: on the CPU, in evaluation mode.
+    source_format: how raw columns become canonical ones. network: of `scoring_network`.
     network_settings: class path and arguments, from which the network is built when it is loaded.
     threshold: scores above it are alerts; None where it has not been chosen yet. threshold_policy:
     how it was chosen, None where the number was given. folder: where it was loaded from.
@@ -196,8 +197,9 @@ class FraudDetector:
         """Write the detector: weights as safetensors, everything else as JSON."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {k: v.contiguous() for k, v in self.network.state_dict().items()}
-        save_file(weights, folder / "weights.safetensors")
+        # As they were trained, which loses nothing.
+        trained = copy.deepcopy(self.network).float().state_dict()
+        save_file({k: v.contiguous() for k, v in trained.items()}, folder / "weights.safetensors")
         write_json(folder / "strategy.json", strategy_to_dict(self.strategy), indent=None)
         write_json(folder / "encoder.json", self.encoder.to_dict())
         settings = {
@@ -226,7 +228,7 @@ class FraudDetector:
             source_format=SourceFormat(**settings["source_format"]),
             strategy=_read(folder, "strategy.json", strategy_from_dict),
             encoder=_read(folder, "encoder.json", Encoder.from_dict),
-            network=_load_network(folder, settings["network"]).eval(),
+            network=_load_network(folder, settings["network"]),
             network_settings=settings["network"],
             scorer=_load_scorer(folder, settings["scorer"]),
             threshold=settings["threshold"],
@@ -259,7 +261,7 @@ def _load_network(folder: Path, settings: dict) -> nn.Module:
         network.load_state_dict(load_file(path))
     except _NOT_A_NETWORK as error:
         raise _wrong_kind(path, error) from error
-    return network
+    return scoring_network(network)
 
 
 def _load_scorer(folder: Path, path: str) -> Scorer:

@@ -1,57 +1,117 @@
-"""Why a transaction scores high: the features that add most to its score, in words and figures."""
+"""Why a transaction scores high: what adds most to its score, in the words of a reviewer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from fraud_ae.features.encoder import MISSING, UNSEEN, Encoder
+from fraud_ae.features.encoder import Encoder
+from fraud_ae.features.past import Past
+from fraud_ae.features.wording import Told, Words, subject_of
 from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.scorers.signals import Signals
 
 # So many of a run's highest scores are explained.
 _EXPLAINED = 25
 
+# What belongs to no subject, such as the latent code.
+REST = "rest"
+
 
 @dataclass(frozen=True)
 class Reason:
-    """One feature of one transaction. value, usual: as text.
+    """What one subject adds to the score of one transaction.
 
-    share: of all that makes the score higher than usual, from 0 to 1.
+    subject: what it is about, such as "amount". features: all features that tell of it. value: in
+    words, such as "amount 812.40". usual: what is usual, in words; may be empty. contribution: of
+    all its features together, in the unit of the scorer, see `Scorer.contributions`. share: of all
+    that makes the score higher than usual, from 0 to 1.
     """
 
-    feature: str
+    subject: str
+    features: tuple[str, ...]
     value: str
     usual: str
+    contribution: float
     share: float
 
     def __str__(self) -> str:
-        return f"{self.feature} {self.value} ({self.usual})"
+        return ", ".join(filter(None, (self.value, self.usual)))
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Self:
+        """The reason that `asdict` gave, as it is after JSON too."""
+        return cls(**{**plain, "features": tuple(plain["features"])})
 
 
-def reasons(signals: Signals, encoder: Encoder, scorer: Scorer, top: int = 3) -> list[list[Reason]]:
-    """For each of n transactions, at most `top` features that raise its score, the strongest first.
+def sentence(found: Sequence[Reason]) -> str:
+    """The reasons of one transaction as one line of text."""
+    return "; ".join(map(str, found))
 
-    One-hot parts of a category are one feature. What belongs to no single feature, such as the
-    latent code, is part of the whole that shares are shares of, and is no reason.
+
+def by_subject(contributions: np.ndarray, names: Sequence[str], words: Sequence[Words]):
+    """Contributions of features that tell of the same thing, added up.
+
+    contributions: (n, n_features + 1), see `Scorer.contributions`. names: of the features. words:
+    see `subject_of`. Returns a frame (n, n_subjects + 1): a column for each subject, in the order
+    of its first feature, and REST; the rows add up to what they did.
     """
-    raises = np.maximum(scorer.contributions(signals), 0)
+    subjects = [subject_of(name, words)[0] for name in names]
+    return pd.DataFrame(
+        {
+            subject: contributions[:, numbers].sum(axis=1)
+            for subject, numbers in (*_members(subjects).items(), (REST, [len(names)]))
+        }
+    )
+
+
+def reasons(
+    signals: Signals,
+    encoder: Encoder,
+    scorer: Scorer,
+    top: int = 3,
+    words: Sequence[Words] = (),
+    features: pd.DataFrame | None = None,
+    past: Sequence[Past] | None = None,
+) -> list[list[Reason]]:
+    """For each of n transactions, at most `top` subjects that raise its score, the strongest first.
+
+    words: how features are told, see `words_of`. features: (n, n_features), as they were encoded;
+    without them values are decoded. past: of each transaction, so that it can be told what is usual
+    for its customer. What belongs to no single feature, such as the latent code, is part of the
+    whole that shares are shares of, and is no reason.
+    """
+    names = [*encoder.numeric_, *encoder.categories_]
+    contributions = scorer.contributions(signals)
+    table = by_subject(contributions, names, words)
+    added = table.to_numpy()
+    raises = np.maximum(added, 0)
     total = raises.sum(axis=1, keepdims=True)
     shares = np.divide(raises, total, out=np.zeros_like(raises), where=total > 0)[:, :-1]
     strongest = np.argsort(-shares, axis=1, kind="stable")[:, :top]
-    values = encoder.values(signals.inputs)
+    how = {name: subject_of(name, words) for name in names}
+    members = _members([how[name][0] for name in names])
+    shown = encoder.values(signals.inputs) if features is None else features
+    columns = {name: shown[name].to_numpy() for name in names}
+    clipped = _clipped(signals.inputs, encoder) if features is None else {}
 
     def reason(row: int, number: int) -> Reason:
-        feature, value = values.columns[number], values.iat[row, number]
-        usual = encoder.usual_[feature]
-        if isinstance(value, str):
-            shown, told = _category(value, usual)
-        else:
-            # Numbers are the first inputs, one each.
-            shown = _beyond(signals.inputs[row, number], encoder.clip) + _number(value)
-            told = _share(usual, shown) if isinstance(usual, dict) else _range(usual)
-        return Reason(feature, shown, told, round(float(shares[row, number]), 4))
+        subject = table.columns[number]
+        values = {name: column[row] for name, column in columns.items()}
+        bounds = {name: column[row] for name, column in clipped.items()}
+        own = [names[member] for member in members[subject]]
+        candidates = [
+            Told(name, how[name][1], values, encoder.usual_, past and past[row], bounds)
+            for name in sorted(own, key=lambda name: -contributions[row, names.index(name)])
+            if contributions[row, names.index(name)] > 0
+        ]
+        # A network expects one value because of another: what is unusual itself says more.
+        told = next((each for each in candidates if each.stands_out), candidates[0])
+        value, usual = how[told.name][2](told)
+        share = round(float(shares[row, number]), 4)
+        return Reason(subject, tuple(own), value, usual, float(added[row, number]), share)
 
     return [
         [reason(row, number) for number in strongest[row] if shares[row, number] > 0]
@@ -59,41 +119,23 @@ def reasons(signals: Signals, encoder: Encoder, scorer: Scorer, top: int = 3) ->
     ]
 
 
-def _beyond(scaled: float, clip: float | None) -> str:
-    """What to say before a number that the encoder has cut off."""
-    if clip is None or abs(scaled) < clip:
-        return ""
-    return "at least " if scaled > 0 else "at most "
+def _members(subjects: Sequence[str]) -> dict[str, list[int]]:
+    """The numbers of the features of each subject."""
+    members: dict[str, list[int]] = {}
+    for number, subject in enumerate(subjects):
+        members.setdefault(subject, []).append(number)
+    return members
 
 
-def _category(value: str, shares: dict[str, float]) -> tuple[str, str]:
-    if value == MISSING:
-        return "missing", "usually there"
-    if value == UNSEEN:
-        return "rare or new", "usually " + ", ".join(sorted(shares, key=shares.get)[:-4:-1])
-    return value, _share(shares, value)
-
-
-def _share(shares: dict[str, float], value: str) -> str:
-    """How many transactions have a value; one that training never saw has none."""
-    return f"in {shares.get(value, 0.0):.1%} of transactions"
-
-
-def _range(usual: Sequence[float] | None) -> str:
-    if usual is None:
-        return "usually missing"
-    low, high = map(_number, usual)
-    return f"usually {low}" if low == high else f"usually {low} to {high}"
-
-
-def _number(value: float) -> str:
-    if np.isnan(value):
-        return "missing"
-    # Encoded numbers have the digits of a float32, of which the last mean nothing.
-    value = float(f"{round(value, 6) + 0.0:.6g}")
-    if value == round(value):
-        return f"{value:,.0f}"
-    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
+def _clipped(inputs: np.ndarray, encoder: Encoder) -> dict[str, np.ndarray]:
+    """What to say before numbers that the encoder has cut off: name -> (n,) str."""
+    if encoder.clip is None:
+        return {}
+    bounds = np.array(["at most ", "", "at least "])
+    return {
+        name: bounds[1 + (scaled >= encoder.clip) - (scaled <= -encoder.clip)]
+        for name, scaled in zip(encoder.numeric_, inputs.T, strict=False)
+    }
 
 
 def top_transactions(scored: pd.DataFrame, explain, top: int = _EXPLAINED) -> list[dict]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from fraud_ae.data.columns import CANONICAL, NUMERIC
 from fraud_ae.errors import UserError
+from fraud_ae.features.history import History
 from fraud_ae.features.known_rates import count_by_day, known_share
 from fraud_ae.features.strategy import FeatureStrategy
 from fraud_ae.features.wording import Told, Words, about, money, percent, plain, usually
@@ -25,6 +26,7 @@ class Baseline(FeatureStrategy):
 
     family_columns: tuple[str, ...] = ()
     columns = ("amount", *NUMERIC, *CATEGORIES, "timestamp", "customer_location")
+    history = History()
 
     @property
     def words(self) -> tuple[Words, ...]:

@@ -13,6 +13,7 @@ from fraud_ae.features.baseline import (
     tell_amount,
     with_baseline_columns,
 )
+from fraud_ae.features.history import History
 from fraud_ae.features.temporal import PACE, burst_words
 from fraud_ae.features.windows import delayed_rates, earlier_amounts, trailing_amounts
 from fraud_ae.features.wording import (
@@ -105,6 +106,11 @@ class Behavioural(Baseline):
     def _until(self, told: Told) -> str:
         delay = duration(self.label_delay_days * DAY) if self.label_delay_days else ""
         return f"{window(told.parts[0])}{f' (up to {delay} ago)' if delay else ''}"
+
+    def history(self) -> History:
+        """The windows of customers, those of terminals with the delay, and all first uses."""
+        longest = float(max(self.windows_days))
+        return History(longest, longest + self.label_delay_days, False, tuple(FIRST_USES))
 
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
         """customer_count_7d, terminal_delayed_fraud_rate_7d, amount_z_customer_30d, ..."""

@@ -1,12 +1,14 @@
 """Several strategies at once."""
 
 from collections.abc import Mapping
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 
 import pandas as pd
 
 from fraud_ae.errors import UserError
 from fraud_ae.features.baseline import Baseline
+from fraud_ae.features.history import History, history_of
 from fraud_ae.features.strategy import compute_features, fit_strategy
 from fraud_ae.features.wording import Words, words_of
 from fraud_ae.side_by_side import side_by_side
@@ -40,6 +42,10 @@ class Combined(Baseline):
     def words(self) -> tuple[Words, ...]:
         """Those of the baseline and of the parts; the first that knows a feature tells it."""
         return (*super().words, *(each for p in self.parts.values() for each in words_of(p)))
+
+    def history(self) -> History:
+        """What any of the parts looks back to."""
+        return reduce(or_, map(history_of, self.parts.values()), History())
 
     def fit_family(self, df: pd.DataFrame) -> None:
         """Fit every part."""

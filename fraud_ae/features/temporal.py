@@ -6,6 +6,7 @@ import polars as pl
 
 from fraud_ae.features.baseline import Baseline, with_baseline_columns
 from fraud_ae.features.event_time import DAY_US, microseconds
+from fraud_ae.features.history import History
 from fraud_ae.features.past import usual_hours
 from fraud_ae.features.wording import (
     Told,
@@ -36,6 +37,7 @@ class Temporal(Baseline):
 
     family_columns = ("timestamp", "customer_id")
     columns = with_baseline_columns(family_columns)
+    history = History(previous=True)
 
     def fit_family(self, df: pd.DataFrame) -> None:
         """Learn the hours at which most pay, to tell a reviewer; no feature is made of them."""

@@ -31,14 +31,18 @@ def shapley_values(
     rng = np.random.default_rng(0)
     orders = [rng.permutation(len(parts)) for _ in range(_PAIRS)]
     orders += [order[::-1] for order in orders]
-    at_once = max(1, _AT_ONCE // (len(parts) + 1))
+    n_parts, n_inputs = len(parts), inputs.shape[1]
+    # What is put in by each step of each order: (orders, steps, n_inputs).
+    put_in = np.zeros((len(orders), n_parts + 1, n_inputs), dtype=bool)
+    for order, steps in zip(orders, put_in, strict=True):
+        for number, part in enumerate(order):
+            steps[number + 1 :, parts[part]] = True
+    at_once = max(1, _AT_ONCE // (len(orders) * (n_parts + 1)))
     for start in range(0, len(inputs), at_once):
         rows = inputs[start : start + at_once]
-        for order in orders:
-            steps = np.tile(usual, (len(parts) + 1, len(rows), 1)).astype(inputs.dtype)
-            for number, part in enumerate(order):
-                steps[number + 1 :, :, parts[part]] = rows[:, parts[part]]
-            values = value(steps.reshape(-1, inputs.shape[1])).astype(np.float64)
-            gains = np.diff(values.reshape(len(parts) + 1, len(rows)), axis=0)
-            found[start : start + at_once, order] += gains.T / len(orders)
+        steps = np.where(put_in[:, :, None], rows, usual.astype(inputs.dtype))
+        values = value(steps.reshape(-1, n_inputs)).astype(np.float64)
+        gains = np.diff(values.reshape(len(orders), n_parts + 1, len(rows)), axis=1)
+        for order, gain in zip(orders, gains, strict=True):
+            found[start : start + at_once, order] += gain.T / len(orders)
     return found

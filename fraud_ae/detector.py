@@ -209,11 +209,14 @@ class FraudDetector:
         past: Sequence[Past] | None = None,
     ) -> list[list[Reason]]:
         """Why encoded rows score as they do: (n, n_inputs) -> n lists, see `reasons`."""
+        words, told = words_of(self.strategy), {"features": features, "past": past}
         with _one_thread_each():
-            signals = signals_of(self.network, inputs, self.encoder.input_groups())
-            return reasons(
-                signals, self.encoder, self.scorer, top, words_of(self.strategy), features, past
-            )
+            return reasons(self.additive_scores, inputs, self.encoder, words, top, **told)
+
+    def additive_scores(self, inputs: np.ndarray) -> np.ndarray:
+        """`Scorer.additive_score` of encoded rows: (n, n_inputs) float32 -> (n,) float64."""
+        groups = self.encoder.input_groups()
+        return self.scorer.additive_score(signals_of(self.network, inputs, groups))
 
     def _scores(self, n_rows: int, inputs_of: Callable[[slice], np.ndarray]) -> np.ndarray:
         """Scores of so many rows, whose inputs are made part by part, on all cores."""

@@ -1,23 +1,19 @@
 """Why a transaction scores high: what adds most to its score, in the words of a reviewer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
+from fraud_ae.attribution import shapley_values
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.past import Past
 from fraud_ae.features.wording import Told, Words, subject_of
-from fraud_ae.scorers.scorer import Scorer
-from fraud_ae.scorers.signals import Signals
 
 # So many of a run's highest scores are explained.
 _EXPLAINED = 25
-
-# What belongs to no subject, such as the latent code.
-REST = "rest"
 
 
 @dataclass(frozen=True)
@@ -26,8 +22,8 @@ class Reason:
 
     subject: what it is about, such as "amount". features: all features that tell of it. value: in
     words, such as "amount 812.40". usual: what is usual, in words; may be empty. contribution: of
-    all its features together, in the unit of the scorer, see `Scorer.contributions`. share: of all
-    that makes the score higher than usual, from 0 to 1.
+    all its features together, in the unit of `Scorer.additive_score`, see `contributions`. share:
+    of all that makes the score higher than usual, from 0 to 1.
     """
 
     subject: str
@@ -51,80 +47,100 @@ def sentence(found: Sequence[Reason]) -> str:
     return "; ".join(map(str, found))
 
 
-def by_subject(contributions: np.ndarray, names: Sequence[str], words: Sequence[Words]):
-    """Contributions of features that tell of the same thing, added up.
+def contributions(
+    score: Callable[[np.ndarray], np.ndarray],
+    inputs: np.ndarray,
+    encoder: Encoder,
+    words: Sequence[Words] = (),
+) -> pd.DataFrame:
+    """What each subject adds to the scores of encoded rows, compared with a usual row.
 
-    contributions: (n, n_features + 1), see `Scorer.contributions`. names: of the features. words:
-    see `subject_of`. Returns a frame (n, n_subjects + 1): a column for each subject, in the order
-    of its first feature, and REST; the rows add up to what they did.
+    score: of encoded rows, (m, n_inputs) -> (m,); everything between the inputs and the score, so
+    that what a value does to the reconstruction of others, or to the latent code, counts as that
+    value's doing. inputs: (n, n_inputs). words: see `subject_of`; what they say is about the same
+    thing is one part, and so are all inputs of a category. Returns (n, n_subjects) float64, whose
+    rows add up to the score less that of `Encoder.usual_inputs`: see `shapley_values`.
     """
-    subjects = [subject_of(name, words)[0] for name in names]
-    return pd.DataFrame(
-        {
-            subject: contributions[:, numbers].sum(axis=1)
-            for subject, numbers in (*_members(subjects).items(), (REST, [len(names)]))
-        }
-    )
+    groups = np.asarray(encoder.input_groups())
+    members = _members(encoder, words)
+    parts = [np.flatnonzero(np.isin(groups, numbers)) for numbers in members.values()]
+    found = shapley_values(score, inputs, encoder.usual_inputs(), parts)
+    return pd.DataFrame(found, columns=list(members))
 
 
 def reasons(
-    signals: Signals,
+    score: Callable[[np.ndarray], np.ndarray],
+    inputs: np.ndarray,
     encoder: Encoder,
-    scorer: Scorer,
-    top: int = 3,
     words: Sequence[Words] = (),
+    top: int = 3,
+    *,
     features: pd.DataFrame | None = None,
     past: Sequence[Past] | None = None,
 ) -> list[list[Reason]]:
-    """For each of n transactions, at most `top` subjects that raise its score, the strongest first.
+    """For each of n encoded rows, at most `top` subjects that raise its score, strongest first.
 
-    words: how features are told, see `words_of`. features: (n, n_features), as they were encoded;
-    without them values are decoded. past: of each transaction, so that it can be told what is usual
-    for its customer. What belongs to no single feature, such as the latent code, is part of the
-    whole that shares are shares of, and is no reason.
+    score, inputs, words: see `contributions`. features: (n, n_features), as they were encoded;
+    without them values are decoded. past: of each row, so that it can be told what is usual for
+    its customer.
     """
-    names = [*encoder.numeric_, *encoder.categories_]
-    contributions = scorer.contributions(signals)
-    table = by_subject(contributions, names, words)
+    table = contributions(score, inputs, encoder, words)
     added = table.to_numpy()
     raises = np.maximum(added, 0)
     total = raises.sum(axis=1, keepdims=True)
-    shares = np.divide(raises, total, out=np.zeros_like(raises), where=total > 0)[:, :-1]
+    shares = np.divide(raises, total, out=np.zeros_like(raises), where=total > 0)
     strongest = np.argsort(-shares, axis=1, kind="stable")[:, :top]
+    names = _names(encoder)
     how = {name: subject_of(name, words) for name in names}
-    members = _members([how[name][0] for name in names])
-    shown = encoder.values(signals.inputs) if features is None else features
+    members = _members(encoder, words)
+    distance = _distance(inputs, encoder)
+    shown = encoder.values(inputs) if features is None else features
     columns = {name: shown[name].to_numpy() for name in names}
-    clipped = _clipped(signals.inputs, encoder) if features is None else {}
+    clipped = _clipped(inputs, encoder) if features is None else {}
 
-    def reason(row: int, number: int) -> Reason:
-        subject = table.columns[number]
+    def reason(row: int, subject: str, contribution: float, share: float) -> Reason:
         values = {name: column[row] for name, column in columns.items()}
         bounds = {name: column[row] for name, column in clipped.items()}
-        own = [names[member] for member in members[subject]]
-        candidates = [
-            Told(name, how[name][1], values, encoder.usual_, past and past[row], bounds)
-            for name in sorted(own, key=lambda name: -contributions[row, names.index(name)])
-            if contributions[row, names.index(name)] > 0
+        own = sorted(members[subject], key=lambda number: -distance[row, number])
+        told = [
+            Told(names[n], how[names[n]][1], values, encoder.usual_, past and past[row], bounds)
+            for n in own
         ]
-        # A network expects one value because of another: what is unusual itself says more.
-        told = next((each for each in candidates if each.stands_out), candidates[0])
-        value, usual = how[told.name][2](told)
-        share = round(float(shares[row, number]), 4)
-        return Reason(subject, tuple(own), value, usual, float(added[row, number]), share)
+        # Of several figures of one thing, the one that nobody expects says most.
+        first = next((each for each in told if each.stands_out), told[0])
+        value, usual = how[first.name][2](first)
+        features_ = tuple(names[number] for number in members[subject])
+        return Reason(subject, features_, value, usual, contribution, share)
 
     return [
-        [reason(row, number) for number in strongest[row] if shares[row, number] > 0]
-        for row in range(len(signals))
+        [
+            reason(row, table.columns[n], float(added[row, n]), round(float(shares[row, n]), 4))
+            for n in strongest[row]
+            if shares[row, n] > 0
+        ]
+        for row in range(len(inputs))
     ]
 
 
-def _members(subjects: Sequence[str]) -> dict[str, list[int]]:
+def _names(encoder: Encoder) -> list[str]:
+    return [*encoder.numeric_, *encoder.categories_]
+
+
+def _members(encoder: Encoder, words: Sequence[Words]) -> dict[str, list[int]]:
     """The numbers of the features of each subject."""
     members: dict[str, list[int]] = {}
-    for number, subject in enumerate(subjects):
-        members.setdefault(subject, []).append(number)
+    for number, name in enumerate(_names(encoder)):
+        members.setdefault(subject_of(name, words)[0], []).append(number)
     return members
+
+
+def _distance(inputs: np.ndarray, encoder: Encoder) -> np.ndarray:
+    """How far each feature is from a usual row: (n, n_features)."""
+    groups = np.asarray(encoder.input_groups())
+    away = np.abs(inputs - encoder.usual_inputs())
+    return np.column_stack(
+        [away[:, groups == number].max(axis=1) for number in range(groups.max() + 1)]
+    )
 
 
 def _clipped(inputs: np.ndarray, encoder: Encoder) -> dict[str, np.ndarray]:

@@ -107,6 +107,7 @@ class Behavioural(Baseline):
         delay = duration(self.label_delay_days * DAY) if self.label_delay_days else ""
         return f"{window(told.parts[0])}{f' (up to {delay} ago)' if delay else ''}"
 
+    @property
     def history(self) -> History:
         """The windows of customers, those of terminals with the delay, and all first uses."""
         longest = float(max(self.windows_days))

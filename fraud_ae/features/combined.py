@@ -43,6 +43,7 @@ class Combined(Baseline):
         """Those of the baseline and of the parts; the first that knows a feature tells it."""
         return (*super().words, *(each for p in self.parts.values() for each in words_of(p)))
 
+    @property
     def history(self) -> History:
         """What any of the parts looks back to."""
         return reduce(or_, map(history_of, self.parts.values()), History())

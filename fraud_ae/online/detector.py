@@ -12,6 +12,7 @@ from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.features.history import History, history_of
+from fraud_ae.features.past import pasts
 from fraud_ae.features.strategy import compute_features
 from fraud_ae.model_info import MODEL_INFO
 from fraud_ae.online.answer import Answer
@@ -94,7 +95,7 @@ class OnlineDetector:
         features = compute_features(self.detector.strategy, frame).iloc[rows]
         scores = self.detector.score_features(features)
         flagged = alerts(scores, self.detector.threshold)
-        reasons = iter(self._reasons(features[flagged]))
+        reasons = iter(self._reasons(features[flagged], frame, rows[flagged]))
         return [
             Answer(
                 transaction_id=key,
@@ -109,7 +110,9 @@ class OnlineDetector:
             )
         ]
 
-    def _reasons(self, features: pd.DataFrame) -> list:
+    def _reasons(self, features: pd.DataFrame, frame: pd.DataFrame, rows: np.ndarray) -> list:
         if not len(features):
             return []
-        return self.detector.reasons(self.detector.encoder.transform(features))
+        inputs = self.detector.encoder.transform(features)
+        known = list(pasts(frame, rows))
+        return self.detector.reasons(inputs, features=features, past=known)

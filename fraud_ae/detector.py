@@ -33,7 +33,7 @@ from fraud_ae.features.strategy import (
 from fraud_ae.features.wording import words_of
 from fraud_ae.manifest import check_manifest, write_manifest
 from fraud_ae.models.ensemble import Ensemble
-from fraud_ae.reasons import Reason, reasons
+from fraud_ae.reasons import Explainer, Reason
 from fraud_ae.run_store import MODEL_FILES
 from fraud_ae.run_store import SCORES as HELD_OUT_SCORES
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
@@ -208,10 +208,14 @@ class FraudDetector:
         features: pd.DataFrame | None = None,
         past: Sequence[Past] | None = None,
     ) -> list[list[Reason]]:
-        """Why encoded rows score as they do: (n, n_inputs) -> n lists, see `reasons`."""
-        words, told = words_of(self.strategy), {"features": features, "past": past}
+        """Why encoded rows score as they do: see `Explainer.reasons`."""
         with _one_thread_each():
-            return reasons(self.additive_scores, inputs, self.encoder, words, top, **told)
+            return self.explainer.reasons(self.additive_scores, inputs, top, features, past)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Tells the reasons of encoded rows from their `additive_scores`."""
+        return Explainer(self.encoder, words_of(self.strategy))
 
     def additive_scores(self, inputs: np.ndarray) -> np.ndarray:
         """`Scorer.additive_score` of encoded rows: (n, n_inputs) float32 -> (n,) float64."""

@@ -22,7 +22,7 @@ class Reason:
 
     subject: what it is about, such as "amount". features: all features that tell of it. value: in
     words, such as "amount 812.40". usual: what is usual, in words; may be empty. contribution: of
-    all its features together, in the unit of `Scorer.additive_score`, see `contributions`. share:
+    all its features together, in the unit of `Scorer.additive_score`, see `Explainer`. share:
     of all that makes the score higher than usual, from 0 to 1.
     """
 
@@ -47,100 +47,98 @@ def sentence(found: Sequence[Reason]) -> str:
     return "; ".join(map(str, found))
 
 
-def contributions(
-    score: Callable[[np.ndarray], np.ndarray],
-    inputs: np.ndarray,
-    encoder: Encoder,
-    words: Sequence[Words] = (),
-) -> pd.DataFrame:
-    """What each subject adds to the scores of encoded rows, compared with a usual row.
+Score = Callable[[np.ndarray], np.ndarray]
 
-    score: of encoded rows, (m, n_inputs) -> (m,); everything between the inputs and the score, so
-    that what a value does to the reconstruction of others, or to the latent code, counts as that
-    value's doing. inputs: (n, n_inputs). words: see `subject_of`; what they say is about the same
-    thing is one part, and so are all inputs of a category. Returns (n, n_subjects) float64, whose
-    rows add up to the score less that of `Encoder.usual_inputs`: see `shapley_values`.
+
+class Explainer:
+    """Finds the reasons of encoded rows.
+
+    encoder: fitted. words: how features are told, see `words_of`; what they say is about the same
+    thing is one subject, and so are all inputs of a category. score, in its methods: of encoded
+    rows, (m, n_inputs) -> (m,); everything between the inputs and the score, so that what a value
+    does to the reconstruction of others, or to the latent code, counts as that value's doing.
     """
-    groups = np.asarray(encoder.input_groups())
-    members = _members(encoder, words)
-    parts = [np.flatnonzero(np.isin(groups, numbers)) for numbers in members.values()]
-    found = shapley_values(score, inputs, encoder.usual_inputs(), parts)
-    return pd.DataFrame(found, columns=list(members))
 
+    def __init__(self, encoder: Encoder, words: Sequence[Words] = ()) -> None:
+        self._encoder = encoder
+        self._names = [*encoder.numeric_, *encoder.categories_]
+        self._usual = encoder.usual_inputs()
+        groups = np.asarray(encoder.input_groups())
+        self._columns = [np.flatnonzero(groups == n) for n in range(len(self._names))]
+        # The numbers of the features of each subject, and how each feature is told.
+        self._members: dict[str, list[int]] = {}
+        self._how = []
+        for number, name in enumerate(self._names):
+            subject, *how = subject_of(name, words)
+            self._members.setdefault(subject, []).append(number)
+            self._how.append(how)
 
-def reasons(
-    score: Callable[[np.ndarray], np.ndarray],
-    inputs: np.ndarray,
-    encoder: Encoder,
-    words: Sequence[Words] = (),
-    top: int = 3,
-    *,
-    features: pd.DataFrame | None = None,
-    past: Sequence[Past] | None = None,
-) -> list[list[Reason]]:
-    """For each of n encoded rows, at most `top` subjects that raise its score, strongest first.
+    def contributions(self, score: Score, inputs: np.ndarray) -> pd.DataFrame:
+        """What each subject adds to the score, compared with a usual row.
 
-    score, inputs, words: see `contributions`. features: (n, n_features), as they were encoded;
-    without them values are decoded. past: of each row, so that it can be told what is usual for
-    its customer.
-    """
-    table = contributions(score, inputs, encoder, words)
-    added = table.to_numpy()
-    raises = np.maximum(added, 0)
-    total = raises.sum(axis=1, keepdims=True)
-    shares = np.divide(raises, total, out=np.zeros_like(raises), where=total > 0)
-    strongest = np.argsort(-shares, axis=1, kind="stable")[:, :top]
-    names = _names(encoder)
-    how = {name: subject_of(name, words) for name in names}
-    members = _members(encoder, words)
-    distance = _distance(inputs, encoder)
-    shown = encoder.values(inputs) if features is None else features
-    columns = {name: shown[name].to_numpy() for name in names}
-    clipped = _clipped(inputs, encoder) if features is None else {}
-
-    def reason(row: int, subject: str, contribution: float, share: float) -> Reason:
-        values = {name: column[row] for name, column in columns.items()}
-        bounds = {name: column[row] for name, column in clipped.items()}
-        own = sorted(members[subject], key=lambda number: -distance[row, number])
-        told = [
-            Told(names[n], how[names[n]][1], values, encoder.usual_, past and past[row], bounds)
-            for n in own
+        inputs: (n, n_inputs). Returns (n, n_subjects) float64, whose rows add up to the score less
+        that of `Encoder.usual_inputs`: see `shapley_values`.
+        """
+        parts = [
+            np.concatenate([self._columns[number] for number in members])
+            for members in self._members.values()
         ]
+        found = shapley_values(score, inputs, self._usual, parts)
+        return pd.DataFrame(found, columns=list(self._members))
+
+    def reasons(
+        self,
+        score: Score,
+        inputs: np.ndarray,
+        top: int = 3,
+        features: pd.DataFrame | None = None,
+        past: Sequence[Past] | None = None,
+    ) -> list[list[Reason]]:
+        """For each of n rows, at most `top` subjects that raise its score, the strongest first.
+
+        inputs: (n, n_inputs). features: (n, n_features), as they were encoded; without them values
+        are decoded. past: of each row, so that it can be told what is usual for its customer.
+        """
+        table = self.contributions(score, inputs)
+        added = table.to_numpy()
+        raises = np.maximum(added, 0)
+        total = raises.sum(axis=1, keepdims=True)
+        shares = np.divide(raises, total, out=np.zeros_like(raises), where=total > 0)
+        strongest = np.argsort(-shares, axis=1, kind="stable")[:, :top]
+        shown = self._encoder.values(inputs) if features is None else features
+        values = {name: shown[name].to_numpy() for name in self._names}
+        bounds = _clipped(inputs, self._encoder) if features is None else {}
+        found = []
+        for row in range(len(inputs)):
+            facts = {
+                "values": {name: column[row] for name, column in values.items()},
+                "usual": self._encoder.usual_,
+                "past": past[row] if past is not None else None,
+                "bounds": {name: column[row] for name, column in bounds.items()},
+            }
+            found.append([])
+            for number in strongest[row][shares[row, strongest[row]] > 0]:
+                subject = table.columns[number]
+                value, usual = self._told(subject, inputs[row], facts)
+                names = tuple(self._names[member] for member in self._members[subject])
+                share = round(float(shares[row, number]), 4)
+                reason = Reason(subject, names, value, usual, float(added[row, number]), share)
+                found[-1].append(reason)
+        return found
+
+    def _told(self, subject: str, inputs: np.ndarray, facts: dict[str, Any]) -> tuple[str, str]:
+        """The value of a subject and what is usual."""
+        away = np.abs(inputs - self._usual)
+        members = sorted(
+            self._members[subject], key=lambda number: -away[self._columns[number]].max()
+        )
         # Of several figures of one thing, the one that nobody expects says most.
-        first = next((each for each in told if each.stands_out), told[0])
-        value, usual = how[first.name][2](first)
-        features_ = tuple(names[number] for number in members[subject])
-        return Reason(subject, features_, value, usual, contribution, share)
-
-    return [
-        [
-            reason(row, table.columns[n], float(added[row, n]), round(float(shares[row, n]), 4))
-            for n in strongest[row]
-            if shares[row, n] > 0
-        ]
-        for row in range(len(inputs))
-    ]
-
-
-def _names(encoder: Encoder) -> list[str]:
-    return [*encoder.numeric_, *encoder.categories_]
-
-
-def _members(encoder: Encoder, words: Sequence[Words]) -> dict[str, list[int]]:
-    """The numbers of the features of each subject."""
-    members: dict[str, list[int]] = {}
-    for number, name in enumerate(_names(encoder)):
-        members.setdefault(subject_of(name, words)[0], []).append(number)
-    return members
-
-
-def _distance(inputs: np.ndarray, encoder: Encoder) -> np.ndarray:
-    """How far each feature is from a usual row: (n, n_features)."""
-    groups = np.asarray(encoder.input_groups())
-    away = np.abs(inputs - encoder.usual_inputs())
-    return np.column_stack(
-        [away[:, groups == number].max(axis=1) for number in range(groups.max() + 1)]
-    )
+        features = [Told(self._names[n], self._how[n][0], **facts) for n in members]
+        number, feature = next(
+            (pair for pair in zip(members, features, strict=True) if pair[1].stands_out),
+            (members[0], features[0]),
+        )
+        return self._how[number][1](feature)
 
 
 def _clipped(inputs: np.ndarray, encoder: Encoder) -> dict[str, np.ndarray]:
@@ -158,7 +156,7 @@ def top_transactions(scored: pd.DataFrame, explain, top: int = _EXPLAINED) -> li
     """The transactions of highest score with their reasons, as plain data, the highest first.
 
     scored: a scored frame of n rows. explain: gives the reasons of some rows, (m,) int, as
-    `reasons` does. Of equal scores, the earlier row comes first.
+    `Explainer.reasons` does. Of equal scores, the earlier row comes first.
     """
     rows = np.argsort(-scored["score"].to_numpy(), kind="stable")[:top]
     shown = scored.iloc[rows]

@@ -158,20 +158,24 @@ def _count(told: Told) -> tuple[str, str]:
     return value, told.range(number)
 
 
+def _breaks_habit(told: Told) -> bool:
+    """Whether the amount is beyond what this customer usually pays, which says all there is."""
+    own = told.past.usual_amounts() if told.past else None
+    return own is not None and not own[0] <= told.past.amount <= own[1]
+
+
 def _mean_amount(told: Told) -> tuple[str, str]:
-    if told.is_missing:
+    if told.is_missing or _breaks_habit(told):
         return tell_amount(told)
-    average = f"average {told.shown(money)} in {window(told.parts[0])}"
+    average = f"this customer's average of {window(told.parts[0])} is {told.shown(money)}"
     return f"{amount_words(told)}, {average}", told.range(about)
 
 
 def _to_average(told: Told) -> tuple[str, str]:
-    """The amount against an average; the customer's own range says more, where it is known."""
     who, days = told.parts
-    own = told.past.usual_amounts() if told.past and who == "customer" else None
     name = f"amount_to_{who}_mean_{days}d"
     ratio = told.values.get(name, float("nan"))
-    if own is not None or ratio != ratio:
+    if ratio != ratio or _breaks_habit(told):
         return tell_amount(told)
     average = f"this {_WHO[who]}'s average of {window(days)}"
     value = f"{amount_words(told)}, {told.shown(times, name)} {average}"
@@ -179,7 +183,7 @@ def _to_average(told: Told) -> tuple[str, str]:
 
 
 def _per_item(told: Told) -> tuple[str, str]:
-    if told.is_missing:
+    if told.is_missing or told.values.get("quantity") == 1 or _breaks_habit(told):
         return tell_amount(told)
     return f"{amount_words(told)}, {told.shown(money)} per item", told.range(about)
 

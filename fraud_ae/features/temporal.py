@@ -41,7 +41,7 @@ class Temporal(Baseline):
 
     def fit_family(self, df: pd.DataFrame) -> None:
         """Learn the hours at which most pay, to tell a reviewer; no feature is made of them."""
-        self.usual_hours_ = usual_hours(microseconds(df["timestamp"]))
+        self.usual_hours_ = usual_hours(microseconds(df["timestamp"])) if len(df) else None
 
     @property
     def words(self) -> tuple[Words, ...]:
@@ -64,7 +64,9 @@ class Temporal(Baseline):
         own = told.past.usual_hours() if told.past else None
         if own is not None and not within(hour, own):
             return f"at {text} UTC", f"{usually(own, clock)} for this customer"
-        return f"at {text} UTC", usually(self.usual_hours_, clock)
+        # A class of one's own that fits something else has not learned any.
+        general = getattr(self, "usual_hours_", None)
+        return f"at {text} UTC", usually(general, clock) if general else ""
 
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
         """hour and weekday as cycles, night, weekend, log_seconds_since_previous."""

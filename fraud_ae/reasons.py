@@ -105,9 +105,11 @@ class Explainer:
         total = raises.sum(axis=1, keepdims=True)
         shares = np.divide(raises, total, out=np.zeros_like(raises), where=total > 0)
         strongest = np.argsort(-shares, axis=1, kind="stable")[:, :top]
-        shown = self._encoder.values(inputs) if features is None else features
-        values = {name: shown[name].to_numpy() for name in self._names}
-        bounds = _clipped(inputs, self._encoder) if features is None else {}
+        if features is None:
+            features, bounds = self._decoded(inputs), _clipped(inputs, self._encoder)
+        else:
+            bounds = {}
+        values = {name: features[name].to_numpy() for name in self._names}
         found = []
         for row in range(len(inputs)):
             facts = {
@@ -125,6 +127,12 @@ class Explainer:
                 reason = Reason(subject, names, value, usual, float(added[row, number]), share)
                 found[-1].append(reason)
         return found
+
+    def _decoded(self, inputs: np.ndarray) -> pd.DataFrame:
+        """The features that rows were encoded from; the last digits of a float32 mean nothing."""
+        values = self._encoder.values(inputs)
+        numbers = values[self._encoder.numeric_].round(6) + 0.0
+        return pd.concat([numbers, values[list(self._encoder.categories_)]], axis=1)
 
     def _told(self, subject: str, inputs: np.ndarray, facts: dict[str, Any]) -> tuple[str, str]:
         """The value of a subject and what is usual."""

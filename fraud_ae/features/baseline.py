@@ -11,8 +11,11 @@ from fraud_ae.errors import UserError
 from fraud_ae.features.history import History
 from fraud_ae.features.known_rates import KnownCounts, count_by_day, known_share
 from fraud_ae.features.strategy import FeatureStrategy, as_floats
+from fraud_ae.features.wording import Told, Words, about, money, percent, plain, usually
 
 CATEGORIES = ("payment_method", "product_category", "device")
+
+AMOUNT = "amount"
 
 
 class Baseline(FeatureStrategy):
@@ -25,6 +28,14 @@ class Baseline(FeatureStrategy):
     family_columns: tuple[str, ...] = ()
     columns = ("amount", *NUMERIC, *CATEGORIES, "timestamp", "customer_location")
     history = History()
+
+    @property
+    def words(self) -> tuple[Words, ...]:
+        """How the features are told to a reviewer, see `Words`."""
+        return (
+            Words("(?:log_)?amount", AMOUNT, tell_amount),
+            Words("location_rarity", "location", _location),
+        )
 
     def fit(self, df: pd.DataFrame) -> Self:
         """Learn how often each location occurred by which day (None without locations)."""
@@ -74,6 +85,33 @@ class Baseline(FeatureStrategy):
     @cached_property
     def _known_locations(self) -> tuple[KnownCounts, KnownCounts]:
         return KnownCounts(self.location_counts_), KnownCounts(self.transaction_counts_)
+
+
+def amount_words(told: Told) -> str:
+    """The amount of the transaction itself, whatever feature is told."""
+    return f"amount {money(told.past.amount) if told.past else told.shown(money, 'amount')}"
+
+
+def tell_amount(told: Told) -> tuple[str, str]:
+    """The amount, and what this customer usually pays, or all pay."""
+    own = told.past.usual_amounts() if told.past else None
+    if own is not None:
+        return amount_words(told), f"{usually(own, about)} for this customer"
+    return amount_words(told), told.range(about, "amount")
+
+
+def _location(told: Told) -> tuple[str, str]:
+    if told.is_missing:
+        return plain(told)
+
+    def share(rarity: float) -> str:
+        return percent(float(np.exp(-rarity)))
+
+    usual = told.usual[told.name]
+    name = told.past.value("customer_location") if told.past else None
+    value = f"location{f' {name}' if name else ''} in {share(told.value)} of transactions so far"
+    # The rarer, the higher.
+    return value, usually(usual[::-1], share) if isinstance(usual, list) else ""
 
 
 def signed_log(amount: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from fraud_ae.errors import UserError
 from fraud_ae.features.baseline import Baseline
 from fraud_ae.features.history import History, history_of
 from fraud_ae.features.strategy import compute_features, fit_strategy
+from fraud_ae.features.wording import Words, words_of
 from fraud_ae.side_by_side import side_by_side
 
 
@@ -37,6 +38,11 @@ class Combined(Baseline):
             for part in self.parts.values()
         )
         return tuple(dict.fromkeys(column for part in declared for column in part))
+
+    @property
+    def words(self) -> tuple[Words, ...]:
+        """Those of the baseline and of the parts; the first that knows a feature tells it."""
+        return (*super().words, *(each for p in self.parts.values() for each in words_of(p)))
 
     @property
     def history(self) -> History:

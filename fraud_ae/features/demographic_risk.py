@@ -8,10 +8,13 @@ import pandas as pd
 from fraud_ae.features.baseline import Baseline, with_baseline_columns
 from fraud_ae.features.known_rates import KnownCounts, count_by_day, known_rates
 from fraud_ae.features.strategy import as_floats
+from fraud_ae.features.wording import DAY, Told, Words, duration, flag, percent, plain, readable
 
 AGE_EDGES = (0, 25, 35, 45, 55, 65, np.inf)
 AGE_BANDS = ("<25", "25-34", "35-44", "45-54", "55-64", "65+")
 NEW_ACCOUNT_DAYS = 30
+# What a rate is told of.
+_OF = {"customer_location": "location"}
 RISK_COLUMNS = ("customer_location", "payment_method", "product_category")
 
 
@@ -35,6 +38,21 @@ class DemographicRisk(Baseline):
     def __init__(self, label_delay_days: float = 7.0, smoothing: float = 20.0) -> None:
         self.label_delay_days = label_delay_days
         self.smoothing = smoothing
+
+    @property
+    def words(self) -> tuple[Words, ...]:
+        """How the features are told to a reviewer, see `Words`."""
+        mismatch = flag(
+            "shipping address differs from billing address",
+            "shipping address is billing address",
+        )
+        return (
+            *super().words,
+            Words("account_age_days|log_account_age|new_account", "account age", _account_age),
+            Words("customer_age|age_band", "customer age", _age),
+            Words("address_mismatch", "address mismatch", mismatch),
+            Words("risk_of_(.+)", r"fraud by \1", _risk),
+        )
 
     def fit_family(self, df: pd.DataFrame) -> None:
         """Learn the frauds of each value by day; nothing if df has no `is_fraud`."""
@@ -84,6 +102,34 @@ def age_band(age: pd.Series) -> pd.Series:
     bands[bands == len(AGE_BANDS)] = -1
     names = pd.array(AGE_BANDS, dtype="str").take(bands, allow_fill=True)
     return pd.Series(names, index=age.index, name=age.name)
+
+
+def _account_age(told: Told) -> tuple[str, str]:
+    days = told.values.get("account_age_days", float("nan"))
+    if days != days:
+        return "account age missing", "usually there"
+
+    def age(days: float) -> str:
+        return duration(days * DAY) if days >= 1 else "less than 1 day"
+
+    return f"account {told.shown(age, 'account_age_days')} old", told.range(age, "account_age_days")
+
+
+def _age(told: Told) -> tuple[str, str]:
+    if "customer_age" not in told.values or told.is_missing:
+        return plain(told)
+    name, years = "customer_age", "{:.0f}".format
+    return f"customer {told.shown(years, name)} years old", told.range(years, name)
+
+
+def _risk(told: Told) -> tuple[str, str]:
+    column = told.parts[0]
+    of = _OF.get(column, readable(column))
+    if told.is_missing:
+        return f"fraud in this {of} unknown", "usually known"
+    held = (told.past and told.past.value(column)) or told.values.get(column)
+    which = f" {held}" if isinstance(held, str) and not held.startswith("<") else ""
+    return f"{told.shown(percent)} fraud so far in this {of}{which}", told.range(percent)
 
 
 def _risk_values(df: pd.DataFrame) -> dict[str, pd.Series]:

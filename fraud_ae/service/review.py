@@ -34,7 +34,7 @@ def alerts_of(kept: Answers, day: date | None, threshold: float) -> dict[str, An
             scores = kept.scores(start, start + _DAY)["score"].to_numpy()
             more = int(above(scores, threshold).sum()) - MOST
     shown = [
-        {**one, "reasons": [shown_reason(Reason(**reason)) for reason in one["reasons"]]}
+        {**one, "reasons": [shown_reason(Reason.of(reason)) for reason in one["reasons"]]}
         for one in found
     ]
     return {"day": day, "threshold": threshold, "alerts": shown, "more": more, "days": days}

@@ -24,10 +24,11 @@ class Error(BaseModel):
 
 
 class ReasonShape(BaseModel):
-    """A feature that makes the score higher. share: of all that does, 0 to 1."""
+    """What makes the score higher. share: of all that does, 0 to 1. features: that tell of it."""
 
     text: str
-    feature: str
+    subject: str
+    features: list[str]
     share: float
 
 
@@ -136,7 +137,12 @@ def shown(answer: Answer) -> dict[str, Any]:
 
 def shown_reason(reason: Reason) -> dict[str, Any]:
     """A reason as clients see it."""
-    return {"text": str(reason), "feature": reason.feature, "share": reason.share}
+    return {
+        "text": str(reason),
+        "subject": reason.subject,
+        "features": list(reason.features),
+        "share": reason.share,
+    }
 
 
 def read_outcomes(given: Sequence[Any], listed: bool) -> list[tuple[str, bool]]:

@@ -49,7 +49,7 @@ def test_an_alert_tells_its_reasons(shared, rows):
     assert answer["alert"]
     assert answer["reasons"]
     for reason in answer["reasons"]:
-        assert set(reason) == {"text", "feature", "share"}
+        assert set(reason) == {"text", "subject", "features", "share"}
         assert 0 < reason["share"] <= 1
         assert len(reason["text"]) > 3
 

@@ -1,5 +1,6 @@
 """The bins that the values of a feature are counted in."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Self
 
@@ -70,6 +71,6 @@ class Bins:
             return ["any number", MISSING]
         between = [
             f"{low:.4g}" if high == np.nextafter(low, np.inf) else f"{low:.4g} to {high:.4g}"
-            for low, high in zip(edges[:-1], edges[1:], strict=True)
+            for low, high in itertools.pairwise(edges)
         ]
         return [f"below {edges[0]:.4g}", *between, f"from {edges[-1]:.4g}", MISSING]

@@ -18,9 +18,9 @@ from fraud_ae.drift.reference import (
     bins_from,
     clusters_of,
     load_reference,
+    members_of,
     quantiles,
     spread_of,
-    terminal_shares,
     whole_periods,
 )
 from fraud_ae.drift.spread import Comparison, Spread, compare
@@ -121,9 +121,12 @@ class _Check:
         # As long a period as that of the reference, because history grows along it.
         self.with_history = complete & newest.to_numpy()
         self.labels_known = period.labels_known(reference["label_delay_days"])
-        self.terminals = _change_of_terminals(
-            reference["terminals"], terminal_shares(period.transactions[period.judged])
-        )
+        self.members = members_of(period.transactions[period.judged])
+        self.changed = {
+            kind: found.changed_weights(reference["members"][kind])
+            for kind, found in self.members.items()
+            if kind in reference["members"]
+        }
 
     def columns(self) -> list[Finding]:
         """Columns that the training data had and the file does not."""
@@ -223,9 +226,7 @@ class _Check:
         values, own = values[whole], own[whole].reset_index(drop=True)
         bins, before = bins_from(known["bins"]), Spread.from_dict(known["spread"])
         now = spread_of(bins, values, own, known["cycle"])
-        # Where terminals keep their weight, what they do all the time cancels out.
-        counting = {} if known["looks_back"] else {"terminal": self.terminals}
-        found = compare(before, now, counting)
+        found = compare(before, now, self._counting(known, bins.codes(values)))
         details = {
             **_figures_of(found),
             "rows": now.rows,
@@ -237,6 +238,16 @@ class _Check:
         }
         matters = found.excess >= LEAST_PSI
         return Finding(name, kind, found.p_value, matters=matters, details=details)
+
+    def _counting(self, known: Mapping, codes: np.ndarray) -> dict[str, float]:
+        """How much of the likeness within customers and terminals counts, see `compare`."""
+        counting = {}
+        for kind, means in known.get("means", {}).items():
+            if kind in self.changed:
+                sketch = self.reference["members"][kind]
+                alike = self.members[kind].alike(codes, sketch, means)
+                counting[kind] = 1 - (1 - self.changed[kind]) * alike
+        return counting
 
     def _alert_rate(self, scores: np.ndarray, own: pd.DataFrame) -> list[Finding]:
         threshold = self.detector.threshold
@@ -318,28 +329,3 @@ def _decide(findings: list[Finding], alpha: float) -> None:
             finding.details["smallest_psi"] = smallest
             # Between two normal distributions of one variance the index is the squared distance.
             finding.details["smallest_shift"] = float(np.sqrt(smallest))
-
-
-def _change_of_terminals(before: Mapping | None, now: Mapping | None) -> float:
-    """How much of what terminals differ in has changed with their weights: 0 to 1.
-
-    0 where they have the same shares of rows, but for chance; 1 where all are others.
-    """
-    if before is None or now is None:
-        return 1.0
-    # Both samples know all terminals of small hashes, up to the one where the first of them ends.
-    limit = min(np.inf if side["all"] else max(side["hashes"]) for side in (before, now))
-    old, new = (
-        pd.Series(dict(zip(side["hashes"], side["rows"], strict=True)), dtype="float64")
-        for side in (before, now)
-    )
-    weights = pd.DataFrame({"old": old[old.index <= limit], "new": new[new.index <= limit]})
-    weights = weights.fillna(0.0)
-    rows = weights.sum()
-    if not rows.all():
-        return 1.0
-    shares = weights / rows
-    by_chance = float((1 / rows).sum())
-    squared = float((shares["old"] - shares["new"]).pow(2).sum()) - by_chance
-    most = float(shares.pow(2).sum().sum()) - by_chance
-    return float(np.clip(squared / most, 0.0, 1.0)) if most > 0 else 1.0

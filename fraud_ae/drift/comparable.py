@@ -27,8 +27,8 @@ _WEEK = pd.Timedelta(days=7)
 class Traits:
     """What a feature depends on beyond its own row.
 
-    looks_back: on earlier rows. reads_labels: on labels of earlier rows. cycle: on the hour (`day`),
-    the day of the week (`week`) or the date (`date`) of its row, None for none of them.
+    looks_back: on earlier rows. reads_labels: on labels of earlier rows. cycle: on the hour
+    (`day`), the day of the week (`week`) or the date (`date`) of its row, None for none of them.
     """
 
     looks_back: bool

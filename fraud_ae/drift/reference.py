@@ -17,6 +17,7 @@ from fraud_ae.atomic_files import write_json
 from fraud_ae.data.columns import CANONICAL, CATEGORICAL, REQUIRED
 from fraud_ae.drift.bins import Bins
 from fraud_ae.drift.comparable import Traits, features_of, history_days, traits
+from fraud_ae.drift.members import Members
 from fraud_ae.drift.period import longest_gap
 from fraud_ae.drift.ranking import ranking
 from fraud_ae.drift.spread import Spread
@@ -26,11 +27,10 @@ from fraud_ae.features.event_time import DAY_US, microseconds
 REFERENCE = "reference.json"
 # Values of a category that are kept, to tell new ones; of one with more, none can be told.
 MOST_KNOWN = 500
-# Of the terminals, so many are kept as numbers, to tell whether others have come to the fore.
-_TERMINALS = 512
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _DAY = pd.Timedelta(days=1)
 _WEEK_DAYS = {"day": 1, "week": 7}
+_KINDS = {"customer_id": "customer", "terminal_id": "terminal"}
 
 
 def reference_statistics(
@@ -55,6 +55,7 @@ def reference_statistics(
     found = traits(strategy, transactions, rows, days, learned_until)
     features = features_of(strategy, transactions, rows, days, learned_until)
     span = float((own["timestamp"].iloc[-1] - own["timestamp"].iloc[0]) / _DAY)
+    members = members_of(own)
     rows_per_day = len(own) / max(span, 1.0)
     scores = own[["transaction_id"]].merge(held_out[["transaction_id", "score"]])["score"]
     used = set(getattr(strategy, "columns", ()))
@@ -71,8 +72,10 @@ def reference_statistics(
         "label_delay_days": label_delay_days,
         "learned_until": learned_until.isoformat(),
         "columns": {name: not used or name in used or name not in CANONICAL for name in names},
-        "terminals": terminal_shares(own),
-        "features": {name: _feature(features[name], own, found[name]) for name in features},
+        "members": {kind: found.sketch() for kind, found in members.items()},
+        "features": {
+            name: _feature(features[name], own, found[name], members) for name in features
+        },
         "categories": {
             name: _known_values(transactions[name]) for name in CATEGORICAL if name in transactions
         },
@@ -109,7 +112,7 @@ def clusters_of(transactions: pd.DataFrame, cycle: str | None = None) -> dict[st
     feature that goes by the day of the week, whole weeks take their place.
     """
     found = {}
-    for name, kind in (("customer_id", "customer"), ("terminal_id", "terminal")):
+    for name, kind in _KINDS.items():
         if name in transactions:
             codes = pd.factorize(transactions[name])[0]
             alone = codes.max(initial=0) + 1 + np.arange(len(codes))
@@ -139,27 +142,23 @@ def whole_periods(timestamp: pd.Series, cycle: str | None) -> np.ndarray:
     return inner & (day >= day[-1] - whole)
 
 
-def terminal_shares(transactions: pd.DataFrame) -> dict | None:
-    """Hashes of some terminals, always the same ones, with their number of rows.
-
-    Those of the smallest hashes are a random sample that another period can be asked for, too
-    (bottom-k sketch, Cohen and Kaplan, 2007). None without terminals.
-    """
-    if "terminal_id" not in transactions:
-        return None
-    counts = transactions["terminal_id"].dropna().value_counts()
-    if counts.empty:
-        return None
-    hashes = pd.util.hash_array(counts.index.to_numpy(dtype=object), categorize=False) >> 24
-    order = np.argsort(hashes)[:_TERMINALS]
+def members_of(transactions: pd.DataFrame) -> dict[str, Members]:
+    """Customers and terminals of n transactions, where they are known."""
     return {
-        "hashes": hashes[order].tolist(),
-        "rows": counts.to_numpy()[order].tolist(),
-        "all": len(counts) <= _TERMINALS,
+        kind: Members.of(transactions[column])
+        for column, kind in _KINDS.items()
+        if column in transactions and transactions[column].notna().any()
     }
 
 
-def _feature(values: pd.Series, own: pd.DataFrame, found: Traits) -> dict:
+def _feature(
+    values: pd.Series, own: pd.DataFrame, found: Traits, members: Mapping[str, Members]
+) -> dict:
+    means = {}
+    if not found.looks_back and found.cycle is None:
+        codes = Bins.of(values).codes(values)
+        for kind, kept in members.items():
+            means[kind] = kept.means(codes, kept.sketch()["hashes"]).round(1).tolist()
     kept = whole_periods(own["timestamp"], found.cycle if found.cycle in _WEEK_DAYS else None)
     if not kept.any():
         kept[:] = True
@@ -170,6 +169,7 @@ def _feature(values: pd.Series, own: pd.DataFrame, found: Traits) -> dict:
         "bins": asdict(bins),
         "spread": spread_of(bins, values, own, found.cycle).to_dict(),
         "quantiles": quantiles(values),
+        "means": means,
     }
 
 

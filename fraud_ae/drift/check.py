@@ -156,7 +156,8 @@ class _Check:
             reason = self._not_judged(known)
             if reason is None:
                 own, features = parts[known["looks_back"]]
-                found.append(self._compared(name, "feature", known, features[name], own))
+                counted = features[known["stands_for"] or name]
+                found.append(self._compared(name, "feature", known, counted, own, features[name]))
             else:
                 found.append(Finding(name, "feature", not_judged=reason))
         return sorted(found, key=lambda f: -f.details["excess"] if f.details else np.inf)
@@ -174,7 +175,7 @@ class _Check:
         scores = self.detector.score_transactions(self.period.transactions, rows)
         own = self.period.transactions[rows].reset_index(drop=True)
         values = pd.Series(scores.astype(np.float64))
-        score = self._compared("score", "score", {**known, "cycle": None}, values, own)
+        score = self._compared("score", "score", {**known, "cycle": None}, values, own, values)
         return [score, *self._alert_rate(scores, own), *self._figures(scores, own)]
 
     def unseen(self) -> list[Finding]:
@@ -220,18 +221,25 @@ class _Check:
         return None
 
     def _compared(
-        self, name: str, kind: str, known: Mapping, values: pd.Series, own: pd.DataFrame
+        self,
+        name: str,
+        kind: str,
+        known: Mapping,
+        counted: pd.Series,
+        own: pd.DataFrame,
+        values: pd.Series,
     ) -> Finding:
+        """Compare what is counted in bins; values are those of the feature itself."""
         whole = whole_periods(own["timestamp"], known["cycle"])
-        values, own = values[whole], own[whole].reset_index(drop=True)
+        counted, own = counted[whole], own[whole].reset_index(drop=True)
         bins, before = bins_from(known["bins"]), Spread.from_dict(known["spread"])
-        now = spread_of(bins, values, own, known["cycle"])
-        found = compare(before, now, self._counting(known, bins.codes(values)))
+        now = spread_of(bins, counted, own, known["cycle"])
+        found = compare(before, now, self._counting(known, bins.codes(counted)))
         details = {
             **_figures_of(found),
             "rows": now.rows,
             "missing": [before.shares[-1], now.shares[-1]],
-            "quantiles": [known["quantiles"], quantiles(values)],
+            "quantiles": [known["quantiles"], quantiles(values[whole])],
             "bins": bins.names(),
             "shares": [list(before.shares), list(now.shares)],
             "comparison": found,

@@ -5,7 +5,6 @@ days of the week, more days that `fit` has learned of. Which of these a feature 
 out, so that it holds for any strategy.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +12,16 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.data.columns import CATEGORICAL
+from fraud_ae.features.history import history_of
 from fraud_ae.features.label_use import differing_rows, with_flipped_labels
 from fraud_ae.features.strategy import compute_features
 
 # What is tried out is tried out on so many rows.
 _TRIED = 3_000
-# Where a strategy does not say how far it looks back.
+# Where a strategy has no windows, or does not say how far it looks back.
 _USUAL_HISTORY = 30.0
+# Fewer values may go with those of a category by chance.
+_LEAST_VALUES = 3
 _WEEK = pd.Timedelta(days=7)
 
 
@@ -29,24 +31,22 @@ class Traits:
 
     looks_back: on earlier rows. reads_labels: on labels of earlier rows. cycle: on the hour
     (`day`), the day of the week (`week`) or the date (`date`) of its row, None for none of them.
+    stands_for: the category of whose values it holds what `fit` has learned of each, if so.
     """
 
     looks_back: bool
     reads_labels: bool
     cycle: str | None
+    stands_for: str | None = None
 
 
 def history_days(strategy: Any) -> float:
-    """How many days of earlier rows the features of a strategy look at."""
-    return max([*_windows(strategy)], default=_USUAL_HISTORY)
+    """How many days of earlier rows a feature has to be shown, so that it can be compared.
 
-
-def _windows(strategy: Any) -> Iterator[float]:
-    for part in getattr(strategy, "parts", {}).values():
-        yield from _windows(part)
-    windows = getattr(strategy, "windows_days", None)
-    if windows is not None:
-        yield max(windows) + getattr(strategy, "label_delay_days", 0.0)
+    The longest window of the strategy. What looks back without an end, such as a first use, is
+    comparable if both periods show it equally long.
+    """
+    return history_of(strategy).days or _USUAL_HISTORY
 
 
 def features_of(
@@ -114,4 +114,27 @@ def traits(
             return "date"
         return "week" if name in weekday else "day" if name in hour else None
 
-    return {name: Traits(name in backward, name in labels, cycle(name)) for name in usual}
+    return {
+        name: Traits(name in backward, name in labels, cycle(name), _category_behind(name, usual))
+        for name in usual
+    }
+
+
+def _category_behind(name: str, features: pd.DataFrame) -> str | None:
+    """The category whose value decides a number: its learned rate, share, and the like.
+
+    Such a number says as much as the category, and what was learned of rare values by chance alone
+    would look like a drift towards them.
+    """
+    if not _is_number(features[name]) or features[name].nunique() < _LEAST_VALUES:
+        return None
+    for other in features:
+        values = features[other]
+        if not _is_number(values) and _LEAST_VALUES <= values.nunique() <= len(values) / 2:
+            if (features[name].groupby(values).nunique(dropna=False) <= 1).all():
+                return other
+    return None
+
+
+def _is_number(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values.dtype)

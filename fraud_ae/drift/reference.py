@@ -74,7 +74,7 @@ def reference_statistics(
         "columns": {name: not used or name in used or name not in CANONICAL for name in names},
         "members": {kind: found.sketch() for kind, found in members.items()},
         "features": {
-            name: _feature(features[name], own, found[name], members) for name in features
+            name: _feature(name, features, own, found[name], members) for name in features
         },
         "categories": {
             name: _known_values(transactions[name]) for name in CATEGORICAL if name in transactions
@@ -152,23 +152,29 @@ def members_of(transactions: pd.DataFrame) -> dict[str, Members]:
 
 
 def _feature(
-    values: pd.Series, own: pd.DataFrame, found: Traits, members: Mapping[str, Members]
+    name: str,
+    features: pd.DataFrame,
+    own: pd.DataFrame,
+    found: Traits,
+    members: Mapping[str, Members],
 ) -> dict:
+    values = features[name]
+    counted = features[found.stands_for or name]
     means = {}
     if not found.looks_back and found.cycle is None:
-        codes = Bins.of(values).codes(values)
+        codes = Bins.of(counted).codes(counted)
         for kind, kept in members.items():
             means[kind] = kept.means(codes, kept.sketch()["hashes"]).round(1).tolist()
     kept = whole_periods(own["timestamp"], found.cycle if found.cycle in _WEEK_DAYS else None)
     if not kept.any():
         kept[:] = True
-    values, own = values[kept], own[kept].reset_index(drop=True)
-    bins = Bins.of(values)
+    counted, own = counted[kept], own[kept].reset_index(drop=True)
+    bins = Bins.of(counted)
     return {
         **asdict(found),
         "bins": asdict(bins),
-        "spread": spread_of(bins, values, own, found.cycle).to_dict(),
-        "quantiles": quantiles(values),
+        "spread": spread_of(bins, counted, own, found.cycle).to_dict(),
+        "quantiles": quantiles(values[kept]),
         "means": means,
     }
 

@@ -10,9 +10,8 @@ import pandas as pd
 from fraud_ae.data.input_schema import InputSchema
 from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import UserError
-from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.features.history import History, history_of
-from fraud_ae.features.strategy import compute_features
+from fraud_ae.judging import judge
 from fraud_ae.model_info import MODEL_INFO
 from fraud_ae.online.answer import Answer
 from fraud_ae.online.store import HistoryStore
@@ -91,10 +90,9 @@ class OnlineDetector:
         # Where each of the new ones has come to stand.
         rows = np.argsort(order, kind="stable")[place]
         frame = frame.iloc[order].reset_index(drop=True)
-        features = compute_features(self.detector.strategy, frame).iloc[rows]
-        scores = self.detector.score_features(features)
-        flagged = alerts(scores, self.detector.threshold)
-        reasons = iter(self._reasons(features[flagged]))
+        judged = judge(self.detector, frame, rows)
+        flagged = judged.alerts
+        reasons = iter(judged.reasons(flagged))
         return [
             Answer(
                 transaction_id=key,
@@ -105,11 +103,6 @@ class OnlineDetector:
                 model=self.version,
             )
             for key, score, alert in zip(
-                new["transaction_id"], scores.tolist(), flagged.tolist(), strict=True
+                new["transaction_id"], judged.scores.tolist(), flagged.tolist(), strict=True
             )
         ]
-
-    def _reasons(self, features: pd.DataFrame) -> list:
-        if not len(features):
-            return []
-        return self.detector.reasons(self.detector.encoder.transform(features))

@@ -9,6 +9,7 @@ from tests.commands import ROOT
 PACKAGE = ROOT / "fraud_ae"
 # A part may import from those before it and from itself.
 ORDER = ("data", "features", "models", "scorers", "evaluation", "experiment", "sweep", "report")
+ORDER += ("commands",)
 SHARED = ("errors", "atomic_files", "side_by_side", "cores")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -130,9 +130,10 @@ def _category_behind(name: str, features: pd.DataFrame) -> str | None:
         return None
     for other in features:
         values = features[other]
-        if not _is_number(values) and _LEAST_VALUES <= values.nunique() <= len(values) / 2:
-            if (features[name].groupby(values).nunique(dropna=False) <= 1).all():
-                return other
+        if _is_number(values) or not _LEAST_VALUES <= values.nunique() <= len(values) / 2:
+            continue
+        if (features[name].groupby(values).nunique(dropna=False) <= 1).all():
+            return other
     return None
 
 

@@ -117,7 +117,7 @@ class Period:
         """How many rows there are in a day, from the first that is judged to the last."""
         us = microseconds(self.transactions["timestamp"])
         within = us[us >= us[self.judged][0]]
-        return len(within) / max((within[-1] - within[0]) / DAY_US, 1 / 24)
+        return float(len(within) / max((within[-1] - within[0]) / DAY_US, 1 / 24))
 
 
 def gaps(day: np.ndarray, rows_per_day: float, allowed: int) -> list[int]:

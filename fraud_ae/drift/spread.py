@@ -13,6 +13,7 @@ from scipy import stats
 
 # Shares of bins without rows enter logarithms as if they had this much of a row.
 _HALF = 0.5
+_ENOUGH_GROUPS = 10
 
 
 @dataclass(frozen=True)
@@ -150,14 +151,19 @@ def _design_effect(
 ) -> tuple[float, float]:
     """The design effect, and the degrees of freedom that it is estimated with.
 
-    What few clusters cannot tell about their likeness, those of the reference do.
+    Rows that have not drifted are as alike as those of the reference, while a drift that begins
+    within a period makes its rows more alike. Only where the reference has too few clusters to tell
+    is the likeness the greater of both.
     """
     effect, uncertain = 1.0, 1.0 / max(spread.rows - 1, 1)
     for kind, found in spread.dependence.items():
         known = reference.dependence.get(kind)
-        likeness = [d.likeness for d in (found, known) if d is not None and d.likeness is not None]
-        added = max([0.0, *likeness]) * (found.size - 1) * counting.get(kind, 1.0)
-        groups = max(d.groups for d in (found, known) if d is not None)
+        both = [d for d in (known, found) if d is not None and d.likeness is not None]
+        if known is not None and known.likeness is not None and known.groups >= _ENOUGH_GROUPS:
+            both = [known]
+        likeness = max([0.0, *(d.likeness for d in both)])
+        added = likeness * (found.size - 1) * counting.get(kind, 1.0)
+        groups = max([2.0, *(d.groups for d in both)])
         effect += added
         uncertain += added**2 / max(groups - 1, 1)
     return effect, effect**2 / uncertain

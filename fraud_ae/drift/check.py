@@ -31,7 +31,7 @@ LEAST_ROWS = 100
 ALPHA = 0.05
 # The customary limit of a moderate shift (Siddiqi, 2006).
 LEAST_PSI = 0.1
-LEAST_RATIO = 1.5
+LEAST_RATIO = 2.0
 LEAST_RATE = 0.005
 LEAST_UNSEEN = 0.01
 LEAST_FALL = {"auc": 0.05, "average_precision": 0.1}

@@ -61,6 +61,10 @@ def check_output(out: Path) -> None:
         raise UserError(f"{out}: unknown kind of file; its name must end in .csv or .parquet")
     if out.is_dir():
         raise UserError(f"{out}: this is a directory; name a file")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: its folder cannot be made ({error.strerror})") from error
 
 
 def score_file(
@@ -91,7 +95,6 @@ def score_file(
             frame = pl.scan_parquet(scored)
             frame = (frame if file.in_order else frame.sort("place")).drop("place")
             sink = frame.sink_parquet if out.suffix.lower() == ".parquet" else frame.sink_csv
-            out.parent.mkdir(parents=True, exist_ok=True)
             sink(draft)
         draft.replace(out)
     except OSError as error:

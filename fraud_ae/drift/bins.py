@@ -57,8 +57,8 @@ class Bins:
         if self.values is None:
             codes = np.searchsorted(self.edges, column.to_numpy(np.float64), side="right")
         else:
-            text = column.astype("str")
-            codes = pd.Categorical(text, categories=list(self.values)).codes.astype(np.int64)
+            known = pd.Index(self.values, dtype="str")
+            codes = known.get_indexer(column.astype("str"))
             codes = np.where(codes < 0, len(self.values), codes)
         return np.where(missing, self.count - 1, codes).astype(np.int64)
 

@@ -19,6 +19,8 @@ def part_of(module: str) -> str | None:
     name = module.removeprefix("fraud_ae.").split(".")[0]
     if name in SHARED or module == "fraud_ae":
         return None
+    if name == "__main__":
+        return "commands"
     return name if name in ORDER else "experiment"
 
 

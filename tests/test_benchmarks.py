@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import protocols
+from benchmarks.reasons import CAUSES
 from fraud_ae.data.synthetic import simulate
 from tests.commands import ROOT
 
@@ -122,3 +123,23 @@ def test_a_speed_benchmark_prints_a_table_and_writes_json(tmp_path, name, option
     for row in rows:
         assert row["seconds"] > 0
         assert row["side"].split()[0] in done.stdout
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_reasons_has_a_row_for_each_cause(tmp_path):
+    out = tmp_path / "found.json"
+    command = ["-W", "ignore", "-m", "benchmarks.reasons", "--rows", "4000", "--each", "5"]
+    done = subprocess.run(
+        [sys.executable, *command, "--json", str(out)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"COLUMNS": "80", "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 0, done.stderr
+    tables = json.loads(out.read_text())["reasons"]
+    assert len(tables) == 6
+    for rows in tables.values():
+        assert {row["cause"] for row in rows} == set(CAUSES)
+        assert all(0 <= row["found"] <= 1 and row["planted"] == 5 for row in rows)
+    assert max(map(len, done.stdout.splitlines())) <= 80

@@ -1,12 +1,13 @@
 """The detector: from raw transactions to anomaly scores and alerts, and its files."""
 
+import copy
 import json
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from torch import nn
 
 from fraud_ae.atomic_files import write_json
@@ -37,7 +38,7 @@ from fraud_ae.reasons import Explainer, Reason
 from fraud_ae.run_store import MODEL_FILES
 from fraud_ae.run_store import SCORES as HELD_OUT_SCORES
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
-from fraud_ae.scorers.signals import AT_ONCE, signals_of
+from fraud_ae.scorers.signals import AT_ONCE, scoring_network, signals_of
 from fraud_ae.side_by_side import side_by_side
 
 # What a file that holds something else may raise.
@@ -56,7 +57,7 @@ _NOT_A_NETWORK = (
 class FraudDetector:
     """A fitted strategy, encoder, network and scorer, with the threshold for alerts.
 
-    source_format: how raw columns become canonical ones. network: on the CPU, in evaluation mode.
+    source_format: how raw columns become canonical ones. network: of `scoring_network`.
     network_settings: class path and arguments, from which the network is built when it is loaded.
     threshold: scores above it are alerts; None where it has not been chosen yet. threshold_policy:
     how it was chosen, None where the number was given. folder: where it was loaded from.
@@ -230,9 +231,9 @@ class FraudDetector:
             inputs = inputs_of(slice(start, start + AT_ONCE))
             return self.scorer.score(signals_of(self.network, inputs, groups))
 
-        starts = range(0, max(n_rows, 1), AT_ONCE)
+        parts = [partial(scores, start) for start in range(0, max(n_rows, 1), AT_ONCE)]
         with _one_thread_each():
-            return np.concatenate(side_by_side(*(partial(scores, start) for start in starts)))
+            return np.concatenate(side_by_side(*parts, rows=n_rows))
 
     @cached_property
     def feature_names(self) -> list[str]:
@@ -243,8 +244,9 @@ class FraudDetector:
         """Write the detector: weights as safetensors, everything else as JSON."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {k: v.contiguous() for k, v in self.network.state_dict().items()}
-        save_file(weights, folder / "weights.safetensors")
+        # As they were trained, which loses nothing.
+        trained = copy.deepcopy(self.network).float().state_dict()
+        save_file({k: v.contiguous() for k, v in trained.items()}, folder / "weights.safetensors")
         write_json(folder / "strategy.json", strategy_to_dict(self.strategy), indent=None)
         write_json(folder / "encoder.json", self.encoder.to_dict())
         settings = {
@@ -273,7 +275,7 @@ class FraudDetector:
             source_format=SourceFormat(**settings["source_format"]),
             strategy=_read(folder, "strategy.json", strategy_from_dict),
             encoder=_read(folder, "encoder.json", Encoder.from_dict),
-            network=_load_network(folder, settings["network"]).eval(),
+            network=_load_network(folder, settings["network"]),
             network_settings=settings["network"],
             scorer=_load_scorer(folder, settings["scorer"]),
             threshold=settings["threshold"],
@@ -306,7 +308,7 @@ def _load_network(folder: Path, settings: dict) -> nn.Module:
         network.load_state_dict(load_file(path))
     except _NOT_A_NETWORK as error:
         raise _wrong_kind(path, error) from error
-    return network
+    return scoring_network(network)
 
 
 def _load_scorer(folder: Path, path: str) -> Scorer:
@@ -330,10 +332,16 @@ def _one_thread_each() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with _blas().limit(limits=1):
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries of this process; looking for them takes longer than to score ten rows."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def build_network(settings: dict) -> nn.Module:

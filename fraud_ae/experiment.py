@@ -28,7 +28,7 @@ from fraud_ae.reasons import Reason, top_transactions
 from fraud_ae.recipe import Recipe
 from fraud_ae.run_figures import first_figures, write_groups
 from fraud_ae.run_store import Run
-from fraud_ae.scorers.signals import SignalRows
+from fraud_ae.scorers.signals import SignalRows, scoring_network
 from fraud_ae.tracking.tracked_run import TrackedRun
 from fraud_ae.tracking.tracker import track_run
 from fraud_ae.training_data import TrainingData
@@ -125,6 +125,7 @@ def make_detector(
     validation_rows: (n,) bool, which the scorer may learn from; None where there are none.
     """
     groups = encoded.encoder.input_groups()
+    network = scoring_network(network)
     uses_labels = recipe.train_on == "normal" or recipe.scorer.learns_labels
     labels = encoded.labels if uses_labels else np.zeros_like(encoded.labels)
     evidence = []

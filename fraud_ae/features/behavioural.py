@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from fraud_ae.features.baseline import (
 )
 from fraud_ae.features.history import History
 from fraud_ae.features.temporal import PACE, burst_words
-from fraud_ae.features.windows import delayed_rates, earlier_amounts, trailing_amounts
+from fraud_ae.features.windows import amounts, delayed_rates, key_codes
 from fraud_ae.features.wording import (
     DAY,
     Told,
@@ -116,35 +117,45 @@ class Behavioural(Baseline):
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
         """customer_count_7d, terminal_delayed_fraud_rate_7d, amount_z_customer_30d, ..."""
         amount = df["amount"].to_numpy(dtype=np.float64)
+        keys = [name for name in ("customer_id", *FIRST_USES) if name in df]
+        coded = side_by_side(*(partial(key_codes, df[name]) for name in keys), rows=len(df))
+        codes = dict(zip(keys, coded, strict=True))
         families = []
         if "customer_id" in df:
-            families.append(lambda: self._customer_features(df, amount))
+            families.append(lambda: self._customer_features(df, codes["customer_id"], amount))
         if "terminal_id" in df:
-            families.append(lambda: self._terminal_features(df, amount))
+            families.append(lambda: self._terminal_features(df, codes["terminal_id"], amount))
         if "quantity" in df:
             families.append(lambda: _amount_per_item(df, amount))
         if "customer_id" in df:
-            families.append(lambda: _first_uses(df))
-        return {name: v for family in side_by_side(*families) for name, v in family.items()}
+            families.append(lambda: _first_uses(codes))
+        computed = side_by_side(*families, rows=len(df))
+        return {name: values for family in computed for name, values in family.items()}
 
-    def _customer_features(self, df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:
-        trailing = trailing_amounts(df, "customer_id", self.windows_days)
-        longest = max(self.windows_days)
-        earlier = earlier_amounts(df, "customer_id", longest)
+    def _customer_features(
+        self, df: pd.DataFrame, customer: np.ndarray, amount: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        longest = f"{max(self.windows_days):g}d"
+        found = amounts(df, customer, self.windows_days, [max(self.windows_days)])
+        mean, std = found.pop(f"earlier_mean_{longest}"), found.pop(f"earlier_std_{longest}")
         return {
-            **{f"customer_{name}": values for name, values in trailing.items()},
-            f"amount_z_customer_{longest:g}d": _ratio(amount - earlier["mean"], earlier["std"]),
-            f"amount_to_customer_mean_{longest:g}d": _ratio(amount, earlier["mean"]),
+            **{f"customer_{name}": values for name, values in found.items()},
+            f"amount_z_customer_{longest}": _ratio(amount - mean, std),
+            f"amount_to_customer_mean_{longest}": _ratio(amount, mean),
         }
 
-    def _terminal_features(self, df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:
-        delayed = delayed_rates(df, "terminal_id", self.windows_days, self.label_delay_days)
+    def _terminal_features(
+        self, df: pd.DataFrame, terminal: np.ndarray, amount: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        delayed = delayed_rates(df, terminal, self.windows_days, self.label_delay_days)
         features = {f"terminal_{name}": values for name, values in delayed.items()}
-        if "is_fraud" not in df and df["terminal_id"].notna().any():
+        if "is_fraud" not in df and (terminal >= 0).any():
             _warn_of_unknown_rates([name for name in features if "fraud_rate" in name])
-        longest = max(self.windows_days)
-        earlier = earlier_amounts(df, "terminal_id", longest)
-        features[f"amount_to_terminal_mean_{longest:g}d"] = _ratio(amount, earlier["mean"])
+        longest = f"{max(self.windows_days):g}d"
+        found = amounts(df, terminal, earlier_days=[max(self.windows_days)])
+        features[f"amount_to_terminal_mean_{longest}"] = _ratio(
+            amount, found[f"earlier_mean_{longest}"]
+        )
         return features
 
 
@@ -206,18 +217,18 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=ratio, where=denominator > 0)
 
 
-def _first_uses(df: pd.DataFrame) -> dict[str, np.ndarray]:
+def _first_uses(codes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """1.0 where a customer with earlier transactions has none with this value, else 0.0."""
-    customer, _ = pd.factorize(df["customer_id"])
-    returning = pd.Series(customer).duplicated().to_numpy()
+    customer = codes["customer_id"]
+    returning = pd.Index(customer).duplicated()
     features = {}
     for column, name in FIRST_USES.items():
-        if column not in df:
+        if column not in codes:
             continue
-        value, distinct = pd.factorize(df[column])
+        value = codes[column]
         # A missing value is -1: one more step keeps it apart from the customer before.
-        pair = customer.astype(np.int64) * (len(distinct) + 1) + value
-        first = ~pd.Series(pair).duplicated().to_numpy()
+        pair = customer.astype(np.int64) * (int(value.max(initial=-1)) + 2) + value
+        first = ~pd.Index(pair).duplicated()
         known = (customer >= 0) & (value >= 0)
         features[name] = np.where(known, (returning & first).astype(np.float64), np.nan)
     return features

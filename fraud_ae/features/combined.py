@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial, reduce
 from operator import or_
 
+import numpy as np
 import pandas as pd
 
 from fraud_ae.errors import UserError
@@ -60,24 +61,25 @@ class Combined(Baseline):
         """The features of all parts. Raises UserError if two parts disagree on one."""
         built_in = [part for part in self.parts.values() if _extends_baseline(part)]
         features, *computed = side_by_side(
-            partial(super().generate_features, df),
+            partial(self._shared_features, df),
             *(partial(part.family_features, df) for part in built_in),
+            rows=len(df),
         )
         families = iter(computed)
         for name, part in self.parts.items():
-            if _extends_baseline(part):
-                own = pd.DataFrame(next(families), index=df.index, copy=False)
-            else:
-                own = compute_features(part, df)
-            repeated = own.columns.intersection(features.columns)
-            for feature in repeated:
-                if not own[feature].equals(features[feature]):
+            own = next(families) if _extends_baseline(part) else compute_features(part, df)
+            for feature, values in own.items():
+                before = features.setdefault(feature, values)
+                if before is not values and not _equal(before, values, df.index):
                     raise UserError(
                         f"Combined: {feature} of the part {name!r} ({type(part).__name__}) differs "
                         "from the column or feature of that name before it; rename one of them"
                     )
-            features = pd.concat([features, own.drop(columns=repeated)], axis=1)
-        return features
+        return pd.DataFrame(features, index=df.index, copy=False)
+
+
+def _equal(one: np.ndarray | pd.Series, other: np.ndarray | pd.Series, index: pd.Index) -> bool:
+    return pd.Series(one, index=index).equals(pd.Series(other, index=index))
 
 
 def _extends_baseline(part: object) -> bool:

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pandas as pd
-import polars as pl
 
 from fraud_ae.features.baseline import Baseline, with_baseline_columns
 from fraud_ae.features.event_time import DAY_US, microseconds
 from fraud_ae.features.history import History
 from fraud_ae.features.past import usual_hours
+from fraud_ae.features.windows import key_codes, seconds_since_previous
 from fraud_ae.features.wording import (
     Told,
     Words,
@@ -82,7 +82,7 @@ class Temporal(Baseline):
             "weekend": (weekday >= SATURDAY).astype(np.float64),
         }
         if "customer_id" in df:
-            seconds = _seconds_since_previous(us, df["customer_id"])
+            seconds = seconds_since_previous(us, key_codes(df["customer_id"]))
             features["log_seconds_since_previous"] = np.log1p(seconds)
         return features
 
@@ -128,10 +128,3 @@ def usual_gaps(told: Told) -> str:
 
 def _seconds(log_seconds: float) -> str:
     return duration(float(np.expm1(log_seconds)))
-
-
-def _seconds_since_previous(us: np.ndarray, customer: pd.Series) -> np.ndarray:
-    frame = pl.DataFrame({"us": us, "customer": pd.factorize(customer)[0]})
-    gap = frame.select(pl.col("us").diff().over("customer"))["us"].cast(pl.Float64)
-    seconds = gap.fill_null(np.nan).to_numpy() / 1e6
-    return np.where(customer.isna(), np.nan, seconds)

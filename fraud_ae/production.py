@@ -280,11 +280,15 @@ def _log_test(plan: Plan, evaluation: Evaluation, tracker: Tracker, info: dict) 
 
 
 def _log_models(plan: Plan, folder: Path, tracker: Tracker, info: dict) -> None:
-    """The winner as it was tuned and tested is the candidate, what is deployed is production."""
+    """The winner as it was tuned and tested is the candidate, what is deployed is production.
+
+    A challenger is not deployed before it has been compared.
+    """
     name, path = f"{info['name']}-detector", folder / MODEL_INFO
     model = folder / "models" / "final_model"
+    role = "challenger" if info["configuration"]["production"]["challenger"] else "production"
     if plan.fit_on == "train":
-        tracker.log_model(model, path, name, ("candidate", "production"), info)
+        tracker.log_model(model, path, name, ("candidate", role), info)
         return
     tracker.log_model(plan.winner.model_folder, path, name, ("candidate",), info)
-    tracker.log_model(model, path, name, ("production",), info)
+    tracker.log_model(model, path, name, (role,), info)

@@ -27,7 +27,7 @@ from fraud_ae.evaluation.threshold import NEEDS_FRAUD
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.label_use import features_from_labels
 from fraud_ae.manifest import write_manifest
-from fraud_ae.model_info import MODEL_INFO, flat_metrics
+from fraud_ae.model_info import MODEL_INFO, flat_metrics, is_challenger
 from fraud_ae.recipe import Recipe
 from fraud_ae.refits import Refits
 from fraud_ae.run_store import SCORES, TEST_SCORES, Run
@@ -286,7 +286,7 @@ def _log_models(plan: Plan, folder: Path, tracker: Tracker, info: dict) -> None:
     """
     name, path = f"{info['name']}-detector", folder / MODEL_INFO
     model = folder / "models" / "final_model"
-    role = "challenger" if info["configuration"]["production"]["challenger"] else "production"
+    role = "challenger" if is_challenger(info) else "production"
     if plan.fit_on == "train":
         tracker.log_model(model, path, name, ("candidate", role), info)
         return

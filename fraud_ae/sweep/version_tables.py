@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fraud_ae.sweep.result_tables import figure
-from fraud_ae.versions import Versions
+from fraud_ae.versions import PRODUCTION, Versions
 
 METRICS = {"average_precision": "average precision", "auc": "ROC AUC"}
 _SHORT = {"average_precision": "AP", "auc": "AUC"}
@@ -30,6 +30,9 @@ def print_versions(folder: Path, console: Console) -> None:
             "\n".join(told(row["decision"])),
         )
     console.print(table)
+    link = folder / "models" / PRODUCTION
+    current = Versions(link.parent).in_production
+    console.print(f"  in production: {link} -> {current}", soft_wrap=True)
     if any((row["decision"] or {}).get("kind") == "retrain" for row in rows):
         console.print("  test AP: each on the test rows of its own data", soft_wrap=True)
 

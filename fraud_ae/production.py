@@ -25,6 +25,8 @@ from fraud_ae.evaluation.own_metrics import check_metrics
 from fraud_ae.evaluation.scored import scored_frame
 from fraud_ae.evaluation.threshold import NEEDS_FRAUD
 from fraud_ae.features.encoder import Encoder
+from fraud_ae.features.history import history_of
+from fraud_ae.features.kept_history import forgetful_features
 from fraud_ae.features.label_use import features_from_labels
 from fraud_ae.manifest import write_manifest
 from fraud_ae.model_info import MODEL_INFO, flat_metrics, is_challenger
@@ -217,11 +219,12 @@ def _publish(
     detector = FraudDetector.load(plan.run.model_folder)
     detector = detector.choose_threshold(evaluation.policy, held_out)
     transactions = dataset.transactions
+    visible = transactions[split.before_test(transactions)]
     info = {
         "name": config["experiment"],
         "created": created,
         "run_id": plan.run.id,
-        "labels": _label_use(plan, detector, transactions[split.before_test(transactions)]),
+        "labels": _label_use(plan, detector, visible),
         "figures": found,
         "data": {
             "fingerprint": dataset.fingerprint,
@@ -231,6 +234,7 @@ def _publish(
             "split": split.describe(transactions),
         },
         "feature_names": detector.feature_names,
+        "history": _history(detector, visible),
         "configuration": config,
         "versions": {
             "fraud_ae": __version__,
@@ -252,6 +256,17 @@ def _publish(
     write_folder(folder / "models" / "final_model", fill)
     write_whole(folder / MODEL_INFO, text)
     return info
+
+
+def _history(detector: FraudDetector, transactions: pd.DataFrame) -> dict:
+    """How far the features look back, and those that look further than their strategy says."""
+    declared = asdict(history_of(detector.strategy))
+    forgetful = forgetful_features(detector.strategy, transactions)
+    return {
+        **declared,
+        "first_uses": list(declared["first_uses"]),
+        "forgetful_features": forgetful,
+    }
 
 
 def _label_use(plan: Plan, detector: FraudDetector, transactions: pd.DataFrame) -> dict:

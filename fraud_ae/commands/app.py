@@ -6,7 +6,7 @@ import sys
 import typer
 
 from fraud_ae import __version__
-from fraud_ae.commands import threshold
+from fraud_ae.commands import audit, explain, retrain, score, threshold
 from fraud_ae.errors import UserError
 
 # What a scheduler can tell from 1, which says that something was found.
@@ -20,7 +20,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module, command in ((threshold, threshold.threshold),):
+_COMMANDS = (
+    (score, score.score),
+    (explain, explain.explain),
+    (threshold, threshold.threshold),
+    (retrain, retrain.retrain),
+    (audit, audit.audit),
+)
+for module, command in _COMMANDS:
     app.command(epilog=module.EXAMPLES)(command)
 
 

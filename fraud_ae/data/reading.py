@@ -3,10 +3,13 @@
 import logging
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from fraud_ae.data import schema
 from fraud_ae.data.source_format import SourceFormat, listed
@@ -57,6 +60,31 @@ def read_table(path, source_format: SourceFormat | None = None) -> pd.DataFrame:
     Columns that the format maps to ids and categories are read as text, so that leading zeros
     stay. Raises DataError if there is no such file or it cannot be read.
     """
+    path = _checked(path)
+    read = _read_parquet if _is_parquet(path) else partial(_read_csv, source_format=source_format)
+    with _told_of_file(path):
+        return read(path)
+
+
+def read_parts(path, source_format: SourceFormat, rows: int) -> Iterator[pd.DataFrame]:
+    """What `read_table` gives, at most so many rows at a time, for files that are long.
+
+    Raises DataError as it does, also on the way.
+    """
+    path = _checked(path)
+    with _told_of_file(path):
+        if _is_parquet(path):
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=rows):
+                    frame = batch.to_pandas(integer_object_nulls=True)
+                    yield frame.reset_index() if any(frame.index.names) else frame
+        else:
+            with _csv_parts(path, source_format, rows) as parts:
+                yield from parts
+
+
+def _checked(path) -> Path:
+    """The path of a file that is there and has a name of a known kind."""
     if path is None or not str(path).strip():
         raise DataError("no file of transactions given: data.path=FILE is needed")
     path = Path(path)
@@ -66,11 +94,22 @@ def read_table(path, source_format: SourceFormat | None = None) -> pd.DataFrame:
         raise DataError(f"{path}: this is a directory; data.path must name a single file")
     if not path.name.lower().endswith(_SUFFIXES):
         raise DataError(f"{path}: unknown kind of file; its name must end in {listed(_SUFFIXES)}")
-    is_parquet = path.suffix.lower() == ".parquet"
+    return path
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+@contextmanager
+def _told_of_file(path: Path) -> Iterator[None]:
+    """Say of which file it was that it cannot be read."""
     try:
-        return _read_parquet(path) if is_parquet else _read_csv(path, source_format)
+        yield
+    except DataError:
+        raise
     except _NOT_A_TABLE as error:
-        right = "a Parquet file" if is_parquet else "a CSV file in UTF-8 with a header line"
+        right = "a Parquet file" if _is_parquet(path) else "a CSV file in UTF-8 with a header line"
         raise DataError(f"{path}: cannot be read as {right}\n{schema.short(error, 200)}") from None
 
 
@@ -81,18 +120,38 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, source_format: SourceFormat | None) -> pd.DataFrame:
+    with _csv_parts(path, source_format, None) as parts:
+        return next(parts)
+
+
+@contextmanager
+def _csv_parts(
+    path: Path, source_format: SourceFormat | None, rows: int | None
+) -> Iterator[Iterator[pd.DataFrame]]:
+    """The frames of a CSV, so many rows each; None is all of them."""
     options = {"compression": "gzip" if path.suffix.lower() == ".gz" else None}
     separator, names = _header(path, options)
     text = dict.fromkeys(_text_columns(source_format), "str")
-    with warnings.catch_warnings():
+    # In one piece: a column read in pieces may get a different type in each.
+    options |= {"index_col": False, "low_memory": False, "iterator": True}
+    with (
+        warnings.catch_warnings(),
+        pd.read_csv(path, sep=separator, dtype=text, **options) as reader,
+    ):
         # Rows with more fields than the header has names would lose the last ones.
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        # In one piece: a column read in pieces may get a different type in each.
-        options |= {"index_col": False, "low_memory": False}
-        frame = pd.read_csv(path, sep=separator, dtype=text, **options)
-    # pandas renames the second of two equal names; the mapping has to see that they are equal.
-    frame.columns = [name or column for name, column in zip(names, frame.columns, strict=True)]
-    return frame
+        yield _named(reader, names, rows)
+
+
+def _named(reader, names: list[str], rows: int | None) -> Iterator[pd.DataFrame]:
+    """pandas renames the second of two equal names; the mapping has to see that they are equal."""
+    while True:
+        try:
+            frame = reader.get_chunk(rows) if rows else reader.read()
+        except StopIteration:
+            return
+        frame.columns = [name or column for name, column in zip(names, frame.columns, strict=True)]
+        yield frame
 
 
 def _header(path: Path, options: dict) -> tuple[str, list[str]]:

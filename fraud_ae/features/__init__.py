@@ -4,6 +4,7 @@ from fraud_ae.features.baseline import Baseline
 from fraud_ae.features.behavioural import Behavioural
 from fraud_ae.features.combined import Combined
 from fraud_ae.features.demographic_risk import DemographicRisk
+from fraud_ae.features.history import History
 from fraud_ae.features.saving import strategy_from_dict, strategy_to_dict
 from fraud_ae.features.strategy import (
     FeatureStrategy,
@@ -20,6 +21,7 @@ __all__ = [
     "Combined",
     "DemographicRisk",
     "FeatureStrategy",
+    "History",
     "Temporal",
     "check_strategy",
     "compute_features",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from fraud_ae.data.columns import CANONICAL, NUMERIC
 from fraud_ae.errors import UserError
+from fraud_ae.features.history import History
 from fraud_ae.features.known_rates import count_by_day, known_share
 from fraud_ae.features.strategy import FeatureStrategy
 
@@ -22,6 +23,7 @@ class Baseline(FeatureStrategy):
 
     family_columns: tuple[str, ...] = ()
     columns = ("amount", *NUMERIC, *CATEGORIES, "timestamp", "customer_location")
+    history = History()
 
     def fit(self, df: pd.DataFrame) -> Self:
         """Learn how often each location occurred by which day (None without locations)."""

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.features.baseline import Baseline, with_baseline_columns
+from fraud_ae.features.history import History
 from fraud_ae.features.windows import delayed_rates, earlier_amounts, trailing_amounts
 from fraud_ae.side_by_side import side_by_side
 
@@ -40,6 +41,12 @@ class Behavioural(Baseline):
     ) -> None:
         self.windows_days = windows_days
         self.label_delay_days = label_delay_days
+
+    @property
+    def history(self) -> History:
+        """The windows of customers, those of terminals with the delay, and all first uses."""
+        longest = float(max(self.windows_days))
+        return History(longest, longest + self.label_delay_days, False, tuple(FIRST_USES))
 
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
         """customer_count_7d, terminal_delayed_fraud_rate_7d, amount_z_customer_30d, ..."""

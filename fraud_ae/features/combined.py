@@ -1,12 +1,14 @@
 """Several strategies at once."""
 
 from collections.abc import Mapping
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 
 import pandas as pd
 
 from fraud_ae.errors import UserError
 from fraud_ae.features.baseline import Baseline
+from fraud_ae.features.history import History, history_of
 from fraud_ae.features.strategy import compute_features, fit_strategy
 from fraud_ae.side_by_side import side_by_side
 
@@ -34,6 +36,11 @@ class Combined(Baseline):
             for part in self.parts.values()
         )
         return tuple(dict.fromkeys(column for part in declared for column in part))
+
+    @property
+    def history(self) -> History:
+        """What any of the parts looks back to."""
+        return reduce(or_, map(history_of, self.parts.values()), History())
 
     def fit_family(self, df: pd.DataFrame) -> None:
         """Fit every part."""

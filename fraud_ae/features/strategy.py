@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.errors import StrategyRefused, UserError
+from fraud_ae.features.history import History
 from fraud_ae.features.saving import strategy_from_dict, strategy_to_dict
 
 __all__ = [
@@ -28,14 +29,16 @@ class FeatureStrategy(ABC):
     """Turns transactions into named features; base class of the built-in strategies.
 
     A strategy of one's own need not inherit: `generate_features(df)` is all that it must have,
-    `fit(df)` and `columns` (the canonical columns that it can use) are optional. It must be
-    point-in-time: the features of a row depend on that row and earlier ones alone.
+    `fit(df)`, `columns` (the canonical columns that it can use) and `history` (how far it looks
+    back, a `History`) are optional. It must be point-in-time: the features of a row depend on that
+    row and earlier ones alone.
 
     `__init__` only stores its arguments, under their own names; `fit` learns attributes whose
     names end in `_`. Both are what is saved with a model.
     """
 
     columns: tuple[str, ...] = ()
+    history: History = History()
 
     def fit(self, df: pd.DataFrame) -> Self:
         """Learn from the training rows; nothing by default."""

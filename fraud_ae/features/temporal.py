@@ -6,6 +6,7 @@ import polars as pl
 
 from fraud_ae.features.baseline import Baseline, with_baseline_columns
 from fraud_ae.features.event_time import DAY_US, microseconds
+from fraud_ae.features.history import History
 
 HOUR_US = DAY_US // 24
 LAST_NIGHT_HOUR = 6
@@ -22,6 +23,7 @@ class Temporal(Baseline):
 
     family_columns = ("timestamp", "customer_id")
     columns = with_baseline_columns(family_columns)
+    history = History(previous=True)
 
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
         """hour and weekday as cycles, night, weekend, log_seconds_since_previous."""

@@ -1,0 +1,139 @@
+"""A file of transactions of any length as canonical ones in order of time, part by part."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fraud_ae.data.reading import read_parts
+from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.transactions import map_columns
+from fraud_ae.errors import DataError
+
+# So many rows are read at a time.
+PART_ROWS = 100_000
+# The place in the file of a row of the history, which is not to be scored.
+NOT_SCORED = -1
+
+Report = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class CanonicalFile:
+    """Canonical transactions in order of time in a Parquet file, with `place`, their row in a file.
+
+    rows: how many are to be scored. in_order: whether they were in order of time. has_labels:
+    whether any of them has a label.
+    """
+
+    path: Path
+    rows: int
+    in_order: bool
+    has_labels: bool
+
+    def parts(self) -> Iterator[pd.DataFrame]:
+        """The transactions, with `place`, some rows at a time."""
+        with pq.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(batch_size=PART_ROWS):
+                part = batch.to_pandas()
+                yield part if self.has_labels else part.drop(columns="is_fraud")
+
+
+@contextmanager
+def canonical_file(
+    path: Path, source_format: SourceFormat, history: Path | None, report: Report = lambda n: None
+) -> Iterator[CanonicalFile]:
+    """The transactions of a file, checked and in order of time, for as long as they are needed.
+
+    history: a file of transactions that are not to be scored themselves; an id that is in both
+    counts once. report: is told how many rows have been read. Raises DataError that names the file,
+    and the rows, that cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="fraud_ae-") as scratch:
+        unsorted, in_time = Path(scratch) / "read.parquet", Path(scratch) / "sorted.parquet"
+        written = _Written(unsorted, source_format)
+        with written:
+            written.add_file(path, report)
+            rows, in_order = written.rows, written.in_order
+            if history is not None:
+                written.add_history(history)
+        if not written.in_order:
+            pl.scan_parquet(unsorted).sort("timestamp", "place").sink_parquet(in_time)
+        ordered = unsorted if written.in_order else in_time
+        yield CanonicalFile(ordered, rows, in_order, written.has_labels)
+
+
+class _Written:
+    """Canonical parts on their way into a Parquet file."""
+
+    def __init__(self, path: Path, source_format: SourceFormat) -> None:
+        self.rows, self.in_order, self.has_labels = 0, True, False
+        self._path, self._format, self._writer = path, source_format, None
+        self._newest: pd.Timestamp | None = None
+        self._ids: list[np.ndarray] = []
+
+    def __enter__(self) -> "_Written":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def add_file(self, path: Path, report: Report) -> None:
+        for part in self._parts(path):
+            ids = _hashes(part["transaction_id"])
+            repeated = np.isin(ids, np.concatenate(self._ids)) if self._ids else np.zeros(0)
+            if repeated.any():
+                again = part["transaction_id"][repeated].iloc[0]
+                raise DataError(f"{path}: transaction_id: {again!r} is there more than once")
+            self._ids.append(ids)
+            self._write(part.assign(place=np.arange(self.rows, self.rows + len(part))))
+            self.rows += len(part)
+            report(self.rows)
+        if not self.rows:
+            raise DataError(f"{path}: the table has no rows")
+
+    def add_history(self, path: Path) -> None:
+        own = np.concatenate(self._ids)
+        for part in self._parts(path):
+            new = part[~np.isin(_hashes(part["transaction_id"]), own)]
+            self._write(new.assign(place=np.full(len(new), NOT_SCORED)))
+
+    def _parts(self, path: Path) -> Iterator[pd.DataFrame]:
+        start = 0
+        for raw in read_parts(path, self._format, PART_ROWS):
+            try:
+                part = map_columns(raw, self._format, labelled=False)
+            except DataError as error:
+                where = f" in the rows from {start + 1:,} on" if start else ""
+                raise DataError(f"{path}{where}: {error}") from None
+            if self._format.columns.get("transaction_id", "transaction_id") is None:
+                part["transaction_id"] = pd.Series(range(start, start + len(part))).astype("str")
+            start += len(part)
+            yield part
+
+    def _write(self, part: pd.DataFrame) -> None:
+        labels = part["is_fraud"] if "is_fraud" in part else pd.Series(np.nan, index=part.index)
+        part = part.assign(is_fraud=labels.astype("float64"))
+        self.has_labels = self.has_labels or bool(labels.notna().any())
+        times = part["timestamp"]
+        follows = self._newest is None or not len(part) or times.iloc[0] >= self._newest
+        self.in_order = self.in_order and follows and times.is_monotonic_increasing
+        if len(part):
+            self._newest = times.max()
+        table = pa.Table.from_pandas(part, preserve_index=False)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema)
+        self._writer.write_table(table.select(self._writer.schema.names).cast(self._writer.schema))
+
+
+def _hashes(ids: pd.Series) -> np.ndarray:
+    """64 bits for each id: of 10 million, two are alike with a chance of 3 in a million."""
+    return pd.util.hash_pandas_object(ids, index=False).to_numpy()

@@ -1,0 +1,108 @@
+"""Scoring transactions as they come, with what is remembered of those before."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from fraud_ae.data.input_schema import InputSchema
+from fraud_ae.detector import FraudDetector
+from fraud_ae.errors import UserError
+from fraud_ae.features.history import History, history_of
+from fraud_ae.judging import judge
+from fraud_ae.model_info import MODEL_INFO
+from fraud_ae.online.answer import Answer
+from fraud_ae.online.store import HistoryStore
+from fraud_ae.yaml_files import read_yaml
+
+
+@dataclass(frozen=True)
+class OnlineDetector:
+    """A model for production that answers transactions one after another.
+
+    info: what `model_info.yaml` says. version: of the model, as its answers tell it.
+    """
+
+    detector: FraudDetector
+    schema: InputSchema
+    info: dict
+    version: str
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a model for production.
+
+        Raises UserError where it is none, has no threshold, or has features that look back further
+        than what would be remembered.
+        """
+        detector = FraudDetector.load(folder)
+        info = read_yaml(detector.folder / MODEL_INFO)
+        schema = InputSchema.load(detector.folder)
+        if detector.threshold is None or info is None:
+            raise UserError(f"{folder}: no threshold and no {MODEL_INFO}; serve one for production")
+        forgetful = info["history"]["forgetful_features"]
+        if forgetful:
+            strategy = type(detector.strategy).__name__
+            raise UserError(
+                f"{folder}: {', '.join(forgetful)} of {strategy} look back further than its "
+                "`history` says, so that a service would compute them wrongly; declare it, such as "
+                "history = History(customer_days=60), and make the model again"
+            )
+        return cls(detector, schema, info, f"{info['name']} {info['run_id'][:8]}")
+
+    @property
+    def history(self) -> History:
+        """How far its features look back."""
+        return history_of(self.detector.strategy)
+
+    def score(self, transactions: pd.DataFrame, store: HistoryStore | None = None) -> list[Answer]:
+        """Answers to n canonical transactions, in their order, which is that of their arrival.
+
+        store: what is remembered, to which they are added; None remembers nothing. An id that was
+        answered before, or comes twice, gets the first answer and counts once. A transaction sees
+        those before it in time, of this call too, and of those at its very instant the ones that
+        came before it.
+        """
+        ids = transactions["transaction_id"]
+        known = store.answers(ids.tolist()) if store else {}
+        new = transactions[~(ids.duplicated() | ids.isin(list(known)))]
+        answers = {key: answer.again() for key, answer in known.items()}
+        if len(new):
+            found = self._answers(new, store)
+            if store:
+                store.append(new, found)
+            answers |= {answer.transaction_id: answer for answer in found}
+        first = set(new["transaction_id"])
+        told = []
+        for key in ids:
+            told.append(answers[key] if key in first else answers[key].again())
+            first.discard(key)
+        return told
+
+    def _answers(self, new: pd.DataFrame, store: HistoryStore | None) -> list[Answer]:
+        frame, place = new, np.arange(len(new))
+        if store:
+            frame = pd.concat([store.before(new), new], ignore_index=True)
+            place += len(frame) - len(new)
+        order = np.argsort(frame["timestamp"].astype("int64").to_numpy(), kind="stable")
+        # Where each of the new ones has come to stand.
+        rows = np.argsort(order, kind="stable")[place]
+        frame = frame.iloc[order].reset_index(drop=True)
+        judged = judge(self.detector, frame, rows)
+        flagged = judged.alerts
+        reasons = iter(judged.reasons(flagged))
+        return [
+            Answer(
+                transaction_id=key,
+                score=score,
+                alert=alert,
+                threshold=self.detector.threshold,
+                reasons=tuple(next(reasons)) if alert else (),
+                model=self.version,
+            )
+            for key, score, alert in zip(
+                new["transaction_id"], judged.scores.tolist(), flagged.tolist(), strict=True
+            )
+        ]

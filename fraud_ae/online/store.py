@@ -1,0 +1,255 @@
+"""What a service remembers: the trailing windows, its answers, and confirmed outcomes.
+
+A SQLite file in WAL mode: what was committed survives a killed process.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from fraud_ae.data.input_schema import InputSchema
+from fraud_ae.errors import UserError
+from fraud_ae.features.event_time import days_to_microseconds
+from fraud_ae.features.history import History, needed_later
+from fraud_ae.online.answer import Answer
+from fraud_ae.online.answers import Answers
+from fraud_ae.online.tables import (
+    FIXED_TABLES,
+    add_columns,
+    forget,
+    marks,
+    microseconds_of,
+    plain_column,
+    quoted,
+    read_column,
+)
+
+# A repeated transaction is recognised, and its alert can be reviewed, for so many days at least.
+LEAST_DAYS = 30
+# Old transactions are forgotten each time that so many new ones have come.
+_PRUNED_EVERY = 500
+# The newest time is taken from so many arrivals, so that one wrong clock does not empty the store.
+_RECENT = 999
+_ALWAYS = -(2**62)
+
+
+class HistoryStore:
+    """The memory of one service, in one file, for one process; use it from one thread at a time.
+
+    Transactions are kept for the longest window of the strategy, and for LEAST_DAYS at least. Older
+    ones stay where the strategy asks for the first use of a value or for the previous transaction.
+    Those that arrive late take their place in time, and answers that were given stay as they are.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, lock: FileLock, schema: InputSchema, history: History
+    ) -> None:
+        self._connection, self._lock = connection, lock
+        self._connection.executescript(
+            f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {FIXED_TABLES}"
+        )
+        self.review = Answers(connection)
+        self.adopt(schema, history)
+        self._since_pruned = 0
+
+    @classmethod
+    def open(cls, path: Path, schema: InputSchema, history: History) -> Self:
+        """Open the file, or make it.
+
+        Raises UserError where it cannot be written, is no such file, or another process has it.
+        """
+        lock = FileLock(path.with_name(f"{path.name}.lock"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(f"{path}: another service has it; use another --store") from error
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            return cls(connection, lock, schema, history)
+        except sqlite3.Error as error:
+            lock.release()
+            raise UserError(f"{path}: not a store of transactions ({error})") from error
+
+    def adopt(self, schema: InputSchema, history: History) -> None:
+        """Serve a model from now on; columns that are new are unknown of older transactions."""
+        self._kinds = {column.name: column.kind for column in schema.columns}
+        self._kinds["is_fraud"] = "label"
+        self._listed = ", ".join(map(quoted, self._kinds))
+        self.history = history.within(list(self._kinds))
+        add_columns(self._connection, self._kinds, self.history)
+        self._has_labels = self._any_labels()
+
+    def _any_labels(self) -> bool:
+        told = "SELECT 1 FROM labels UNION ALL SELECT 1 FROM transactions WHERE is_fraud >= 0"
+        return self._connection.execute(f"SELECT EXISTS ({told})").fetchone() == (1,)
+
+    def before(self, transactions: pd.DataFrame) -> pd.DataFrame:
+        """What is kept of the customers and terminals of some transactions, without themselves.
+
+        transactions: (n, d) canonical. Returns (m, d) canonical in order of time, without
+        `is_fraud` as long as nobody has told any label.
+        """
+        earliest = int(microseconds_of(transactions["timestamp"]).min())
+        asked, values = [], []
+        for key, since in self._reach(earliest).items():
+            keys = transactions[key].dropna().unique().tolist()
+            asked.append(
+                f"SELECT seq FROM transactions WHERE {key} IN ({marks(keys)}) AND timestamp >= ?"
+            )
+            values += [*keys, since]
+        if not asked:
+            return self._frame([])
+        ids = transactions["transaction_id"].tolist()
+        rows = self._connection.execute(
+            f"SELECT {self._listed} FROM transactions WHERE seq IN ({' UNION '.join(asked)}) "
+            f"AND transaction_id NOT IN ({marks(ids)}) ORDER BY timestamp, seq",
+            [*values, *ids],
+        )
+        return self._frame(rows.fetchall())
+
+    def _reach(self, earliest: int) -> dict[str, int]:
+        """Since when the transactions of a customer and a terminal matter; absent if never."""
+        reach = {}
+        if self.history.customer_days:
+            reach["customer_id"] = earliest - days_to_microseconds(self.history.customer_days)
+        if self.history.previous or self.history.first_uses:
+            # What is older than the window is here because it is needed.
+            reach["customer_id"] = _ALWAYS
+        if self.history.terminal_days:
+            reach["terminal_id"] = earliest - days_to_microseconds(self.history.terminal_days)
+        return reach
+
+    def _frame(self, rows: list[tuple]) -> pd.DataFrame:
+        columns = zip(*rows, strict=True) if rows else [()] * len(self._kinds)
+        found = {
+            name: read_column(list(values), kind)
+            for (name, kind), values in zip(self._kinds.items(), columns, strict=True)
+        }
+        if not self._has_labels:
+            del found["is_fraud"]
+        return pd.DataFrame(found, copy=False)
+
+    def answers(self, ids: Sequence[str]) -> dict[str, Answer]:
+        """The answers that were given to transactions of these ids before."""
+        rows = self._connection.execute(
+            f"SELECT transaction_id, answer FROM answers WHERE transaction_id IN ({marks(ids)})",
+            list(ids),
+        )
+        return {key: Answer.from_dict(json.loads(text)) for key, text in rows}
+
+    def append(self, transactions: pd.DataFrame, answers: Sequence[Answer]) -> None:
+        """Keep transactions with what was answered, all of it or, if the process dies, nothing.
+
+        A label that comes with a transaction is a confirmed outcome.
+        """
+        times, now = microseconds_of(transactions["timestamp"]).tolist(), _now()
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._insert(transactions)
+            if "is_fraud" in transactions:
+                told = transactions.dropna(subset="is_fraud")
+                self._label(zip(told["transaction_id"], told["is_fraud"], strict=True))
+            self._take_labels(transactions["transaction_id"].tolist())
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (a.transaction_id, us, a.score, a.alert, json.dumps(a.to_dict()), now)
+                    for us, a in zip(times, answers, strict=True)
+                ],
+            )
+        self._since_pruned += len(transactions)
+        if self._since_pruned >= _PRUNED_EVERY:
+            self.prune()
+
+    def fill(self, transactions: pd.DataFrame) -> int:
+        """Keep what may be needed of canonical transactions, (n, d) in order of time, with labels.
+
+        Returns how many were new. What is older than anything looks back to is left out.
+        """
+        days = max(self.history.days, LEAST_DAYS)
+        reach = History(days, 0.0, self.history.previous, self.history.first_uses)
+        needed = needed_later(transactions, reach, transactions["timestamp"].iloc[-1])
+        kept = transactions[needed]
+        before = self._connection.total_changes
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._insert(kept)
+            new = self._connection.total_changes - before
+            self._take_labels(kept["transaction_id"].tolist())
+        self._has_labels = self._any_labels()
+        self.prune()
+        return new
+
+    def _insert(self, transactions: pd.DataFrame) -> None:
+        """An id that is there already counts once, as it came first."""
+        columns = [plain_column(transactions, name, kind) for name, kind in self._kinds.items()]
+        self._connection.executemany(
+            f"INSERT OR IGNORE INTO transactions ({self._listed}) "
+            f"VALUES ({marks(list(self._kinds))})",
+            zip(*columns, strict=True),
+        )
+
+    def _take_labels(self, ids: list[str]) -> None:
+        """An outcome may be known before the transaction is."""
+        self._connection.executemany(
+            "UPDATE transactions SET is_fraud = l.is_fraud FROM labels l "
+            "WHERE transactions.transaction_id = ? AND l.transaction_id = ?",
+            [(key, key) for key in ids],
+        )
+
+    def label(self, transaction_id: str, is_fraud: bool) -> bool:
+        """Keep a confirmed outcome; whether its transaction is known. The last one told counts."""
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._label([(transaction_id, is_fraud)])
+            self._take_labels([transaction_id])
+        found = self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM transactions WHERE transaction_id = ?1) "
+            "OR EXISTS (SELECT 1 FROM answers WHERE transaction_id = ?1)",
+            (transaction_id,),
+        )
+        return found.fetchone() == (1,)
+
+    def _label(self, labels: Iterable[tuple[str, bool | float]]) -> None:
+        now = _now()
+        told = [(key, int(label), now) for key, label in labels]
+        self._connection.executemany(
+            "INSERT INTO labels VALUES (?, ?, ?) ON CONFLICT (transaction_id) DO UPDATE "
+            "SET is_fraud = excluded.is_fraud, labelled_at = excluded.labelled_at",
+            told,
+        )
+        self._has_labels = self._has_labels or bool(told)
+
+    def prune(self) -> int:
+        """Forget what no window reaches any more; how many transactions that were."""
+        self._since_pruned = 0
+        recent = self._connection.execute(
+            "SELECT timestamp FROM transactions ORDER BY seq DESC LIMIT ?", (_RECENT,)
+        ).fetchall()
+        if not recent:
+            return 0
+        newest = int(np.median([us for (us,) in recent]))
+        cutoff = newest - days_to_microseconds(max(self.history.days, LEAST_DAYS))
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("DELETE FROM answers WHERE us < ?", (cutoff,))
+            return forget(self._connection, self.history, cutoff)
+
+    def close(self) -> None:
+        """Write everything into the one file, and let others have it."""
+        self._connection.close()
+        self._lock.release()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,126 @@
+"""The tables of a store, what is forgotten of them, and columns to and from SQLite."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from fraud_ae.features.history import History
+
+SQL_TYPES = {"text": "TEXT", "number": "REAL", "time": "INTEGER", "label": "REAL"}
+FIXED_TABLES = """
+CREATE TABLE IF NOT EXISTS transactions (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, transaction_id TEXT NOT NULL UNIQUE,
+    timestamp INTEGER NOT NULL, is_fraud REAL
+);
+CREATE TABLE IF NOT EXISTS answers (
+    transaction_id TEXT PRIMARY KEY, us INTEGER NOT NULL, score REAL NOT NULL,
+    alert INTEGER NOT NULL, answer TEXT NOT NULL, answered_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS answers_by_time ON answers (us);
+CREATE TABLE IF NOT EXISTS labels (
+    transaction_id TEXT PRIMARY KEY, is_fraud INTEGER NOT NULL, labelled_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS newest (seq INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS pruned (until_us INTEGER NOT NULL, until_seq INTEGER NOT NULL);
+"""
+
+
+def add_columns(connection: sqlite3.Connection, kinds: Mapping[str, str], history: History) -> None:
+    """Make room for columns, and indices for what a strategy looks back to.
+
+    kinds: name -> one of SQL_TYPES. history: within these columns.
+    """
+    there = {row[1] for row in connection.execute("PRAGMA table_info(transactions)")}
+    for name in kinds:
+        if name not in there:
+            kind = SQL_TYPES[kinds[name]]
+            connection.execute(f"ALTER TABLE transactions ADD COLUMN {quoted(name)} {kind}")
+    indexed = [("timestamp",)]
+    indexed += [(key, "timestamp") for key in ("customer_id", "terminal_id") if key in kinds]
+    indexed += [("customer_id", column, "timestamp") for column in history.first_uses]
+    for columns in indexed:
+        name = quoted("transactions by " + " ".join(columns))
+        listed = ", ".join(map(quoted, columns))
+        connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON transactions ({listed})")
+
+
+def forget(connection: sqlite3.Connection, history: History, cutoff: int) -> int:
+    """Delete the transactions before a time that nothing looks back to; how many those were.
+
+    cutoff: microseconds since 1970. Only what has become old since the last time is looked at.
+    """
+    last = connection.execute("SELECT until_us, until_seq FROM pruned").fetchone()
+    until_us, until_seq = last or (-(2**62), 0)
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS old (seq INTEGER PRIMARY KEY)")
+    connection.execute("DELETE FROM old")
+    connection.execute(
+        "INSERT INTO old SELECT seq FROM transactions WHERE timestamp < ? AND timestamp >= ? UNION "
+        "SELECT seq FROM transactions WHERE seq > ? AND timestamp < ? UNION SELECT seq FROM newest",
+        (cutoff, until_us, until_seq, cutoff),
+    )
+    needed = []
+    if history.previous:
+        needed.append(
+            "NOT EXISTS (SELECT 1 FROM transactions l WHERE l.customer_id = t.customer_id "
+            "AND (l.timestamp, l.seq) > (t.timestamp, t.seq))"
+        )
+    needed += [
+        f"NOT EXISTS (SELECT 1 FROM transactions e WHERE e.customer_id = t.customer_id "
+        f"AND e.{name} IS t.{name} AND (e.timestamp, e.seq) < (t.timestamp, t.seq))"
+        for name in map(quoted, history.first_uses)
+    ]
+    kept = " OR ".join(needed) or "0"
+    deleted = connection.execute(
+        "DELETE FROM transactions WHERE seq IN (SELECT t.seq FROM transactions t "
+        f"JOIN old USING (seq) WHERE NOT ({kept}))"
+    ).rowcount
+    connection.execute("DELETE FROM newest")
+    if history.previous:
+        # Each of these makes way as soon as its customer has a later one.
+        connection.execute(
+            "INSERT INTO newest SELECT t.seq FROM transactions t JOIN old USING (seq) "
+            f"WHERE {needed[0]}"
+        )
+    connection.execute("DELETE FROM pruned")
+    connection.execute(
+        "INSERT INTO pruned SELECT ?, coalesce(max(seq), 0) FROM transactions",
+        (max(cutoff, until_us),),
+    )
+    return deleted
+
+
+def quoted(name: str) -> str:
+    """A name as SQL has it; extra columns may be called anything."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def marks(values: Sequence) -> str:
+    """A question mark for each value of a statement."""
+    return ", ".join("?" * len(values))
+
+
+def microseconds_of(timestamp: pd.Series) -> np.ndarray:
+    """Microseconds since 1970-01-01 UTC in any order: (n,) int64."""
+    return timestamp.dt.as_unit("us").astype("int64").to_numpy()
+
+
+def read_column(values: list, kind: str) -> pd.Series:
+    """A canonical column of what SQLite gave."""
+    if kind == "text":
+        return pd.Series(values, dtype="str")
+    if kind == "time":
+        times = np.array(values, dtype="int64").view("M8[us]")
+        return pd.Series(times).dt.tz_localize("UTC")
+    return pd.Series(np.array(values, dtype=np.float64))
+
+
+def plain_column(transactions: pd.DataFrame, name: str, kind: str) -> list:
+    """What SQLite is to keep of a canonical column, None where it is missing."""
+    if name not in transactions:
+        return [None] * len(transactions)
+    column = transactions[name]
+    if kind == "time":
+        return microseconds_of(column).tolist()
+    return [None if value != value else value for value in column.tolist()]

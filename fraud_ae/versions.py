@@ -13,8 +13,10 @@ between is a whole model.
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
@@ -71,8 +73,9 @@ class Versions:
         return {path.stem: json.loads(path.read_text()) for path in paths}
 
     def next_number(self) -> str:
-        """The number of the next version, which nothing has had before."""
-        used = [int(n) for n in (*self.numbers, *self.decisions())]
+        """The number of the next version: no version has it, and no retraining."""
+        retrained = [n for n, each in self.decisions().items() if each["kind"] == "retrain"]
+        used = [int(number) for number in (*self.numbers, *retrained)]
         return f"{max(used, default=0) + 1:04d}"
 
     def same_as(self, package: Path) -> str | None:
@@ -86,16 +89,17 @@ class Versions:
         locks.mkdir(parents=True, exist_ok=True)
         return FileLock(locks / "versions.lock")
 
-    def decide(self, number: str, decision: dict, package: Path | None) -> dict:
+    def decide(self, number: str, decision: dict, fill: Callable[[Path], None] | None) -> dict:
         """Keep a decision and its version, and switch where it says so; returns the decision.
 
-        decision: with `kind` (pipeline or retrain) and `promoted`. package: the model, copied where
-        the version is not there yet; None where the decision is about none.
+        decision: with `kind` (pipeline, retrain or change) and `promoted`. fill: writes the model
+        into the folder that it is given, where the version is not there yet; None where the
+        decision is about no model.
         """
         decision = {"version": number, "time": _now(), **decision}
         write_json(self.decision_file(number), decision)
-        if package is not None and number not in self.numbers:
-            write_folder(self.version(number), lambda draft: _copy(package, draft))
+        if fill is not None and number not in self.numbers:
+            write_folder(self.version(number), fill)
         self.settle()
         return decision
 
@@ -205,12 +209,42 @@ def publish(experiment: Path) -> str:
         if same is not None:
             return f"version {same}" + (", in production" if same == current else _not(current))
         decided = versions.decisions().get(current, {})
-        follows = current is None or decided.get("kind") == "pipeline"
+        follows = current is None or decided.get("of", decided.get("kind")) == "pipeline"
         verdict = "first" if current is None else "asked for" if follows else "kept"
         number = versions.next_number()
         decision = {"kind": "pipeline", "promoted": follows, "verdict": verdict}
-        versions.decide(number, {**decision, "champion": current}, package)
+        decision |= {"champion": current}
+        versions.decide(number, decision, partial(copy_model, package))
         return f"version {number}" + (", in production" if follows else _not(current))
+
+
+def change(model: Path, fill: Callable[[Path], None]) -> str:
+    """Change a model, which a reader finds whole before and after; returns a word on a version.
+
+    model: its folder. fill: changes the copy that it is given. A version is never changed: the copy
+    becomes a new one, and goes into production where the version was. Empty for any other folder.
+    """
+
+    def copied(draft: Path) -> None:
+        copy_model(model, draft)
+        fill(draft)
+
+    number, versions = model.name, Versions(model.parent.parent)
+    if model.parent.name != _VERSIONS or number not in versions.numbers:
+        write_folder(model, copied)
+        return ""
+    with versions.lock():
+        versions.settle()
+        new, old = versions.next_number(), versions.decisions().get(number, {})
+        decision = {
+            "kind": "change",
+            "of": old.get("of", old.get("kind")),
+            "promoted": number == versions.in_production,
+            "verdict": "changed",
+            "champion": number,
+        }
+        versions.decide(new, decision, copied)
+        return f"version {new}" + (", in production" if decision["promoted"] else "")
 
 
 def _not(current: str | None) -> str:
@@ -234,7 +268,8 @@ def _hashes(package: Path) -> dict[str, str]:
     return {name: file["sha256"] for name, file in files.items() if name != MODEL_INFO}
 
 
-def _copy(package: Path, draft: Path) -> None:
+def copy_model(package: Path, draft: Path) -> None:
+    """Copy the files of a model into a folder that is there."""
     shutil.copytree(package, draft, dirs_exist_ok=True)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,7 @@ from fraud_ae.sweep.command_line import OUTPUTS, override_key
 from fraud_ae.sweep.gate import DECISION
 from fraud_ae.sweep.stages import run_stages
 from fraud_ae.tracking.tracker import track_run
-from fraud_ae.versions import Versions
+from fraud_ae.versions import Versions, copy_model
 from fraud_ae.yaml_files import read_yaml
 
 # Overrides of a retraining that say nothing about its challenger.
@@ -105,7 +106,8 @@ def _retrain(settings: dict, overrides: list[str], versions: Versions) -> Retrai
         same = versions.same_as(package) if package else None
         if same is not None and same != versions.in_production:
             number = same
-        decision = versions.decide(number, {**common, **decision}, package)
+        fill = partial(copy_model, package) if package else None
+        decision = versions.decide(number, {**common, **decision}, fill)
     if package is not None:
         _log_version(settings, versions, decision)
     return Retraining(decision, (name, challenger))

@@ -41,6 +41,8 @@ def told(decision: dict | None) -> list[str]:
     """A decision in two or three short lines."""
     if decision is None:
         return ["not known"]
+    if decision["verdict"] == "changed":
+        return [f"{decision['champion']} with another threshold"]
     if decision["kind"] == "pipeline":
         reason = {"first": "the first one", "asked for": "made by a pipeline"}
         return [reason.get(decision["verdict"], "made by a pipeline, kept only")]

@@ -30,7 +30,7 @@ from fraud_ae.features.history import history_of
 from fraud_ae.features.kept_history import forgetful_features
 from fraud_ae.features.label_use import features_from_labels
 from fraud_ae.manifest import write_manifest
-from fraud_ae.model_info import MODEL_INFO, flat_metrics
+from fraud_ae.model_info import MODEL_INFO, flat_metrics, is_challenger
 from fraud_ae.recipe import Recipe
 from fraud_ae.refits import Refits
 from fraud_ae.run_store import SCORES, TEST_SCORES, Run
@@ -304,11 +304,15 @@ def _log_test(plan: Plan, evaluation: Evaluation, tracker: Tracker, info: dict) 
 
 
 def _log_models(plan: Plan, folder: Path, tracker: Tracker, info: dict) -> None:
-    """The winner as it was tuned and tested is the candidate, what is deployed is production."""
+    """The winner as it was tuned and tested is the candidate, what is deployed is production.
+
+    A challenger is not deployed before it has been compared.
+    """
     name, path = f"{info['name']}-detector", folder / MODEL_INFO
     model = folder / "models" / "final_model"
+    role = "challenger" if is_challenger(info) else "production"
     if plan.fit_on == "train":
-        tracker.log_model(model, path, name, ("candidate", "production"), info)
+        tracker.log_model(model, path, name, ("candidate", role), info)
         return
     tracker.log_model(plan.winner.model_folder, path, name, ("candidate",), info)
-    tracker.log_model(model, path, name, ("production",), info)
+    tracker.log_model(model, path, name, (role,), info)

@@ -3,11 +3,11 @@
 import copy
 import json
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from torch import nn
 
 from fraud_ae.atomic_files import write_json
@@ -25,14 +25,16 @@ from fraud_ae.data.transactions import map_columns
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import ThresholdPolicy, alerts
 from fraud_ae.features.encoder import Encoder
+from fraud_ae.features.past import Past, pasts
 from fraud_ae.features.strategy import (
     compute_features,
     strategy_from_dict,
     strategy_to_dict,
 )
+from fraud_ae.features.wording import words_of
 from fraud_ae.manifest import check_manifest, write_manifest
 from fraud_ae.models.ensemble import Ensemble
-from fraud_ae.reasons import Reason, reasons
+from fraud_ae.reasons import Explainer, Reason
 from fraud_ae.run_store import MODEL_FILES
 from fraud_ae.run_store import SCORES as HELD_OUT_SCORES
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
@@ -170,11 +172,56 @@ class FraudDetector:
         named = np.flatnonzero(mask)
         return self._scores(len(named), lambda rows: inputs[named[rows]])
 
-    def reasons(self, inputs: np.ndarray, top: int = 3) -> list[list[Reason]]:
-        """Why encoded rows score as they do: (n, n_inputs) -> n lists, see `reasons`."""
+    def explain(self, df: pd.DataFrame, top: int = 3) -> list[list[Reason]]:
+        """Why raw transactions score as they do, in words that a reviewer reads.
+
+        Takes and raises what `predict_anomaly_scores` does. Returns a list of at most `top` reasons
+        for each row, in the order of the rows, the strongest first: see `fraud_ae.reasons`. What is
+        usual for a customer is told of the earlier rows of this frame.
+        """
+        if len(df) == 0:
+            return []
+        transactions = map_columns(df, self.source_format, labelled=False)
+        order = np.argsort(transactions["timestamp"].astype("int64").to_numpy(), kind="stable")
+        in_order = transactions.iloc[order].reset_index(drop=True)
+        found = self.explain_transactions(in_order, top=top)
+        return [found[place] for place in np.argsort(order)]
+
+    def explain_transactions(
+        self, transactions: pd.DataFrame, rows: np.ndarray | None = None, top: int = 3
+    ) -> list[list[Reason]]:
+        """The reasons of canonical transactions in order of time, or of some of them.
+
+        transactions: (n, d); all of them are history. rows: (m,) int positions or (n,) bool.
+        Returns a list for each of the rows.
+        """
+        wanted = np.arange(len(transactions)) if rows is None else np.asarray(rows)
+        if wanted.dtype == bool:
+            wanted = np.flatnonzero(wanted)
+        features = compute_features(self.strategy, transactions).iloc[wanted]
+        inputs = self.encoder.transform(features)
+        return self.reasons(inputs, top, features, list(pasts(transactions, wanted)))
+
+    def reasons(
+        self,
+        inputs: np.ndarray,
+        top: int = 3,
+        features: pd.DataFrame | None = None,
+        past: Sequence[Past] | None = None,
+    ) -> list[list[Reason]]:
+        """Why encoded rows score as they do: see `Explainer.reasons`."""
         with _one_thread_each():
-            signals = signals_of(self.network, inputs, self.encoder.input_groups())
-            return reasons(signals, self.encoder, self.scorer, top)
+            return self.explainer.reasons(self.additive_scores, inputs, top, features, past)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Tells the reasons of encoded rows from their `additive_scores`."""
+        return Explainer(self.encoder, words_of(self.strategy))
+
+    def additive_scores(self, inputs: np.ndarray) -> np.ndarray:
+        """`Scorer.additive_score` of encoded rows: (n, n_inputs) float32 -> (n,) float64."""
+        groups = self.encoder.input_groups()
+        return self.scorer.additive_score(signals_of(self.network, inputs, groups))
 
     def _scores(self, n_rows: int, inputs_of: Callable[[slice], np.ndarray]) -> np.ndarray:
         """Scores of so many rows, whose inputs are made part by part, on all cores."""
@@ -184,9 +231,9 @@ class FraudDetector:
             inputs = inputs_of(slice(start, start + AT_ONCE))
             return self.scorer.score(signals_of(self.network, inputs, groups))
 
-        starts = range(0, max(n_rows, 1), AT_ONCE)
+        parts = [partial(scores, start) for start in range(0, max(n_rows, 1), AT_ONCE)]
         with _one_thread_each():
-            return np.concatenate(side_by_side(*(partial(scores, start) for start in starts)))
+            return np.concatenate(side_by_side(*parts, rows=n_rows))
 
     @cached_property
     def feature_names(self) -> list[str]:
@@ -285,10 +332,16 @@ def _one_thread_each() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with _blas().limit(limits=1):
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries of this process; looking for them takes longer than to score ten rows."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def build_network(settings: dict) -> nn.Module:

@@ -18,6 +18,7 @@ from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.own_metrics import check_metrics
 from fraud_ae.evaluation.scored import with_scores
 from fraud_ae.features.encoded import Encoded, trainable
+from fraud_ae.features.past import pasts
 from fraud_ae.kept_trainings import KeptTraining
 from fraud_ae.models.batches import Rows
 from fraud_ae.models.checkpoint import Checkpoint
@@ -145,7 +146,8 @@ def _explained(detector: FraudDetector, data: TrainingData, scored: pd.DataFrame
     positions = np.flatnonzero(data.validation_rows)
 
     def explain(rows: np.ndarray) -> list[list[Reason]]:
-        return detector.reasons(data.encoded.inputs[positions[rows]])
+        known = list(pasts(data.validation, rows))
+        return detector.reasons(data.encoded.inputs[positions[rows]], past=known)
 
     return top_transactions(scored, explain)
 

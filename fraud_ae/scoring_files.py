@@ -15,6 +15,7 @@ from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import UserError
 from fraud_ae.features.history import history_of, needed_later
 from fraud_ae.judging import Judged, judge
+from fraud_ae.reasons import sentence
 
 _SUFFIXES = (".csv", ".parquet")
 
@@ -118,7 +119,7 @@ _SCHEMA = pa.schema(
 def _table(places: np.ndarray, judged: Judged, top: int) -> pa.Table:
     flagged = judged.alerts
     told = np.full(len(places), None, dtype=object)
-    told[flagged] = ["; ".join(map(str, found)) for found in judged.reasons(flagged, top)]
+    told[flagged] = [sentence(found) for found in judged.reasons(flagged, top)]
     columns = {
         "place": places,
         "transaction_id": judged.own["transaction_id"].to_numpy(),

@@ -70,7 +70,8 @@ class OnnxScorer:
             raise UserError(f"features missing that the model was trained with: {absent}")
         starts = range(0, max(len(features), 1), AT_ONCE)
         parts = [features.iloc[start : start + AT_ONCE] for start in starts]
-        return np.concatenate(side_by_side(*(partial(self._scores, part) for part in parts)))
+        computations = [partial(self._scores, part) for part in parts]
+        return np.concatenate(side_by_side(*computations, rows=len(features)))
 
     def _scores(self, features: pd.DataFrame) -> np.ndarray:
         numbers = np.empty((len(features), len(self.numeric)))

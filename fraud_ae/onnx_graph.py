@@ -234,13 +234,20 @@ class _LeakyReLU(nn.Module):
         return torch.where(values > 0, values, values * self.slope)
 
 
-def _batch_norm(layer: nn.BatchNorm1d) -> nn.Module:
-    """With the statistics that it has learned it is but a linear scaling."""
-    root = (layer.running_var + layer.eps).sqrt() / layer.weight
-    return _Linear(layer.running_mean - layer.bias * root, root)
+class _BatchNorm(nn.Module):
+    """With the statistics that it has learned. The one of ONNX keeps its epsilon as a float32."""
+
+    def __init__(self, layer: nn.BatchNorm1d) -> None:
+        super().__init__()
+        slope = layer.weight.detach() / (layer.running_var + layer.eps).sqrt()
+        self.register_buffer("slope", slope)
+        self.register_buffer("shift", layer.bias.detach() - layer.running_mean * slope)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values * self.slope + self.shift
 
 
-_PLAIN = {nn.LayerNorm: _LayerNorm, nn.LeakyReLU: _LeakyReLU, nn.BatchNorm1d: _batch_norm}
+_PLAIN = {nn.LayerNorm: _LayerNorm, nn.LeakyReLU: _LeakyReLU, nn.BatchNorm1d: _BatchNorm}
 
 
 def _in_plain_operations(network: nn.Module) -> nn.Module:

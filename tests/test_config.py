@@ -182,7 +182,7 @@ def observed(settings: dict, monkeypatch) -> dict:
     monkeypatch.setattr(training, "Batches", Watched)
     import torch
 
-    from fraud_ae.detector import build_network
+    from fraud_ae.networks import build_network
 
     recipe = recipe_of(settings)
     inputs = torch.zeros(1000, 12)

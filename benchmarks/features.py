@@ -23,14 +23,14 @@ from fraud_ae.data.sources import synthetic
 from fraud_ae.features import Baseline, Behavioural, Combined, DemographicRisk, Temporal
 from fraud_ae.features.encoded import encode
 from fraud_ae.features.encoder import Encoder
-from fraud_ae.features.windows import trailing_amounts
+from fraud_ae.features.windows import amounts, key_codes
 
 WINDOWS_DAYS = (1, 7, 30)
 OURS, PANDAS = "fraud_ae", "pandas groupby.rolling"
 
 
 def pandas_windows(transactions: pd.DataFrame) -> pd.DataFrame:
-    """What `trailing_amounts` gives, as pandas makes it, in the order of the transactions."""
+    """The windows of `amounts`, as pandas makes them, in the order of the transactions."""
     indexed = transactions[["customer_id", "timestamp", "amount"]].set_index("timestamp")
     amounts = indexed.groupby("customer_id")["amount"]
     columns = {}
@@ -47,7 +47,7 @@ def windows(n_rows: int, repeats: int) -> list[dict]:
     """Our windows and those of pandas on one table."""
     transactions = synthetic(n_transactions=n_rows).transactions
     sides = {
-        OURS: lambda: trailing_amounts(transactions, "customer_id", WINDOWS_DAYS),
+        OURS: lambda: amounts(transactions, key_codes(transactions["customer_id"]), WINDOWS_DAYS),
         PANDAS: lambda: pandas_windows(transactions),
     }
     return compared(alternated(sides, repeats), dict.fromkeys(sides, n_rows), OURS)

@@ -17,7 +17,7 @@ from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.scorers.mahalanobis import MahalanobisScorer
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
 from fraud_ae.scorers.scorer import Scorer
-from fraud_ae.scorers.signals import Signals, signals_of
+from fraud_ae.scorers.signals import Signals, scoring_network, signals_of
 
 AUTOENCODER = "fraud_ae.models.network.Autoencoder"
 MASKED = "fraud_ae.models.network.MaskedAutoencoder"
@@ -39,7 +39,7 @@ def train(task: Task, seed: int, network: dict):
     settings = network_settings({**network, "members": MEMBERS}, task.groups)
     rows = Rows(torch.from_numpy(task.inputs), torch.from_numpy(np.flatnonzero(task.normal)))
     training = Training(lambda n: build_network(settings), TRAINER, seed)
-    return train_network(training, rows, None).network
+    return scoring_network(train_network(training, rows, None).network)
 
 
 def methods(earlier: Task, report: Callable[[str], None]) -> dict[str, Peer]:

@@ -1,12 +1,13 @@
 """The detector: from raw transactions to anomaly scores and alerts, and its files."""
 
+import copy
 import json
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from torch import nn
 
 from fraud_ae.atomic_files import write_json
@@ -24,18 +25,20 @@ from fraud_ae.data.transactions import map_columns
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import ThresholdPolicy, alerts
 from fraud_ae.features.encoder import Encoder
+from fraud_ae.features.past import Past, pasts
 from fraud_ae.features.strategy import (
     compute_features,
     strategy_from_dict,
     strategy_to_dict,
 )
+from fraud_ae.features.wording import words_of
 from fraud_ae.manifest import check_manifest, write_manifest
 from fraud_ae.models.ensemble import Ensemble
-from fraud_ae.reasons import Reason, reasons
+from fraud_ae.reasons import Explainer, Reason
 from fraud_ae.run_store import MODEL_FILES
 from fraud_ae.run_store import SCORES as HELD_OUT_SCORES
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
-from fraud_ae.scorers.signals import AT_ONCE, signals_of
+from fraud_ae.scorers.signals import AT_ONCE, scoring_network, signals_of
 from fraud_ae.side_by_side import side_by_side
 
 # What a file that holds something else may raise.
@@ -54,7 +57,7 @@ _NOT_A_NETWORK = (
 class FraudDetector:
     """A fitted strategy, encoder, network and scorer, with the threshold for alerts.
 
-    source_format: how raw columns become canonical ones. network: on the CPU, in evaluation mode.
+    source_format: how raw columns become canonical ones. network: of `scoring_network`.
     network_settings: class path and arguments, from which the network is built when it is loaded.
     threshold: scores above it are alerts; None where it has not been chosen yet. threshold_policy:
     how it was chosen, None where the number was given. folder: where it was loaded from.
@@ -169,11 +172,56 @@ class FraudDetector:
         named = np.flatnonzero(mask)
         return self._scores(len(named), lambda rows: inputs[named[rows]])
 
-    def reasons(self, inputs: np.ndarray, top: int = 3) -> list[list[Reason]]:
-        """Why encoded rows score as they do: (n, n_inputs) -> n lists, see `reasons`."""
+    def explain(self, df: pd.DataFrame, top: int = 3) -> list[list[Reason]]:
+        """Why raw transactions score as they do, in words that a reviewer reads.
+
+        Takes and raises what `predict_anomaly_scores` does. Returns a list of at most `top` reasons
+        for each row, in the order of the rows, the strongest first: see `fraud_ae.reasons`. What is
+        usual for a customer is told of the earlier rows of this frame.
+        """
+        if len(df) == 0:
+            return []
+        transactions = map_columns(df, self.source_format, labelled=False)
+        order = np.argsort(transactions["timestamp"].astype("int64").to_numpy(), kind="stable")
+        in_order = transactions.iloc[order].reset_index(drop=True)
+        found = self.explain_transactions(in_order, top=top)
+        return [found[place] for place in np.argsort(order)]
+
+    def explain_transactions(
+        self, transactions: pd.DataFrame, rows: np.ndarray | None = None, top: int = 3
+    ) -> list[list[Reason]]:
+        """The reasons of canonical transactions in order of time, or of some of them.
+
+        transactions: (n, d); all of them are history. rows: (m,) int positions or (n,) bool.
+        Returns a list for each of the rows.
+        """
+        wanted = np.arange(len(transactions))
+        if rows is not None:
+            wanted = wanted[rows]
+        features = compute_features(self.strategy, transactions).iloc[wanted]
+        inputs = self.encoder.transform(features)
+        return self.reasons(inputs, top, features, list(pasts(transactions, wanted)))
+
+    def reasons(
+        self,
+        inputs: np.ndarray,
+        top: int = 3,
+        features: pd.DataFrame | None = None,
+        past: Sequence[Past] | None = None,
+    ) -> list[list[Reason]]:
+        """Why encoded rows score as they do: see `Explainer.reasons`."""
         with _one_thread_each():
-            signals = signals_of(self.network, inputs, self.encoder.input_groups())
-            return reasons(signals, self.encoder, self.scorer, top)
+            return self.explainer.reasons(self.additive_scores, inputs, top, features, past)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Tells the reasons of encoded rows from their `additive_scores`."""
+        return Explainer(self.encoder, words_of(self.strategy))
+
+    def additive_scores(self, inputs: np.ndarray) -> np.ndarray:
+        """`Scorer.additive_score` of encoded rows: (n, n_inputs) float32 -> (n,) float64."""
+        groups = self.encoder.input_groups()
+        return self.scorer.additive_score(signals_of(self.network, inputs, groups))
 
     def _scores(self, n_rows: int, inputs_of: Callable[[slice], np.ndarray]) -> np.ndarray:
         """Scores of so many rows, whose inputs are made part by part, on all cores."""
@@ -183,9 +231,9 @@ class FraudDetector:
             inputs = inputs_of(slice(start, start + AT_ONCE))
             return self.scorer.score(signals_of(self.network, inputs, groups))
 
-        starts = range(0, max(n_rows, 1), AT_ONCE)
+        parts = [partial(scores, start) for start in range(0, max(n_rows, 1), AT_ONCE)]
         with _one_thread_each():
-            return np.concatenate(side_by_side(*(partial(scores, start) for start in starts)))
+            return np.concatenate(side_by_side(*parts, rows=n_rows))
 
     @cached_property
     def feature_names(self) -> list[str]:
@@ -196,8 +244,9 @@ class FraudDetector:
         """Write the detector: weights as safetensors, everything else as JSON."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {k: v.contiguous() for k, v in self.network.state_dict().items()}
-        save_file(weights, folder / "weights.safetensors")
+        # As they were trained, which loses nothing.
+        trained = copy.deepcopy(self.network).float().state_dict()
+        save_file({k: v.contiguous() for k, v in trained.items()}, folder / "weights.safetensors")
         write_json(folder / "strategy.json", strategy_to_dict(self.strategy), indent=None)
         write_json(folder / "encoder.json", self.encoder.to_dict())
         settings = {
@@ -226,7 +275,7 @@ class FraudDetector:
             source_format=SourceFormat(**settings["source_format"]),
             strategy=_read(folder, "strategy.json", strategy_from_dict),
             encoder=_read(folder, "encoder.json", Encoder.from_dict),
-            network=_load_network(folder, settings["network"]).eval(),
+            network=_load_network(folder, settings["network"]),
             network_settings=settings["network"],
             scorer=_load_scorer(folder, settings["scorer"]),
             threshold=settings["threshold"],
@@ -259,7 +308,7 @@ def _load_network(folder: Path, settings: dict) -> nn.Module:
         network.load_state_dict(load_file(path))
     except _NOT_A_NETWORK as error:
         raise _wrong_kind(path, error) from error
-    return network
+    return scoring_network(network)
 
 
 def _load_scorer(folder: Path, path: str) -> Scorer:
@@ -283,10 +332,16 @@ def _one_thread_each() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with _blas().limit(limits=1):
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries of this process; looking for them takes longer than to score ten rows."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def build_network(settings: dict) -> nn.Module:

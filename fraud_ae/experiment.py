@@ -18,6 +18,7 @@ from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.own_metrics import check_metrics
 from fraud_ae.evaluation.scored import with_scores
 from fraud_ae.features.encoded import Encoded, trainable
+from fraud_ae.features.past import pasts
 from fraud_ae.kept_trainings import KeptTraining
 from fraud_ae.models.batches import Rows
 from fraud_ae.models.checkpoint import Checkpoint
@@ -27,7 +28,7 @@ from fraud_ae.reasons import Reason, top_transactions
 from fraud_ae.recipe import Recipe
 from fraud_ae.run_figures import first_figures, write_groups
 from fraud_ae.run_store import Run
-from fraud_ae.scorers.signals import SignalRows
+from fraud_ae.scorers.signals import SignalRows, scoring_network
 from fraud_ae.tracking.tracked_run import TrackedRun
 from fraud_ae.tracking.tracker import track_run
 from fraud_ae.training_data import TrainingData
@@ -124,6 +125,7 @@ def make_detector(
     validation_rows: (n,) bool, which the scorer may learn from; None where there are none.
     """
     groups = encoded.encoder.input_groups()
+    network = scoring_network(network)
     uses_labels = recipe.train_on == "normal" or recipe.scorer.learns_labels
     labels = encoded.labels if uses_labels else np.zeros_like(encoded.labels)
     evidence = []
@@ -144,7 +146,8 @@ def _explained(detector: FraudDetector, data: TrainingData, scored: pd.DataFrame
     positions = np.flatnonzero(data.validation_rows)
 
     def explain(rows: np.ndarray) -> list[list[Reason]]:
-        return detector.reasons(data.encoded.inputs[positions[rows]])
+        known = list(pasts(data.validation, rows))
+        return detector.reasons(data.encoded.inputs[positions[rows]], past=known)
 
     return top_transactions(scored, explain)
 

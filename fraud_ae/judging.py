@@ -7,6 +7,7 @@ import pandas as pd
 
 from fraud_ae.detector import FraudDetector
 from fraud_ae.evaluation.threshold import alerts
+from fraud_ae.features.past import pasts
 from fraud_ae.features.strategy import compute_features
 from fraud_ae.reasons import Reason
 
@@ -41,7 +42,8 @@ class Judged:
         if not len(features):
             return []
         inputs = self.detector.encoder.transform(features)
-        return self.detector.reasons(inputs, top)
+        past = list(pasts(self.transactions, self.rows[some]))
+        return self.detector.reasons(inputs, top, features, past)
 
 
 def judge(detector: FraudDetector, transactions: pd.DataFrame, rows: np.ndarray) -> Judged:

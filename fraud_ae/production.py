@@ -19,6 +19,7 @@ from fraud_ae.data.input_schema import InputSchema
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector
+from fraud_ae.drift.reference import reference_statistics, save_reference
 from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.own_metrics import check_metrics
@@ -245,11 +246,19 @@ def _publish(
     text = yaml.safe_dump(info, sort_keys=False)
     used = tuple(getattr(detector.strategy, "columns", ()))
     schema = InputSchema.of(transactions, dataset.source_format, used)
+    reference = reference_statistics(
+        detector.strategy,
+        transactions,
+        held_out,
+        label_delay_days=split.label_delay_days,
+        replicates=evaluation.replicates,
+    )
 
     def fill(draft: Path) -> None:
         detector.save(draft)
         schema.save(draft)
         held_out.to_parquet(draft / SCORES, index=False)
+        save_reference(draft, reference)
         write_whole(draft / MODEL_INFO, text)
         write_manifest(draft)
 

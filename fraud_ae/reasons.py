@@ -1,14 +1,16 @@
-"""Why a transaction scores high: the features that add most to its score, in words and figures."""
+"""Why a transaction scores high: what adds most to its score, in the words of a reviewer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from fraud_ae.features.encoder import MISSING, UNSEEN, Encoder
-from fraud_ae.scorers.scorer import Scorer
-from fraud_ae.scorers.signals import Signals
+from fraud_ae.attribution import shapley_values
+from fraud_ae.features.encoder import Encoder
+from fraud_ae.features.past import Past
+from fraud_ae.features.wording import Told, Words, subject_of
 
 # So many of a run's highest scores are explained.
 _EXPLAINED = 25
@@ -16,91 +18,153 @@ _EXPLAINED = 25
 
 @dataclass(frozen=True)
 class Reason:
-    """One feature of one transaction. value, usual: as text.
+    """What one subject adds to the score of one transaction.
 
-    share: of all that makes the score higher than usual, from 0 to 1.
+    subject: what it is about, such as "amount". features: all features that tell of it. value: in
+    words, such as "amount 812.40". usual: what is usual, in words; may be empty. contribution: of
+    all its features together, in the unit of `Scorer.additive_score`, see `Explainer`. share:
+    of all that makes the score higher than usual, from 0 to 1.
     """
 
-    feature: str
+    subject: str
+    features: tuple[str, ...]
     value: str
     usual: str
+    contribution: float
     share: float
 
     def __str__(self) -> str:
-        return f"{self.feature} {self.value} ({self.usual})"
+        return ", ".join(filter(None, (self.value, self.usual)))
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Self:
+        """The reason that `asdict` gave, as it is after JSON too."""
+        return cls(**{**plain, "features": tuple(plain["features"])})
 
 
-def reasons(signals: Signals, encoder: Encoder, scorer: Scorer, top: int = 3) -> list[list[Reason]]:
-    """For each of n transactions, at most `top` features that raise its score, the strongest first.
+def sentence(found: Sequence[Reason]) -> str:
+    """The reasons of one transaction as one line of text."""
+    return "; ".join(map(str, found))
 
-    One-hot parts of a category are one feature. What belongs to no single feature, such as the
-    latent code, is part of the whole that shares are shares of, and is no reason.
+
+Score = Callable[[np.ndarray], np.ndarray]
+
+
+class Explainer:
+    """Finds the reasons of encoded rows.
+
+    encoder: fitted. words: how features are told, see `words_of`; what they say is about the same
+    thing is one subject, and so are all inputs of a category. score, in its methods: of encoded
+    rows, (m, n_inputs) -> (m,); everything between the inputs and the score, so that what a value
+    does to the reconstruction of others, or to the latent code, counts as that value's doing.
     """
-    raises = np.maximum(scorer.contributions(signals), 0)
-    total = raises.sum(axis=1, keepdims=True)
-    shares = np.divide(raises, total, out=np.zeros_like(raises), where=total > 0)[:, :-1]
-    strongest = np.argsort(-shares, axis=1, kind="stable")[:, :top]
-    values = encoder.values(signals.inputs)
 
-    def reason(row: int, number: int) -> Reason:
-        feature, value = values.columns[number], values.iat[row, number]
-        usual = encoder.usual_[feature]
-        if isinstance(value, str):
-            shown, told = _category(value, usual)
+    def __init__(self, encoder: Encoder, words: Sequence[Words] = ()) -> None:
+        self._encoder = encoder
+        self._names = [*encoder.numeric_, *encoder.categories_]
+        self._usual = encoder.usual_inputs()
+        groups = np.asarray(encoder.input_groups())
+        self._columns = [np.flatnonzero(groups == n) for n in range(len(self._names))]
+        # The numbers of the features of each subject, and how each feature is told.
+        self._members: dict[str, list[int]] = {}
+        self._how = []
+        for number, name in enumerate(self._names):
+            subject, *how = subject_of(name, words)
+            self._members.setdefault(subject, []).append(number)
+            self._how.append(how)
+
+    def contributions(self, score: Score, inputs: np.ndarray) -> pd.DataFrame:
+        """What each subject adds to the score, compared with a usual row.
+
+        inputs: (n, n_inputs). Returns (n, n_subjects) float64, whose rows add up to the score less
+        that of `Encoder.usual_inputs`: see `shapley_values`.
+        """
+        parts = [
+            np.concatenate([self._columns[number] for number in members])
+            for members in self._members.values()
+        ]
+        found = shapley_values(score, inputs, self._usual, parts)
+        return pd.DataFrame(found, columns=list(self._members))
+
+    def reasons(
+        self,
+        score: Score,
+        inputs: np.ndarray,
+        top: int = 3,
+        features: pd.DataFrame | None = None,
+        past: Sequence[Past] | None = None,
+    ) -> list[list[Reason]]:
+        """For each of n rows, at most `top` subjects that raise its score, the strongest first.
+
+        inputs: (n, n_inputs). features: (n, n_features), as they were encoded; without them values
+        are decoded. past: of each row, so that it can be told what is usual for its customer.
+        """
+        table = self.contributions(score, inputs)
+        added = table.to_numpy()
+        raises = np.maximum(added, 0)
+        total = raises.sum(axis=1, keepdims=True)
+        shares = np.divide(raises, total, out=np.zeros_like(raises), where=total > 0)
+        strongest = np.argsort(-shares, axis=1, kind="stable")[:, :top]
+        if features is None:
+            features, bounds = self._decoded(inputs), _clipped(inputs, self._encoder)
         else:
-            # Numbers are the first inputs, one each.
-            shown = _beyond(signals.inputs[row, number], encoder.clip) + _number(value)
-            told = _share(usual, shown) if isinstance(usual, dict) else _range(usual)
-        return Reason(feature, shown, told, round(float(shares[row, number]), 4))
+            bounds = {}
+        values = {name: features[name].to_numpy() for name in self._names}
+        found = []
+        for row in range(len(inputs)):
+            facts = {
+                "values": {name: column[row] for name, column in values.items()},
+                "usual": self._encoder.usual_,
+                "past": past[row] if past is not None else None,
+                "bounds": {name: column[row] for name, column in bounds.items()},
+            }
+            found.append([])
+            for number in strongest[row][shares[row, strongest[row]] > 0]:
+                subject = table.columns[number]
+                value, usual = self._told(subject, inputs[row], facts)
+                names = tuple(self._names[member] for member in self._members[subject])
+                share = round(float(shares[row, number]), 4)
+                reason = Reason(subject, names, value, usual, float(added[row, number]), share)
+                found[-1].append(reason)
+        return found
 
-    return [
-        [reason(row, number) for number in strongest[row] if shares[row, number] > 0]
-        for row in range(len(signals))
-    ]
+    def _decoded(self, inputs: np.ndarray) -> pd.DataFrame:
+        """The features that rows were encoded from; the last digits of a float32 mean nothing."""
+        values = self._encoder.values(inputs)
+        numbers = values[self._encoder.numeric_].round(6) + 0.0
+        return pd.concat([numbers, values[list(self._encoder.categories_)]], axis=1)
+
+    def _told(self, subject: str, inputs: np.ndarray, facts: dict[str, Any]) -> tuple[str, str]:
+        """The value of a subject and what is usual."""
+        away = np.abs(inputs - self._usual)
+        members = sorted(
+            self._members[subject], key=lambda number: -away[self._columns[number]].max()
+        )
+        # Of several figures of one thing, the one that nobody expects says most.
+        features = [Told(self._names[n], self._how[n][0], **facts) for n in members]
+        number, feature = next(
+            (pair for pair in zip(members, features, strict=True) if pair[1].stands_out),
+            (members[0], features[0]),
+        )
+        return self._how[number][1](feature)
 
 
-def _beyond(scaled: float, clip: float | None) -> str:
-    """What to say before a number that the encoder has cut off."""
-    if clip is None or abs(scaled) < clip:
-        return ""
-    return "at least " if scaled > 0 else "at most "
-
-
-def _category(value: str, shares: dict[str, float]) -> tuple[str, str]:
-    if value == MISSING:
-        return "missing", "usually there"
-    if value == UNSEEN:
-        return "rare or new", "usually " + ", ".join(sorted(shares, key=shares.get)[:-4:-1])
-    return value, _share(shares, value)
-
-
-def _share(shares: dict[str, float], value: str) -> str:
-    """How many transactions have a value; one that training never saw has none."""
-    return f"in {shares.get(value, 0.0):.1%} of transactions"
-
-
-def _range(usual: Sequence[float] | None) -> str:
-    if usual is None:
-        return "usually missing"
-    low, high = map(_number, usual)
-    return f"usually {low}" if low == high else f"usually {low} to {high}"
-
-
-def _number(value: float) -> str:
-    if np.isnan(value):
-        return "missing"
-    # Encoded numbers have the digits of a float32, of which the last mean nothing.
-    value = float(f"{round(value, 6) + 0.0:.6g}")
-    if value == round(value):
-        return f"{value:,.0f}"
-    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
+def _clipped(inputs: np.ndarray, encoder: Encoder) -> dict[str, np.ndarray]:
+    """What to say before numbers that the encoder has cut off: name -> (n,) str."""
+    if encoder.clip is None:
+        return {}
+    bounds = np.array(["at most ", "", "at least "])
+    return {
+        name: bounds[1 + (scaled >= encoder.clip) - (scaled <= -encoder.clip)]
+        for name, scaled in zip(encoder.numeric_, inputs.T, strict=False)
+    }
 
 
 def top_transactions(scored: pd.DataFrame, explain, top: int = _EXPLAINED) -> list[dict]:
     """The transactions of highest score with their reasons, as plain data, the highest first.
 
     scored: a scored frame of n rows. explain: gives the reasons of some rows, (m,) int, as
-    `reasons` does. Of equal scores, the earlier row comes first.
+    `Explainer.reasons` does. Of equal scores, the earlier row comes first.
     """
     rows = np.argsort(-scored["score"].to_numpy(), kind="stable")[:top]
     shown = scored.iloc[rows]

@@ -36,7 +36,7 @@ SCORES, TEST_SCORES = "validation_scores.parquet", "test_scores.parquet"
 TOP_TRANSACTIONS = "top_transactions.json"
 
 # Raised when a change of the code makes earlier runs worthless.
-_FORMAT = 6
+_FORMAT = 7
 
 
 def run_identity(config: dict, fingerprint: str) -> dict:

@@ -15,6 +15,7 @@ from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import UserError
 from fraud_ae.features.history import history_of, needed_later
 from fraud_ae.judging import Judged, judge
+from fraud_ae.reasons import sentence
 
 _SUFFIXES = (".csv", ".parquet")
 
@@ -61,6 +62,10 @@ def check_output(out: Path) -> None:
         raise UserError(f"{out}: unknown kind of file; its name must end in .csv or .parquet")
     if out.is_dir():
         raise UserError(f"{out}: this is a directory; name a file")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: its folder cannot be made ({error.strerror})") from error
 
 
 def score_file(
@@ -91,7 +96,6 @@ def score_file(
             frame = pl.scan_parquet(scored)
             frame = (frame if file.in_order else frame.sort("place")).drop("place")
             sink = frame.sink_parquet if out.suffix.lower() == ".parquet" else frame.sink_csv
-            out.parent.mkdir(parents=True, exist_ok=True)
             sink(draft)
         draft.replace(out)
     except OSError as error:
@@ -115,7 +119,7 @@ _SCHEMA = pa.schema(
 def _table(places: np.ndarray, judged: Judged, top: int) -> pa.Table:
     flagged = judged.alerts
     told = np.full(len(places), None, dtype=object)
-    told[flagged] = ["; ".join(map(str, found)) for found in judged.reasons(flagged, top)]
+    told[flagged] = [sentence(found) for found in judged.reasons(flagged, top)]
     columns = {
         "place": places,
         "transaction_id": judged.own["transaction_id"].to_numpy(),

@@ -12,13 +12,16 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
 def start(script: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.Popen:
-    """Start `python SCRIPT ARGUMENTS`; what it prints, errors included, comes in one stream."""
+    """Start `python SCRIPT ARGUMENTS`; what it prints, errors included, comes in one stream.
+
+    script: a file of the project, or `-m`.
+    """
     # A W&B run of the test process would lend its service, and its key, to the command.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     return subprocess.Popen(
-        [sys.executable, str(ROOT / script), *arguments],
+        [sys.executable, script if script == "-m" else str(ROOT / script), *arguments],
         cwd=cwd,
-        env={**inherited, "COLUMNS": "80", **environment},
+        env={**inherited, "COLUMNS": "80", "PYTHONPATH": str(ROOT), **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -9,6 +9,7 @@ from tests.commands import ROOT
 PACKAGE = ROOT / "fraud_ae"
 # A part may import from those before it and from itself.
 ORDER = ("data", "features", "models", "scorers", "evaluation", "experiment", "sweep", "report")
+ORDER += ("commands",)
 SHARED = ("errors", "atomic_files", "side_by_side", "cores")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -18,6 +19,8 @@ def part_of(module: str) -> str | None:
     name = module.removeprefix("fraud_ae.").split(".")[0]
     if name in SHARED or module == "fraud_ae":
         return None
+    if name == "__main__":
+        return "commands"
     return name if name in ORDER else "experiment"
 
 

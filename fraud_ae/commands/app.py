@@ -6,7 +6,7 @@ import sys
 import typer
 
 from fraud_ae import __version__
-from fraud_ae.commands import audit, explain, retrain, score, threshold
+from fraud_ae.commands import audit, drift, explain, retrain, score, threshold
 from fraud_ae.errors import UserError
 
 # What a scheduler can tell from 1, which says that something was found.
@@ -24,6 +24,7 @@ _COMMANDS = (
     (score, score.score),
     (explain, explain.explain),
     (threshold, threshold.threshold),
+    (drift, drift.drift),
     (retrain, retrain.retrain),
     (audit, audit.audit),
 )

@@ -112,7 +112,7 @@ class _Written:
             try:
                 part = map_columns(raw, self._format, labelled=False)
             except DataError as error:
-                where = f" in the rows from {start + 1:,} on" if start else ""
+                where = f" (row 0 below is row {start:,} of the file)" if start else ""
                 raise DataError(f"{path}{where}: {error}") from None
             if self._format.columns.get("transaction_id", "transaction_id") is None:
                 part["transaction_id"] = pd.Series(range(start, start + len(part))).astype("str")

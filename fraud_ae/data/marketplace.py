@@ -172,5 +172,6 @@ def honest_purchases(rng, world, n):
 def in_time_order(rows):
     """The same purchases, sorted stably by their second."""
     order = np.argsort(rows["second"], kind="stable")
-    in_order = side_by_side(*(lambda v=values: v[order] for values in rows.values()))
+    ordered = (lambda v=values: v[order] for values in rows.values())
+    in_order = side_by_side(*ordered, rows=len(order))
     return dict(zip(rows, in_order, strict=True))

@@ -174,9 +174,8 @@ def _frame(rng, world, rows, start):
         "ip_address": ip_address,
         "terminal_id": lambda: _text(terminals, rows["terminal"]),
     }
-    return pd.DataFrame(
-        dict(zip(columns, side_by_side(*columns.values()), strict=True)), copy=False
-    )
+    made = side_by_side(*columns.values(), rows=len(customer))
+    return pd.DataFrame(dict(zip(columns, made, strict=True)), copy=False)
 
 
 def _first_day(start):

@@ -69,7 +69,7 @@ def _typed(shown: dict[str, pd.Series], source_format: SourceFormat, rows: int) 
             typed[name] = partial(schema.typed, name, shown[name])
         elif name == "transaction_id" and source_format.columns.get(name, name) is None:
             typed[name] = partial(pd.Series(range(rows)).astype, "str")
-    columns = dict(zip(typed, side_by_side(*typed.values()), strict=True))
+    columns = dict(zip(typed, side_by_side(*typed.values(), rows=rows), strict=True))
     return pd.DataFrame(columns, index=pd.RangeIndex(rows))
 
 

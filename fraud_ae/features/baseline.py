@@ -1,5 +1,6 @@
 """The transaction as it stands: what every other strategy is compared with."""
 
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -8,10 +9,13 @@ import pandas as pd
 from fraud_ae.data.columns import CANONICAL, NUMERIC
 from fraud_ae.errors import UserError
 from fraud_ae.features.history import History
-from fraud_ae.features.known_rates import count_by_day, known_share
-from fraud_ae.features.strategy import FeatureStrategy
+from fraud_ae.features.known_rates import KnownCounts, count_by_day, known_share
+from fraud_ae.features.strategy import FeatureStrategy, as_floats
+from fraud_ae.features.wording import Told, Words, about, money, percent, plain, usually
 
 CATEGORIES = ("payment_method", "product_category", "device")
+
+AMOUNT = "amount"
 
 
 class Baseline(FeatureStrategy):
@@ -25,9 +29,18 @@ class Baseline(FeatureStrategy):
     columns = ("amount", *NUMERIC, *CATEGORIES, "timestamp", "customer_location")
     history = History()
 
+    @property
+    def words(self) -> tuple[Words, ...]:
+        """How the features are told to a reviewer, see `Words`."""
+        return (
+            Words("(?:log_)?amount", AMOUNT, tell_amount),
+            Words("location_rarity", "location", _location),
+        )
+
     def fit(self, df: pd.DataFrame) -> Self:
         """Learn how often each location occurred by which day (None without locations)."""
         self.location_counts_ = self.transaction_counts_ = None
+        vars(self).pop("_known_locations", None)
         if "customer_location" in df:
             self.location_counts_ = count_by_day(df["timestamp"], df["customer_location"])
             self.transaction_counts_ = count_by_day(df["timestamp"])
@@ -53,17 +66,12 @@ class Baseline(FeatureStrategy):
                 f"{type(self).__name__} is not fitted; call fit(transactions) before "
                 "generate_features"
             )
-        amount = df["amount"].astype("float64")
+        amount = as_floats(df["amount"])
         features = {"amount": amount, "log_amount": signed_log(amount)}
-        features |= {name: df[name].astype("float64") for name in NUMERIC if name in df}
+        features |= {name: as_floats(df[name]) for name in NUMERIC if name in df}
         features |= {name: df[name].astype("str") for name in CATEGORIES if name in df}
         if self.location_counts_ is not None and "customer_location" in df:
-            share = known_share(
-                self.location_counts_,
-                self.transaction_counts_,
-                df["timestamp"],
-                df["customer_location"],
-            )
+            share = known_share(*self._known_locations, df["timestamp"], df["customer_location"])
             features["location_rarity"] = -np.log(share)
         extra = extra_numeric_columns(df)
         taken = [name for name in extra if name in features]
@@ -71,13 +79,44 @@ class Baseline(FeatureStrategy):
             raise UserError(
                 f"data.extra_columns: {taken[0]} is the name of a feature; rename the column"
             )
-        features |= {name: df[name].astype("float64") for name in extra}
+        features |= {name: as_floats(df[name]) for name in extra}
         return features
 
+    @cached_property
+    def _known_locations(self) -> tuple[KnownCounts, KnownCounts]:
+        return KnownCounts(self.location_counts_), KnownCounts(self.transaction_counts_)
 
-def signed_log(amount: pd.Series) -> pd.Series:
+
+def amount_words(told: Told) -> str:
+    """The amount of the transaction itself, whatever feature is told."""
+    return f"amount {money(told.past.amount) if told.past else told.shown(money, 'amount')}"
+
+
+def tell_amount(told: Told) -> tuple[str, str]:
+    """The amount, and what this customer usually pays, or all pay."""
+    own = told.past.usual_amounts() if told.past else None
+    if own is not None:
+        return amount_words(told), f"{usually(own, about)} for this customer"
+    return amount_words(told), told.range(about, "amount")
+
+
+def _location(told: Told) -> tuple[str, str]:
+    if told.is_missing:
+        return plain(told)
+
+    def share(rarity: float) -> str:
+        return percent(float(np.exp(-rarity)))
+
+    usual = told.usual[told.name]
+    name = told.past.value("customer_location") if told.past else None
+    value = f"location{f' {name}' if name else ''} in {share(told.value)} of transactions so far"
+    # The rarer, the higher.
+    return value, usually(usual[::-1], share) if isinstance(usual, list) else ""
+
+
+def signed_log(amount: np.ndarray) -> np.ndarray:
     """log(1 + amount); a refund mirrors the payment of the same size."""
-    return np.sign(amount) * np.log1p(amount.abs())
+    return np.sign(amount) * np.log1p(np.abs(amount))
 
 
 def extra_numeric_columns(df: pd.DataFrame) -> list[str]:

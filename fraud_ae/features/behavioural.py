@@ -2,13 +2,36 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from fraud_ae.features.baseline import Baseline, with_baseline_columns
+from fraud_ae.features.baseline import (
+    AMOUNT,
+    Baseline,
+    amount_words,
+    tell_amount,
+    with_baseline_columns,
+)
 from fraud_ae.features.history import History
-from fraud_ae.features.windows import delayed_rates, earlier_amounts, trailing_amounts
+from fraud_ae.features.temporal import PACE, burst_words
+from fraud_ae.features.windows import amounts, delayed_rates, key_codes
+from fraud_ae.features.wording import (
+    DAY,
+    Told,
+    Words,
+    about,
+    duration,
+    flag,
+    money,
+    number,
+    ordinal,
+    percent,
+    plain,
+    times,
+    window,
+)
 from fraud_ae.side_by_side import side_by_side
 
 _LOGGER = logging.getLogger("fraud_ae")
@@ -19,6 +42,10 @@ FIRST_USES = {
     "ip_address": "new_ip_address",
     "terminal_id": "new_terminal",
 }
+
+# The length of a window in days, as a feature's name has it.
+_WHO = {"customer": "customer", "terminal": "merchant"}
+_DAYS = r"([\d.e+-]+)d"
 
 
 class Behavioural(Baseline):
@@ -43,6 +70,45 @@ class Behavioural(Baseline):
         self.label_delay_days = label_delay_days
 
     @property
+    def words(self) -> tuple[Words, ...]:
+        """How the features are told to a reviewer, see `Words`."""
+        return (
+            *super().words,
+            Words(f"customer_count_{_DAYS}", PACE, _count),
+            Words(f"customer_mean_amount_{_DAYS}", AMOUNT, _mean_amount),
+            Words(f"amount_(?:z_|to_)(customer)(?:_mean)?_{_DAYS}", AMOUNT, _to_average),
+            Words(f"amount_to_(terminal)_mean_{_DAYS}", AMOUNT, _to_average),
+            Words("amount_per_item", AMOUNT, _per_item),
+            Words(f"terminal_delayed_fraud_rate_{_DAYS}", "fraud at merchant", self._fraud_rate),
+            Words(f"terminal_delayed_count_{_DAYS}", "sales of merchant", self._sales),
+            Words("new_device", "new device", flag("new device", "known device")),
+            Words("new_terminal", "new merchant", flag("new merchant", "known merchant")),
+            Words("new_ip_address", "new IP address", flag("new IP address", "known IP address")),
+            Words(
+                "new_shipping_address",
+                "new shipping address",
+                flag("new shipping address", "known shipping address"),
+            ),
+        )
+
+    def _fraud_rate(self, told: Told) -> tuple[str, str]:
+        if told.is_missing:
+            return "fraud at this merchant unknown", "usually known"
+        value = f"{told.shown(percent)} fraud at this merchant in {self._until(told)}"
+        return value, told.range(percent)
+
+    def _sales(self, told: Told) -> tuple[str, str]:
+        if told.is_missing:
+            return "merchant unknown", "usually known"
+        noun = "sale" if told.value == 1 else "sales"
+        value = f"{told.shown(number)} {noun} of this merchant in {self._until(told)}"
+        return value, told.range(number)
+
+    def _until(self, told: Told) -> str:
+        delay = duration(self.label_delay_days * DAY) if self.label_delay_days else ""
+        return f"{window(told.parts[0])}{f' (up to {delay} ago)' if delay else ''}"
+
+    @property
     def history(self) -> History:
         """The windows of customers, those of terminals with the delay, and all first uses."""
         longest = float(max(self.windows_days))
@@ -51,36 +117,86 @@ class Behavioural(Baseline):
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
         """customer_count_7d, terminal_delayed_fraud_rate_7d, amount_z_customer_30d, ..."""
         amount = df["amount"].to_numpy(dtype=np.float64)
+        keys = [name for name in ("customer_id", *FIRST_USES) if name in df]
+        coded = side_by_side(*(partial(key_codes, df[name]) for name in keys), rows=len(df))
+        codes = dict(zip(keys, coded, strict=True))
         families = []
         if "customer_id" in df:
-            families.append(lambda: self._customer_features(df, amount))
+            families.append(lambda: self._customer_features(df, codes["customer_id"], amount))
         if "terminal_id" in df:
-            families.append(lambda: self._terminal_features(df, amount))
+            families.append(lambda: self._terminal_features(df, codes["terminal_id"], amount))
         if "quantity" in df:
             families.append(lambda: _amount_per_item(df, amount))
         if "customer_id" in df:
-            families.append(lambda: _first_uses(df))
-        return {name: v for family in side_by_side(*families) for name, v in family.items()}
+            families.append(lambda: _first_uses(codes))
+        computed = side_by_side(*families, rows=len(df))
+        return {name: values for family in computed for name, values in family.items()}
 
-    def _customer_features(self, df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:
-        trailing = trailing_amounts(df, "customer_id", self.windows_days)
-        longest = max(self.windows_days)
-        earlier = earlier_amounts(df, "customer_id", longest)
+    def _customer_features(
+        self, df: pd.DataFrame, customer: np.ndarray, amount: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        longest = f"{max(self.windows_days):g}d"
+        found = amounts(df, customer, self.windows_days, [max(self.windows_days)])
+        mean, std = found.pop(f"earlier_mean_{longest}"), found.pop(f"earlier_std_{longest}")
         return {
-            **{f"customer_{name}": values for name, values in trailing.items()},
-            f"amount_z_customer_{longest:g}d": _ratio(amount - earlier["mean"], earlier["std"]),
-            f"amount_to_customer_mean_{longest:g}d": _ratio(amount, earlier["mean"]),
+            **{f"customer_{name}": values for name, values in found.items()},
+            f"amount_z_customer_{longest}": _ratio(amount - mean, std),
+            f"amount_to_customer_mean_{longest}": _ratio(amount, mean),
         }
 
-    def _terminal_features(self, df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:
-        delayed = delayed_rates(df, "terminal_id", self.windows_days, self.label_delay_days)
+    def _terminal_features(
+        self, df: pd.DataFrame, terminal: np.ndarray, amount: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        delayed = delayed_rates(df, terminal, self.windows_days, self.label_delay_days)
         features = {f"terminal_{name}": values for name, values in delayed.items()}
-        if "is_fraud" not in df and df["terminal_id"].notna().any():
+        if "is_fraud" not in df and (terminal >= 0).any():
             _warn_of_unknown_rates([name for name in features if "fraud_rate" in name])
-        longest = max(self.windows_days)
-        earlier = earlier_amounts(df, "terminal_id", longest)
-        features[f"amount_to_terminal_mean_{longest:g}d"] = _ratio(amount, earlier["mean"])
+        longest = f"{max(self.windows_days):g}d"
+        found = amounts(df, terminal, earlier_days=[max(self.windows_days)])
+        features[f"amount_to_terminal_mean_{longest}"] = _ratio(
+            amount, found[f"earlier_mean_{longest}"]
+        )
         return features
+
+
+def _count(told: Told) -> tuple[str, str]:
+    if told.is_missing:
+        return plain(told)
+    burst = told.past.burst() if told.past else None
+    if burst:
+        return burst_words(burst), f"{told.range(number)} within {window(told.parts[0])}"
+    value = f"{told.shown(ordinal)} purchase within {window(told.parts[0])}"
+    return value, told.range(number)
+
+
+def _breaks_habit(told: Told) -> bool:
+    """Whether the amount is beyond what this customer usually pays, which says all there is."""
+    own = told.past.usual_amounts() if told.past else None
+    return own is not None and not own[0] <= told.past.amount <= own[1]
+
+
+def _mean_amount(told: Told) -> tuple[str, str]:
+    if told.is_missing or _breaks_habit(told):
+        return tell_amount(told)
+    average = f"this customer's average of {window(told.parts[0])} is {told.shown(money)}"
+    return f"{amount_words(told)}, {average}", told.range(about)
+
+
+def _to_average(told: Told) -> tuple[str, str]:
+    who, days = told.parts
+    name = f"amount_to_{who}_mean_{days}d"
+    ratio = told.values.get(name, float("nan"))
+    if ratio != ratio or _breaks_habit(told):
+        return tell_amount(told)
+    average = f"this {_WHO[who]}'s average of {window(days)}"
+    value = f"{amount_words(told)}, {told.shown(times, name)} {average}"
+    return value, told.range(about, "amount")
+
+
+def _per_item(told: Told) -> tuple[str, str]:
+    if told.is_missing or told.values.get("quantity") == 1 or _breaks_habit(told):
+        return tell_amount(told)
+    return f"{amount_words(told)}, {told.shown(money)} per item", told.range(about)
 
 
 def _amount_per_item(df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:
@@ -101,18 +217,18 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=ratio, where=denominator > 0)
 
 
-def _first_uses(df: pd.DataFrame) -> dict[str, np.ndarray]:
+def _first_uses(codes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """1.0 where a customer with earlier transactions has none with this value, else 0.0."""
-    customer, _ = pd.factorize(df["customer_id"])
-    returning = pd.Series(customer).duplicated().to_numpy()
+    customer = codes["customer_id"]
+    returning = pd.Index(customer).duplicated()
     features = {}
     for column, name in FIRST_USES.items():
-        if column not in df:
+        if column not in codes:
             continue
-        value, distinct = pd.factorize(df[column])
+        value = codes[column]
         # A missing value is -1: one more step keeps it apart from the customer before.
-        pair = customer.astype(np.int64) * (len(distinct) + 1) + value
-        first = ~pd.Series(pair).duplicated().to_numpy()
+        pair = customer.astype(np.int64) * (int(value.max(initial=-1)) + 2) + value
+        first = ~pd.Index(pair).duplicated()
         known = (customer >= 0) & (value >= 0)
         features[name] = np.where(known, (returning & first).astype(np.float64), np.nan)
     return features

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from functools import partial, reduce
 from operator import or_
 
+import numpy as np
 import pandas as pd
 
 from fraud_ae.errors import UserError
 from fraud_ae.features.baseline import Baseline
 from fraud_ae.features.history import History, history_of
 from fraud_ae.features.strategy import compute_features, fit_strategy
+from fraud_ae.features.wording import Words, words_of
 from fraud_ae.side_by_side import side_by_side
 
 
@@ -38,6 +40,11 @@ class Combined(Baseline):
         return tuple(dict.fromkeys(column for part in declared for column in part))
 
     @property
+    def words(self) -> tuple[Words, ...]:
+        """Those of the baseline and of the parts; the first that knows a feature tells it."""
+        return (*super().words, *(each for p in self.parts.values() for each in words_of(p)))
+
+    @property
     def history(self) -> History:
         """What any of the parts looks back to."""
         return reduce(or_, map(history_of, self.parts.values()), History())
@@ -54,24 +61,25 @@ class Combined(Baseline):
         """The features of all parts. Raises UserError if two parts disagree on one."""
         built_in = [part for part in self.parts.values() if _extends_baseline(part)]
         features, *computed = side_by_side(
-            partial(super().generate_features, df),
+            partial(self._shared_features, df),
             *(partial(part.family_features, df) for part in built_in),
+            rows=len(df),
         )
         families = iter(computed)
         for name, part in self.parts.items():
-            if _extends_baseline(part):
-                own = pd.DataFrame(next(families), index=df.index, copy=False)
-            else:
-                own = compute_features(part, df)
-            repeated = own.columns.intersection(features.columns)
-            for feature in repeated:
-                if not own[feature].equals(features[feature]):
+            own = next(families) if _extends_baseline(part) else compute_features(part, df)
+            for feature, values in own.items():
+                before = features.setdefault(feature, values)
+                if before is not values and not _equal(before, values, df.index):
                     raise UserError(
                         f"Combined: {feature} of the part {name!r} ({type(part).__name__}) differs "
                         "from the column or feature of that name before it; rename one of them"
                     )
-            features = pd.concat([features, own.drop(columns=repeated)], axis=1)
-        return features
+        return pd.DataFrame(features, index=df.index, copy=False)
+
+
+def _equal(one: np.ndarray | pd.Series, other: np.ndarray | pd.Series, index: pd.Index) -> bool:
+    return pd.Series(one, index=index).equals(pd.Series(other, index=index))
 
 
 def _extends_baseline(part: object) -> bool:

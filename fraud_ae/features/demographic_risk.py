@@ -1,14 +1,20 @@
 """Who pays, from where, and how often such transactions turned out to be fraud."""
 
+from functools import cached_property
+
 import numpy as np
 import pandas as pd
 
 from fraud_ae.features.baseline import Baseline, with_baseline_columns
-from fraud_ae.features.known_rates import count_by_day, known_rate
+from fraud_ae.features.known_rates import KnownCounts, count_by_day, known_rates
+from fraud_ae.features.strategy import as_floats
+from fraud_ae.features.wording import DAY, Told, Words, duration, flag, percent, plain, readable
 
 AGE_EDGES = (0, 25, 35, 45, 55, 65, np.inf)
 AGE_BANDS = ("<25", "25-34", "35-44", "45-54", "55-64", "65+")
 NEW_ACCOUNT_DAYS = 30
+# What a rate is told of.
+_OF = {"customer_location": "location"}
 RISK_COLUMNS = ("customer_location", "payment_method", "product_category")
 
 
@@ -33,9 +39,25 @@ class DemographicRisk(Baseline):
         self.label_delay_days = label_delay_days
         self.smoothing = smoothing
 
+    @property
+    def words(self) -> tuple[Words, ...]:
+        """How the features are told to a reviewer, see `Words`."""
+        mismatch = flag(
+            "shipping address differs from billing address",
+            "shipping address is billing address",
+        )
+        return (
+            *super().words,
+            Words("account_age_days|log_account_age|new_account", "account age", _account_age),
+            Words("customer_age|age_band", "customer age", _age),
+            Words("address_mismatch", "address mismatch", mismatch),
+            Words("risk_of_(.+)", r"fraud by \1", _risk),
+        )
+
     def fit_family(self, df: pd.DataFrame) -> None:
         """Learn the frauds of each value by day; nothing if df has no `is_fraud`."""
         self.risk_counts_, self.overall_counts_ = {}, None
+        vars(self).pop("_known_risks", None)
         if "is_fraud" not in df:
             return
         self.overall_counts_ = count_by_day(df["timestamp"], is_fraud=df["is_fraud"])
@@ -50,31 +72,64 @@ class DemographicRisk(Baseline):
         if "age_band" in risk_values:
             features["age_band"] = risk_values["age_band"]
         if "account_age_days" in df:
-            days = df["account_age_days"].astype("float64")
-            features["log_account_age"] = np.log1p(days.clip(lower=0))
-            features["new_account"] = (
-                (days < NEW_ACCOUNT_DAYS).astype("float64").where(days.notna())
-            )
+            days = as_floats(df["account_age_days"])
+            features["log_account_age"] = np.log1p(np.where(days < 0, 0.0, days))
+            features["new_account"] = np.where(np.isnan(days), np.nan, days < NEW_ACCOUNT_DAYS)
         if "shipping_address" in df and "billing_address" in df:
             features["address_mismatch"] = _mismatch(df["shipping_address"], df["billing_address"])
-        for name, values in risk_values.items():
-            if name in self.risk_counts_:
-                features[f"risk_of_{name}"] = known_rate(
-                    self.risk_counts_[name],
-                    self.overall_counts_,
-                    df["timestamp"],
-                    values,
-                    self.label_delay_days,
-                    self.smoothing,
-                )
+        if self.risk_counts_:
+            counts, overall = self._known_risks
+            rates = known_rates(
+                counts,
+                overall,
+                df["timestamp"],
+                risk_values,
+                self.label_delay_days,
+                self.smoothing,
+            )
+            features |= {f"risk_of_{name}": rate for name, rate in rates.items()}
         return features
+
+    @cached_property
+    def _known_risks(self) -> tuple[dict[str, KnownCounts], KnownCounts]:
+        counts = {name: KnownCounts(table) for name, table in self.risk_counts_.items()}
+        return counts, KnownCounts(self.overall_counts_)
 
 
 def age_band(age: pd.Series) -> pd.Series:
     """The age in years as one of AGE_BANDS (str); NaN for an unknown or a negative age."""
-    bands = pd.cut(age, AGE_EDGES, right=False, labels=False).fillna(-1).astype("int64")
-    names = pd.array(AGE_BANDS, dtype="str").take(bands.to_numpy(), allow_fill=True)
+    bands = np.searchsorted(AGE_EDGES, as_floats(age), side="right") - 1
+    bands[bands == len(AGE_BANDS)] = -1
+    names = pd.array(AGE_BANDS, dtype="str").take(bands, allow_fill=True)
     return pd.Series(names, index=age.index, name=age.name)
+
+
+def _account_age(told: Told) -> tuple[str, str]:
+    days = told.values.get("account_age_days", float("nan"))
+    if days != days:
+        return "account age missing", "usually there"
+
+    def age(days: float) -> str:
+        return duration(days * DAY) if days >= 1 else "less than 1 day"
+
+    return f"account {told.shown(age, 'account_age_days')} old", told.range(age, "account_age_days")
+
+
+def _age(told: Told) -> tuple[str, str]:
+    if "customer_age" not in told.values or told.is_missing:
+        return plain(told)
+    name, years = "customer_age", "{:.0f}".format
+    return f"customer {told.shown(years, name)} years old", told.range(years, name)
+
+
+def _risk(told: Told) -> tuple[str, str]:
+    column = told.parts[0]
+    of = _OF.get(column, readable(column))
+    if told.is_missing:
+        return f"fraud in this {of} unknown", "usually known"
+    held = (told.past and told.past.value(column)) or told.values.get(column)
+    which = f" {held}" if isinstance(held, str) and not held.startswith("<") else ""
+    return f"{told.shown(percent)} fraud so far in this {of}{which}", told.range(percent)
 
 
 def _risk_values(df: pd.DataFrame) -> dict[str, pd.Series]:
@@ -84,6 +139,6 @@ def _risk_values(df: pd.DataFrame) -> dict[str, pd.Series]:
     return values
 
 
-def _mismatch(shipping: pd.Series, billing: pd.Series) -> pd.Series:
-    known = shipping.notna() & billing.notna()
-    return (shipping != billing).astype("float64").where(known)
+def _mismatch(shipping: pd.Series, billing: pd.Series) -> np.ndarray:
+    known = shipping.notna().to_numpy() & billing.notna().to_numpy()
+    return np.where(known, (shipping != billing).to_numpy(dtype=np.float64), np.nan)

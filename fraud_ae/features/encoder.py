@@ -125,6 +125,17 @@ class Encoder:
             end += len(values)
         return inputs
 
+    def usual_inputs(self) -> np.ndarray:
+        """The encoded row of medians and most frequent categories: (n_inputs,) float32."""
+        usual = {
+            name: [np.nan if self.usual_[name] is None else self.fill_[name]]
+            for name in self.numeric_
+        }
+        for name in self.categories_:
+            shares = self.usual_[name]
+            usual[name] = pd.Series([max(shares, key=shares.get, default=None)], dtype="str")
+        return self.transform(pd.DataFrame(usual))[0]
+
     def values(self, inputs: np.ndarray) -> pd.DataFrame:
         """What encoded rows stand for: (n, n_inputs) float32 -> (n, n_features), in their order.
 

@@ -13,12 +13,13 @@ def microseconds(timestamp: pd.Series) -> np.ndarray:
 
     Raises DataError if a timestamp is missing or earlier than the one before it.
     """
-    if timestamp.isna().any():
+    instants = pd.DatetimeIndex(timestamp)
+    if instants.hasnans:
         raise DataError(f"timestamp: {int(timestamp.isna().sum())} are missing; fill or drop them")
-    us = timestamp.dt.as_unit("us").astype("int64").to_numpy()
-    backwards = np.flatnonzero(us[1:] < us[:-1])
-    if len(backwards):
-        row = int(backwards[0]) + 1
+    us = instants.as_unit("us").asi8
+    backwards = us[1:] < us[:-1]
+    if backwards.any():
+        row = int(backwards.argmax()) + 1
         raise DataError(
             f"timestamp: row {row} ({timestamp.iloc[row]}) is earlier than the row before it; "
             "sort the transactions by timestamp, stably"

@@ -3,6 +3,8 @@
 What is learned is a table by day, so that a fitted object, too, shows a row nothing but its past.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -32,73 +34,97 @@ def count_by_day(
     )
 
 
-def known_rate(
-    counts: pl.DataFrame,
-    overall: pl.DataFrame,
+class KnownCounts:
+    """A table of `count_by_day`, put in order once so that many small frames can be looked up."""
+
+    def __init__(self, by_day: pl.DataFrame) -> None:
+        value, day = by_day["value"], by_day["day"].to_numpy()
+        self._values = value.unique(maintain_order=True).to_arrow()
+        self._first = int(day.min()) if len(day) else 0
+        self._span = int(day.max()) - self._first + 2 if len(day) else 1
+        # The table is sorted by value and day: one number for both.
+        own = np.repeat(np.arange(len(self._values)), value.rle().struct.field("len").to_numpy())
+        self._places = own * self._span + day - self._first + 1
+        # Before all is a row for what is not known.
+        self._totals = {
+            column.name: np.append(0, column.to_numpy()).astype(np.float64)
+            for column in by_day
+            if column.name not in ("value", "day")
+        }
+
+    def until(self, day: np.ndarray, values: pd.Series | None = None) -> dict[str, np.ndarray]:
+        """Transactions (and frauds) up to the end of a day, of each row's value or of all.
+
+        day: (n,) int, days since 1970-01-01 UTC. values: (n,), with None only for a table of all.
+        float64 of shape (n,), 0 for what has not occurred by then, NaN for a missing value.
+        """
+        if values is None:
+            asked, missing = np.zeros(len(day), dtype=np.int64), False
+        else:
+            text = _strings(values, len(day)).to_arrow()
+            missing = text.is_null().to_numpy(zero_copy_only=False)
+            codes = pc.fill_null(pc.index_in(text, value_set=self._values), -1)
+            asked = codes.to_numpy().astype(np.int64) * self._span
+        latest = asked + np.clip(day - self._first + 1, 0, self._span - 1)
+        row = np.searchsorted(self._places, latest, side="right")
+        # The place found may be another value's; one of an unknown value is before all.
+        row[np.append(-1, self._places)[row] < asked] = 0
+        return {
+            name: np.where(missing, np.nan, totals[row]) for name, totals in self._totals.items()
+        }
+
+
+def known_rates(
+    counts: Mapping[str, KnownCounts],
+    overall: KnownCounts,
     timestamp: pd.Series,
-    values: pd.Series,
+    values: Mapping[str, pd.Series],
     delay_days: float,
     smoothing: float,
-) -> np.ndarray:
+) -> dict[str, np.ndarray]:
     """The fraud rate of each row's value, from the days that ended `delay_days` before the row.
 
+    counts: of each of some columns. values: those columns and maybe others, each of shape (n,).
     `(frauds + smoothing * prior) / (transactions + smoothing)`, where the prior is the rate of
-    all transactions known at that time (Micci-Barreca, 2001). float64 of shape (n,); the prior
-    for a new value, NaN for a missing one or where nothing at all is known. Raises UserError for
-    a negative delay (it would show a row its future) or smoothing.
+    all transactions known at that time (Micci-Barreca, 2001). float64 of shape (n,) for each of
+    `counts` that is in `values`; the prior for a new value, NaN for a missing one or where nothing
+    at all is known. Raises UserError for a negative delay (it would show a row its future) or
+    smoothing.
     """
     if delay_days < 0 or smoothing < 0:
         raise UserError(
             f"label_delay_days is {delay_days}, smoothing is {smoothing}; neither can be negative"
         )
-    own = _known(counts, timestamp, values, delay_days)
-    everything = _known(overall, timestamp, None, delay_days)
-    nothing = np.full(len(timestamp), np.nan)
+    day = _last_known_day(timestamp, delay_days)
+    everything = overall.until(day)
+    nothing = np.full(len(day), np.nan)
     prior = _divide(everything["frauds"], everything["transactions"], otherwise=nothing)
-    frauds, transactions = own["frauds"] + smoothing * prior, own["transactions"] + smoothing
-    rate = _divide(frauds, transactions, otherwise=prior)
-    return np.where(values.isna(), np.nan, rate)
+    rates = {}
+    for name in values:
+        if name not in counts:
+            continue
+        own = counts[name].until(day, values[name])
+        frauds, transactions = own["frauds"] + smoothing * prior, own["transactions"] + smoothing
+        rates[name] = _divide(frauds, transactions, otherwise=prior)
+    return rates
 
 
 def known_share(
-    counts: pl.DataFrame, overall: pl.DataFrame, timestamp: pd.Series, values: pd.Series
+    counts: KnownCounts, overall: KnownCounts, timestamp: pd.Series, values: pd.Series
 ) -> np.ndarray:
     """The share of each row's value among the transactions of the days before the row's.
 
     `(transactions of the value + 1) / (transactions + 1)`, so that a new value has a share, too.
     float64 of shape (n,); NaN for a missing value or where nothing at all is known.
     """
-    own = _known(counts, timestamp, values, 0.0)["transactions"]
-    everything = _known(overall, timestamp, None, 0.0)["transactions"]
-    unknown = values.isna().to_numpy() | (everything == 0)
-    return np.where(unknown, np.nan, (own + 1) / (everything + 1))
+    day = _last_known_day(timestamp, 0.0)
+    own = counts.until(day, values)["transactions"]
+    everything = overall.until(day)["transactions"]
+    return np.where(everything == 0, np.nan, (own + 1) / (everything + 1))
 
 
-def _known(
-    counts: pl.DataFrame, timestamp: pd.Series, values: pd.Series | None, delay_days: float
-) -> dict[str, np.ndarray]:
-    day = (microseconds(timestamp) - days_to_microseconds(delay_days)) // DAY_US - 1
-    known = counts["value"].unique(maintain_order=True)
-    if values is None:
-        codes = np.zeros(len(timestamp), dtype=np.int64)
-    else:
-        text = _strings(values, len(timestamp)).to_arrow()
-        codes = pc.index_in(text, value_set=known.to_arrow()).to_numpy(zero_copy_only=False)
-    # The table is sorted by value and day: one number for both. Unknown values are before all.
-    first = int(counts["day"].min()) if len(counts) else 0
-    span = int(counts["day"].max()) - first + 2 if len(counts) else 1
-    own = np.repeat(np.arange(len(known)), counts["value"].rle().struct.field("len").to_numpy())
-    places = own * span + counts["day"].to_numpy() - first + 1
-    asked = np.nan_to_num(codes, nan=-1).astype(np.int64) * span
-    row = np.searchsorted(places, asked + np.clip(day - first + 1, 0, span - 1), side="right") - 1
-    found = (row >= 0) & (places[row] >= asked) & (asked >= 0) if len(places) else row >= 0
-    return {
-        name: np.where(found, counts[name].to_numpy()[row], 0.0)
-        if len(places)
-        else np.zeros(len(day))
-        for name in counts.columns
-        if name not in ("value", "day")
-    }
+def _last_known_day(timestamp: pd.Series, delay_days: float) -> np.ndarray:
+    return (microseconds(timestamp) - days_to_microseconds(delay_days)) // DAY_US - 1
 
 
 def _strings(values: pd.Series | None, length: int) -> pl.Series:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionArray
 
 from fraud_ae.errors import StrategyRefused, UserError
 from fraud_ae.features.history import History
@@ -70,10 +71,17 @@ def compute_features(strategy: Any, df: pd.DataFrame) -> pd.DataFrame:
     _check_frame(name, features, df)
     # Not copied: of a long table, the features take as much memory as all the rest.
     return pd.DataFrame(
-        {feature: _plain_column(name, feature, features[feature]) for feature in features},
+        {feature: _plain_values(name, feature, values) for feature, values in features.items()},
         index=df.index,
         copy=False,
     )
+
+
+def as_floats(values: pd.Series) -> np.ndarray:
+    """Numbers of any type as float64 of shape (n,), NaN where they are missing."""
+    if values.dtype == np.float64:
+        return values.to_numpy()
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def missing_columns(strategy: Any, df: pd.DataFrame) -> list[str]:
@@ -163,24 +171,24 @@ def _check_frame(name: str, features: Any, df: pd.DataFrame) -> None:
         raise UserError(f"{name} returns is_fraud as a feature: that is the label; leave it out")
 
 
-def _plain_column(name: str, feature: str, values: pd.Series) -> pd.Series:
+def _plain_values(name: str, feature: str, values: pd.Series) -> np.ndarray | ExtensionArray:
+    if values.dtype == np.float64:
+        return _without_infinities(as_floats(values))
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
     if pd.api.types.is_bool_dtype(values.dtype) and not values.isna().any():
-        return values.astype("bool")
-    if values.dtype == np.float64:
-        kind = "floating"
-    else:
-        kind = pd.api.types.infer_dtype(values, skipna=True)
+        return values.to_numpy(dtype=bool)
+    kind = pd.api.types.infer_dtype(values, skipna=True)
     if kind in ("floating", "integer", "boolean", "mixed-integer-float", "decimal", "empty"):
-        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        infinite = np.isinf(numbers)
-        if infinite.any():
-            numbers = np.where(infinite, np.nan, numbers)
-        return pd.Series(numbers, index=values.index, copy=False)
+        return _without_infinities(as_floats(values))
     if kind == "string":
-        return values.astype("str")
+        return values.astype("str").array
     raise UserError(
         f"{name}: the feature {feature} holds {kind} values ({values.dtype}), such as "
         f"{values.dropna().iloc[0]!r}; a feature must hold numbers, bools or strings"
     )
+
+
+def _without_infinities(numbers: np.ndarray) -> np.ndarray:
+    infinite = np.isinf(numbers)
+    return np.where(infinite, np.nan, numbers) if infinite.any() else numbers

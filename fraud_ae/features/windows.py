@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.features.event_time import days_to_microseconds, microseconds
@@ -14,54 +15,77 @@ from fraud_ae.features.event_time import days_to_microseconds, microseconds
 _LATEST = 2**62
 
 
-def trailing_amounts(
-    df: pd.DataFrame, key: str, windows_days: Sequence[float]
+def key_codes(keys: pd.Series) -> np.ndarray:
+    """Each key as a number from 0, in order of appearance, -1 where it is missing: (n,) int."""
+    return pd.factorize(keys)[0]
+
+
+def amounts(
+    df: pd.DataFrame,
+    keys: np.ndarray,
+    trailing_days: Sequence[float] = (),
+    earlier_days: Sequence[float] = (),
 ) -> dict[str, np.ndarray]:
-    """Count and mean of `amount` in the trailing windows of each `key`.
+    """Statistics of `amount` in the trailing windows of each key. keys: (n,), see `key_codes`.
 
     The window of a transaction at time t is (t - w, t]; of those at t itself, only the ones that
-    stand earlier in the frame count, and the transaction too. For each w there are `count_{w}d`
-    and `mean_amount_{w}d`, float64 of shape (n,), NaN where the key is missing.
+    stand earlier in the frame count, and the transaction too. For each w of `trailing_days` there
+    are `count_{w}d` and `mean_amount_{w}d`. For each of `earlier_days` there are
+    `earlier_mean_{w}d` and `earlier_std_{w}d` (ddof 1), without the transaction itself; the
+    latter is exactly 0 where all earlier amounts are equal. Each is float64 of shape (n,), NaN
+    where the key is missing, or the earlier amounts are.
 
     Raises DataError if timestamps are missing or not sorted, UserError for a window of no length.
     After the Fraud Detection Handbook (Le Borgne et al., 2022), chapter 3.5.
     """
-    times, periods, reach = _tie_free_times(df["timestamp"], windows_days)
-    amount, one = pl.col("amount"), pl.col("one")
+    times, periods, reach = _tie_free_times(df["timestamp"], (*trailing_days, *earlier_days))
     expressions = []
-    for days, period in periods.items():
-        expressions += [
-            one.rolling_sum_by("time", period).alias(f"count_{days:g}d"),
-            amount.rolling_mean_by("time", period).alias(f"mean_amount_{days:g}d"),
-        ]
-    return _rolled(df, key, times, reach, expressions)
+    for days in dict.fromkeys(trailing_days):
+        expressions += _with_own_amount(periods[days], f"{days:g}d")
+    for days in dict.fromkeys(earlier_days):
+        expressions += _without_own_amount(periods[days], f"{days:g}d")
+    return _rolled(df, keys, times, reach, expressions)
 
 
-def earlier_amounts(df: pd.DataFrame, key: str, window_days: float) -> dict[str, np.ndarray]:
-    """`mean` and `std` (ddof 1) of the earlier amounts of each `key` in one trailing window.
+def _with_own_amount(period: str, name: str) -> list[pl.Expr]:
+    return [
+        pl.col("one").rolling_sum_by("time", period).alias(f"count_{name}"),
+        pl.col("amount").rolling_mean_by("time", period).alias(f"mean_amount_{name}"),
+    ]
 
-    The window is that of `trailing_amounts`, without the transaction itself. `std` is exactly 0
-    where all earlier amounts are equal. Each is float64 of shape (n,), NaN where the key or the
-    earlier amounts are missing. Raises what `trailing_amounts` does.
-    """
-    times, periods, reach = _tie_free_times(df["timestamp"], [window_days])
-    amount = pl.col("amount")
-    earlier = {"window_size": periods[window_days], "closed": "none"}
+
+def _without_own_amount(period: str, name: str) -> list[pl.Expr]:
+    amount, earlier = pl.col("amount"), {"window_size": period, "closed": "none"}
     std = amount.rolling_std_by("time", **earlier)
     # The online variance leaves a residue of rounding where all amounts are equal.
     constant = amount.rolling_min_by("time", **earlier) == amount.rolling_max_by("time", **earlier)
-    expressions = [
-        amount.rolling_mean_by("time", **earlier).alias("mean"),
-        pl.when(constant & std.is_not_null()).then(0.0).otherwise(std).alias("std"),
+    return [
+        amount.rolling_mean_by("time", **earlier).alias(f"earlier_mean_{name}"),
+        pl.when(constant & std.is_not_null()).then(0.0).otherwise(std).alias(f"earlier_std_{name}"),
     ]
-    return _rolled(df, key, times, reach, expressions)
+
+
+def seconds_since_previous(us: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Seconds since the row before of the same key: (n,) float64, NaN where there is none.
+
+    us: (n,) int, microseconds, never decreasing. keys: (n,), see `key_codes`; NaN where one is
+    missing, too.
+    """
+    order = _order_by_key(keys)
+    follows = np.flatnonzero(keys[order[1:]] == keys[order[:-1]])
+    own, before = order[1:][follows], order[:-1][follows]
+    seconds = np.full(len(us), np.nan)
+    seconds[own] = (us[own] - us[before]) / 1e6
+    seconds[keys < 0] = np.nan
+    return seconds
 
 
 def delayed_rates(
-    df: pd.DataFrame, key: str, windows_days: Sequence[float], delay_days: float
+    df: pd.DataFrame, keys: np.ndarray, windows_days: Sequence[float], delay_days: float
 ) -> dict[str, np.ndarray]:
-    """Count and fraud rate of each `key` in windows that end `delay_days` before each row.
+    """Count and fraud rate of each key in windows that end `delay_days` before each row.
 
+    keys: (n,), see `key_codes`.
     The window of a transaction at time t is (t - d - w, t - d]. Without a delay it ends just
     before t: nothing simultaneous counts, least of all the label of the transaction itself. For
     each w there are `delayed_count_{w}d`, all transactions in the window, and
@@ -76,9 +100,9 @@ def delayed_rates(
     if delay_days < 0:
         raise UserError(f"label_delay_days is {delay_days}; it cannot be negative")
     windows_us, delay_us = _in_microseconds(windows_days), days_to_microseconds(delay_days)
-    keyed = df[key].notna().to_numpy()
-    keys, times = pd.factorize(df[key])[0][keyed], microseconds(df["timestamp"])[keyed]
-    totals = _RunningTotals(keys, times, _labels(df)[keyed])
+    keyed = keys >= 0
+    times = microseconds(df["timestamp"])[keyed]
+    totals = _RunningTotals(keys[keyed], times, _labels(df)[keyed])
     until = totals.places(np.minimum(times - delay_us, times - 1))
     features = {}
     for days, window_us in windows_us.items():
@@ -130,29 +154,28 @@ class _RunningTotals:
 
 
 def _rolled(
-    df: pd.DataFrame, key: str, times: np.ndarray, reach: int, expressions: list[pl.Expr]
+    df: pd.DataFrame, keys: np.ndarray, times: np.ndarray, reach: int, expressions: list[pl.Expr]
 ) -> dict[str, np.ndarray]:
     """What expressions over `time` give within each key. reach: longer than any window of it."""
-    codes = pd.factorize(df[key])[0]
     # Those without a key come first.
-    order = _order_by_key(codes)[np.count_nonzero(codes < 0) :]
+    order = _order_by_key(keys)[np.count_nonzero(keys < 0) :]
     amount = df["amount"].to_numpy(dtype=np.float64, na_value=np.nan)
     # Key by key, the keys so far apart in time that no window reaches the key before: one pass over
     # all keys takes a third of the time of one over each.
     parts = []
-    for rows in _runs_of_keys(codes[order], most=_LATEST // reach):
+    for rows in _runs_of_keys(keys[order], most=_LATEST // reach):
         own = order[rows]
-        apart = (codes[own] - codes[own[0]]).astype(np.int64) * reach
+        apart = (keys[own] - keys[own[0]]).astype(np.int64) * reach
         known = pl.Series(amount[own], nan_to_null=True)
-        columns = {"time": apart + times[own], "amount": known, "one": np.ones(len(own))}
-        frame = pl.DataFrame(columns).with_columns(pl.col("time").set_sorted())
+        time = pl.Series(apart + times[own]).set_sorted()
+        frame = pl.DataFrame({"time": time, "amount": known, "one": np.ones(len(own))})
         parts.append(frame.select(e.cast(pl.Float64) for e in expressions))
     if not parts:
         return {e.meta.output_name(): np.full(len(df), np.nan) for e in expressions}
-    places = np.full(len(df), len(order), dtype=np.uint32)
+    places = np.zeros(len(df), dtype=np.uint32)
     places[order] = np.arange(len(order), dtype=np.uint32)
     # Polars does it in all its threads; a row without a key is at no place.
-    in_place = pl.concat(parts)[pl.Series(places).replace(len(order), None)]
+    in_place = pl.concat(parts)[pl.Series(pa.array(places, mask=keys < 0))]
     return {column.name: column.to_numpy() for column in in_place}
 
 

@@ -30,7 +30,7 @@ class Answer:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The answer that `to_dict` described."""
-        return cls(**{**data, "reasons": tuple(Reason(**reason) for reason in data["reasons"])})
+        return cls(**{**data, "reasons": tuple(map(Reason.of, data["reasons"]))})
 
     def again(self) -> Self:
         """The same answer to the same transaction."""

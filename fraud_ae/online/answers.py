@@ -73,4 +73,4 @@ def _time(us: int) -> datetime:
 
 
 def _us(time: datetime) -> int:
-    return int(pd.Timestamp(time).tz_convert("UTC").as_unit("us").value)
+    return int(pd.Timestamp(time).tz_convert("UTC").as_unit("us").asm8.astype("int64"))

@@ -33,19 +33,22 @@ from fraud_ae.online.tables import (
 
 # A repeated transaction is recognised, and its alert can be reviewed, for so many days at least.
 LEAST_DAYS = 30
+# One that is so many days late still finds all that it looks back to.
+LATE_DAYS = 7
 # Old transactions are forgotten each time that so many new ones have come.
 _PRUNED_EVERY = 500
 # The newest time is taken from so many arrivals, so that one wrong clock does not empty the store.
-_RECENT = 999
+_RECENT = 99
 _ALWAYS = -(2**62)
 
 
 class HistoryStore:
     """The memory of one service, in one file, for one process; use it from one thread at a time.
 
-    Transactions are kept for the longest window of the strategy, and for LEAST_DAYS at least. Older
-    ones stay where the strategy asks for the first use of a value or for the previous transaction.
-    Those that arrive late take their place in time, and answers that were given stay as they are.
+    Transactions are kept for the longest window of the strategy and LATE_DAYS, and for LEAST_DAYS
+    at least. Older ones stay where the strategy asks for the first use of a value or for the
+    previous transaction. Those that arrive late take their place in time, and answers that were
+    given stay as they are.
     """
 
     def __init__(
@@ -88,6 +91,10 @@ class HistoryStore:
         self.history = history.within(list(self._kinds))
         add_columns(self._connection, self._kinds, self.history)
         self._has_labels = self._any_labels()
+
+    @property
+    def _kept_days(self) -> float:
+        return max(self.history.days + LATE_DAYS, LEAST_DAYS)
 
     def _any_labels(self) -> bool:
         told = "SELECT 1 FROM labels UNION ALL SELECT 1 FROM transactions WHERE is_fraud >= 0"
@@ -176,8 +183,7 @@ class HistoryStore:
 
         Returns how many were new. What is older than anything looks back to is left out.
         """
-        days = max(self.history.days, LEAST_DAYS)
-        reach = History(days, 0.0, self.history.previous, self.history.first_uses)
+        reach = History(self._kept_days, 0.0, self.history.previous, self.history.first_uses)
         needed = needed_later(transactions, reach, transactions["timestamp"].iloc[-1])
         kept = transactions[needed]
         before = self._connection.total_changes
@@ -239,7 +245,7 @@ class HistoryStore:
         if not recent:
             return 0
         newest = int(np.median([us for (us,) in recent]))
-        cutoff = newest - days_to_microseconds(max(self.history.days, LEAST_DAYS))
+        cutoff = newest - days_to_microseconds(self._kept_days)
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("DELETE FROM answers WHERE us < ?", (cutoff,))

@@ -14,7 +14,7 @@ from fraud_ae.atomic_files import write_json
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
 from fraud_ae.scorers.signals import SignalRows, Signals
-from fraud_ae.scorers.trees import fit_trees, load_trees, log_odds, odds_contributions, save_trees
+from fraud_ae.scorers.trees import fit_trees, load_trees, log_odds, save_trees
 
 log = logging.getLogger("fraud_ae")
 
@@ -119,22 +119,12 @@ class CalibratedScorer(Scorer):
         slope, intercept = self.curve_
         return expit(slope * self._odds(signals) + intercept).astype(np.float32)
 
-    def contributions(self, signals: Signals) -> np.ndarray:
-        """They add up to the log-odds of the score less those of a usual row of the trees.
-
-        Shapley values of the trees; a feature has those of its inputs and of its error, the last
-        column those of the latent code. As `ReconstructionScorer` gives them if it fell back.
-        """
+    def additive_score(self, signals: Signals) -> np.ndarray:
+        """Logarithm of the odds of fraud: (n,) float64; the score itself if it fell back."""
         if self.fallback_scorer_ is not None:
-            return self.fallback_scorer_.contributions(signals)
-        evidence = _evidence(signals)
-        with _ONE_AT_A_TIME:
-            shares = np.mean([odds_contributions(each, evidence) for each in self.trees_], axis=0)
-        n_inputs = signals.inputs.shape[1]
-        n_features = int(signals.groups.max()) + 1
-        of_inputs, of_errors, of_code = np.split(shares, [n_inputs, n_inputs + n_features], axis=1)
-        of_features = signals.by_feature(of_inputs) + of_errors
-        return self.curve_[0] * np.column_stack([of_features, of_code.sum(axis=1)])
+            return self.fallback_scorer_.additive_score(signals)
+        slope, intercept = self.curve_
+        return slope * self._odds(signals).astype(np.float64) + intercept
 
     def save(self, folder: Path) -> None:
         """Write `scorer.json` and, for the trees, `trees.json`, which hold no pickle."""

@@ -45,18 +45,6 @@ class MahalanobisScorer(Scorer):
         white = values @ self.whitening_
         return np.square(white).sum(axis=1).astype(np.float32)
 
-    def contributions(self, signals: Signals) -> np.ndarray:
-        """They add up to the score; the last column is that of the latent code.
-
-        Each value adds the product of its own distance and its part in the whitened one, which may
-        be negative where others explain it.
-        """
-        values = _values(signals) - self.mean_
-        shares = values * (values @ self.whitening_ @ self.whitening_.T)
-        n_inputs = signals.residuals.shape[1]
-        of_code = shares[:, n_inputs:].sum(axis=1)
-        return np.column_stack([signals.by_feature(shares[:, :n_inputs]), of_code])
-
     def save(self, folder: Path) -> None:
         """Write `scorer.json`."""
         learned = {"mean": self.mean_.tolist(), "whitening": self.whitening_.tolist()}

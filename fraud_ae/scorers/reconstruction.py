@@ -50,13 +50,6 @@ class ReconstructionScorer(Scorer):
             shares = np.minimum(shares, self.cap)
         return shares.mean(axis=1).astype(np.float32)
 
-    def contributions(self, signals: Signals) -> np.ndarray:
-        """They add up to the score less 1, which a row of typical errors has."""
-        shares = signals.errors.astype(np.float64) / self.scale_
-        if self.cap is not None:
-            shares = np.minimum(shares, self.cap)
-        return np.pad((shares - 1) / shares.shape[1], ((0, 0), (0, 1)))
-
     def to_dict(self) -> dict:
         """Settings and everything learned, as plain data."""
         return {"cap": self.cap, "scale": self.scale_.tolist()}

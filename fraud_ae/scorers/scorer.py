@@ -47,13 +47,9 @@ class Scorer(ABC):
     def score(self, signals: Signals) -> np.ndarray:
         """Scores of transactions: (n,) float32."""
 
-    @abstractmethod
-    def contributions(self, signals: Signals) -> np.ndarray:
-        """What makes each score higher, or lower, than usual: (n, n_features + 1) float64.
-
-        A column for each feature and a last one for what belongs to no single feature, such as the
-        latent code; see each scorer for the unit, and for what they add up to.
-        """
+    def additive_score(self, signals: Signals) -> np.ndarray:
+        """The score on the scale on which reasons add up: (n,) float64; the score by default."""
+        return self.score(signals).astype(np.float64)
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What a network makes of transactions, from which scorers make one score for each."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +19,8 @@ AT_ONCE = 16_384
 class Signals:
     """What is known of n encoded transactions once a network has seen them.
 
-    inputs: (n, n_inputs) float32, as encoded. residuals: (n, n_inputs) float32, reconstruction
-    minus input. code: (n, latent_dim) float32. groups: (n_inputs,) int, the number of the feature
+    inputs: (n, n_inputs) float32, as encoded. residuals: (n, n_inputs) float64, reconstruction
+    minus input. code: (n, latent_dim) float64. groups: (n_inputs,) int, the number of the feature
     that each input belongs to, from 0 without gaps.
     """
 
@@ -41,13 +42,13 @@ class Signals:
 
     @property
     def errors(self) -> np.ndarray:
-        """Squared error of each feature, the sum over its inputs: (n, n_features) float32."""
+        """Squared error of each feature, the sum over its inputs: (n, n_features) float64."""
         return self.by_feature(np.square(self.residuals))
 
     def by_feature(self, of_inputs: np.ndarray) -> np.ndarray:
         """Sums over the inputs of each feature: (n, n_inputs) -> (n, n_features)."""
         # A product with the membership of inputs in features adds up many times faster than sums.
-        belongs = np.eye(self.groups.max() + 1, dtype=np.float32)[self.groups]
+        belongs = np.eye(self.groups.max() + 1)[self.groups]
         return of_inputs @ belongs
 
 
@@ -55,8 +56,8 @@ class Signals:
 class SignalRows:
     """The signals of some rows of a matrix, computed when they are asked for, in parts.
 
-    network: on the CPU and in evaluation mode. inputs: (n, n_inputs) float32, in memory or
-    memory-mapped. groups: (n_inputs,), see Signals. rows: (m,) int, which of them.
+    network: of `scoring_network`. inputs: (n, n_inputs) float32, in memory or memory-mapped.
+    groups: (n_inputs,), see Signals. rows: (m,) int, which of them.
     """
 
     network: "nn.Module"
@@ -94,14 +95,23 @@ class SignalRows:
         return signals_of(self.network, self.inputs[rows], self.groups)
 
 
+def scoring_network(network: "nn.Module") -> "nn.Module":
+    """A copy that computes in float64, on the CPU and in evaluation mode.
+
+    In float32 the last bits of a matrix product differ with the number of rows and with the
+    library; where a tree splits at such a value, the score of a row would depend on the others.
+    """
+    return copy.deepcopy(network).cpu().double().eval()
+
+
 def signals_of(network: "nn.Module", inputs: np.ndarray, groups: Sequence[int]) -> Signals:
-    """Run a network, on the CPU and in evaluation mode, over encoded rows.
+    """Run a network of `scoring_network` over encoded rows.
 
     inputs: (n, n_inputs) float32. groups: (n_inputs,), see Signals.
     """
     import torch  # here, as a sweep has to know scorers before it needs any network
 
     with torch.inference_mode():
-        batch = torch.from_numpy(np.ascontiguousarray(inputs))
+        batch = torch.from_numpy(np.ascontiguousarray(inputs)).double()
         residuals, code = network.signals(batch)
     return Signals(inputs, residuals.numpy(), code.numpy(), np.asarray(groups))

@@ -56,18 +56,6 @@ def log_odds(trees: "Booster", evidence: np.ndarray) -> np.ndarray:
     return trees.inplace_predict(evidence, predict_type="margin")
 
 
-def odds_contributions(trees: "Booster", evidence: np.ndarray) -> np.ndarray:
-    """What each column adds to the logarithm of the odds: (n, d) float32 -> (n, d) float64.
-
-    Shapley values (Lundberg et al., Nature Machine Intelligence 2, 2020): with the odds of a usual
-    row, which are not among them, they add up to those of `log_odds`.
-    """
-    import xgboost
-
-    shares = trees.predict(xgboost.DMatrix(evidence, nthread=1), pred_contribs=True)
-    return shares[:, :-1].astype(np.float64)
-
-
 def save_trees(members: Sequence["Booster"], path: Path) -> None:
     """Write the trees in XGBoost's own binary JSON, which is no pickle, with a checksum."""
     raw = [bytes(trees.save_raw("ubj")) for trees in members]

@@ -100,7 +100,7 @@ def _top_table(top: Sequence[dict], threshold: float):
     most = max((len(row["reasons"]) for row in top), default=0)
     rows = []
     for row in top:
-        told = [str(Reason(**reason)) for reason in row["reasons"]]
+        told = [str(Reason.of(reason)) for reason in row["reasons"]]
         own = {**row, "alert": int(row["score"] > threshold)}
         rows.append([*(own[name] for name in _COLUMNS), *told, *[""] * (most - len(told))])
     names = [f"reason_{number}" for number in range(1, most + 1)]

@@ -294,3 +294,17 @@ def test_what_is_usual_is_learned_of_the_rows_that_are_fitted():
     assert usual["age"] == pytest.approx(np.quantile(known["age"].dropna(), [0.05, 0.95]))
     assert usual["city"] == pytest.approx((known["city"].value_counts() / 200).to_dict())
     assert Encoder().fit(frame.assign(age=np.nan)).usual_["age"] is None
+
+
+def test_the_usual_row_has_medians_and_most_frequent_categories():
+    frame = features().assign(
+        device=lambda f: f["device"].where(f["device"] == "laptop", "phone"), unknown=np.nan
+    )
+    encoder = through_json(Encoder(clip=None).fit(frame))
+    usual = encoder.values(encoder.usual_inputs()[None]).iloc[0]
+    assert usual["amount"] == pytest.approx(frame["amount"].median(), rel=1e-4)
+    assert usual["age"] == pytest.approx(frame["age"].median(), rel=1e-4)
+    assert usual["device"] == "phone"
+    assert np.isnan(usual["unknown"])
+    never = Encoder().fit(frame.assign(city=pd.Series(np.nan, index=frame.index, dtype="str")))
+    assert never.values(never.usual_inputs()[None])["city"].tolist() == ["<missing>"]

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -183,6 +184,23 @@ def test_saved_strategy_gives_the_same_features(strategy, transactions):
         compute_features(strategy, transactions),
         check_exact=True,
     )
+
+
+def test_fitted_again_it_forgets_what_it_learned_before(strategy, transactions):
+    expected = refitted_features(strategy, transactions)
+    fit_strategy(strategy, transactions.iloc[:150])
+    compute_features(strategy, transactions)
+    fit_strategy(strategy, transactions)
+    assert_frame_equal(compute_features(strategy, transactions), expected, check_exact=True)
+
+
+def test_use_changes_neither_what_is_saved_nor_a_copy(strategy, transactions):
+    fit_strategy(strategy, transactions)
+    before = strategy_to_dict(strategy)
+    features = compute_features(strategy, transactions)
+    assert strategy_to_dict(strategy) == before
+    for other in (copy.deepcopy(strategy), pickle.loads(pickle.dumps(strategy))):
+        assert_frame_equal(compute_features(other, transactions), features, check_exact=True)
 
 
 @pytest.mark.parametrize("absent", ABSENTEES)

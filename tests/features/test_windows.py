@@ -5,15 +5,16 @@ import pandas as pd
 import pytest
 
 from fraud_ae.errors import DataError, UserError
-from fraud_ae.features.windows import delayed_rates, earlier_amounts, trailing_amounts
+from fraud_ae.features.windows import amounts, delayed_rates, key_codes
 
 WINDOWS = (0.25, 1, 7)
+EARLIER = ("earlier_mean_7d", "earlier_std_7d")
 DAY = pd.Timedelta(days=1)
 
 
 def by_definition(df: pd.DataFrame, key: str) -> dict[str, np.ndarray]:
     names = [f"{name}_{w:g}d" for w in WINDOWS for name in ("count", "mean_amount")]
-    result = {name: np.full(len(df), np.nan) for name in (*names, "mean", "std")}
+    result = {name: np.full(len(df), np.nan) for name in (*names, *EARLIER)}
     for row in np.flatnonzero(df[key].notna()):
         past = df.iloc[: row + 1]
         past = past[past[key] == df[key].iloc[row]]
@@ -23,14 +24,14 @@ def by_definition(df: pd.DataFrame, key: str) -> dict[str, np.ndarray]:
             result[f"count_{w:g}d"][row] = len(amount)
             result[f"mean_amount_{w:g}d"][row] = amount.mean()
         earlier = amount.iloc[:-1]
-        result["mean"][row] = earlier.mean()
-        result["std"][row] = earlier.std()
+        for name, value in zip(EARLIER, (earlier.mean(), earlier.std()), strict=True):
+            result[name][row] = value
     return result
 
 
 def assert_as_defined(df: pd.DataFrame, key: str) -> None:
     expected = by_definition(df, key)
-    found = trailing_amounts(df, key, WINDOWS) | earlier_amounts(df, key, max(WINDOWS))
+    found = amounts(df, key_codes(df[key]), WINDOWS, earlier_days=[7])
     assert found.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-9, atol=1e-6, err_msg=name)
@@ -62,8 +63,8 @@ def test_equal_amounts_after_a_huge_one_have_no_deviation():
             "amount": [1e9, 3.3, 3.3, 3.3, 3.3, 8.0],
         }
     )
-    found = earlier_amounts(df, "terminal_id", 9)
-    assert found["std"][3:].tolist() == [0.0, 0.0, 0.0]
+    found = amounts(df, key_codes(df["terminal_id"]), earlier_days=[9])
+    assert found["earlier_std_9d"][3:].tolist() == [0.0, 0.0, 0.0]
 
 
 def rates_at(
@@ -74,7 +75,7 @@ def rates_at(
     df = pd.DataFrame({"timestamp": timestamp.as_unit("us"), "terminal_id": "m"})
     if labels is not None:
         df["is_fraud"] = labels
-    found = delayed_rates(df, "terminal_id", (1,), delay_days)
+    found = delayed_rates(df, key_codes(df["terminal_id"]), (1,), delay_days)
     return found["delayed_count_1d"].tolist(), found["delayed_fraud_rate_1d"].tolist()
 
 
@@ -116,16 +117,18 @@ def test_the_rate_is_unknown_without_labels_and_the_count_is_not():
 
 @pytest.mark.parametrize("dtype", ["int8", "float64", "bool", "Int8", "boolean"])
 def test_labels_of_any_type(transactions, dtype):
-    expected = delayed_rates(transactions, "terminal_id", WINDOWS, 2.0)
+    keys = key_codes(transactions["terminal_id"])
+    expected = delayed_rates(transactions, keys, WINDOWS, 2.0)
     df = transactions.astype({"is_fraud": "bool"}).astype({"is_fraud": dtype})
-    found = delayed_rates(df, "terminal_id", WINDOWS, 2.0)
+    found = delayed_rates(df, keys, WINDOWS, 2.0)
     np.testing.assert_equal(found, expected)
 
 
 def test_later_labels_fill_no_earlier_window(transactions):
     """Where a frame has labels from some time on, what came before stays 0."""
     known = transactions["is_fraud"].astype("float64").mask(transactions.index < 300)
-    found = delayed_rates(transactions.assign(is_fraud=known), "terminal_id", WINDOWS, 0.0)
+    keys = key_codes(transactions["terminal_id"])
+    found = delayed_rates(transactions.assign(is_fraud=known), keys, WINDOWS, 0.0)
     before = transactions["timestamp"] <= transactions["timestamp"][300]
     keyed = transactions["terminal_id"].notna()
     for w in WINDOWS:
@@ -135,22 +138,22 @@ def test_later_labels_fill_no_earlier_window(transactions):
 
 def test_negative_delay_is_refused(transactions):
     with pytest.raises(UserError, match="label_delay_days is -1; it cannot be negative"):
-        delayed_rates(transactions, "terminal_id", WINDOWS, -1)
+        delayed_rates(transactions, key_codes(transactions["terminal_id"]), WINDOWS, -1)
 
 
-def _delayed(df: pd.DataFrame, key: str, windows: tuple) -> dict[str, np.ndarray]:
-    return delayed_rates(df, key, windows, 7.0)
+def _delayed(df: pd.DataFrame, keys: np.ndarray, windows: tuple) -> dict[str, np.ndarray]:
+    return delayed_rates(df, keys, windows, 7.0)
 
 
-@pytest.mark.parametrize("windows_of", [trailing_amounts, _delayed])
+@pytest.mark.parametrize("windows_of", [amounts, _delayed])
 def test_unsorted_transactions_are_refused(transactions, windows_of):
     swapped = transactions.iloc[[*range(399), 0]].reset_index(drop=True)
     with pytest.raises(DataError, match="row 399 .* earlier than the row before"):
-        windows_of(swapped, "customer_id", WINDOWS)
+        windows_of(swapped, key_codes(swapped["customer_id"]), WINDOWS)
 
 
-@pytest.mark.parametrize("windows_of", [trailing_amounts, _delayed])
+@pytest.mark.parametrize("windows_of", [amounts, _delayed])
 @pytest.mark.parametrize("windows", [(), (1, 0)])
 def test_windows_without_length_are_refused(transactions, windows_of, windows):
     with pytest.raises(UserError, match="windows_days"):
-        windows_of(transactions, "customer_id", windows)
+        windows_of(transactions, key_codes(transactions["customer_id"]), windows)

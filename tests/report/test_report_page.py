@@ -11,7 +11,7 @@ import pytest
 from fraud_ae.errors import UserError
 from fraud_ae.report.content import plain, report_content
 from fraud_ae.report.page import json_for_html, write_report
-from tests.report.made import MadeExperiment
+from tests.report.made import MadeExperiment, told
 
 COMMAND = """python pipeline.py data=custom 'data.columns.device="Gerät"'"""
 HOSTILE = '</script><script>alert("1")</script><img src=x onerror=alert(2)>'
@@ -102,7 +102,13 @@ def test_figures_of_both_parts_and_the_decision_are_told(whole):
 
 def test_reasons_of_the_highest_scores_are_told(whole):
     page = whole[1]
-    for text in ("V0001", "1,234.50", "new_device yes usually no", "70 %", "usually 5 to 80"):
+    for text in (
+        "V0001",
+        "1,234.50",
+        "new device in 4% of transactions",
+        "70 %",
+        "usually 5 to 80",
+    ):
         assert text in page.text
 
 
@@ -201,7 +207,7 @@ def test_names_of_the_data_cannot_break_out(tmp_path):
     made.until("production").top_transactions(
         transaction_id=HOSTILE,
         customer_id=HOSTILE,
-        reasons=[{"feature": HOSTILE, "value": HOSTILE, "usual": HOSTILE, "share": 0.5}],
+        reasons=[told(HOSTILE, HOSTILE, HOSTILE, 0.5)],
     )
     board = made.folder / "leaderboards" / "broad.csv"
     rows = pd.read_csv(board)

@@ -15,7 +15,7 @@ def signals(n: int = 400, seed: int = 0) -> Signals:
     inputs = rng.normal(size=(n, len(GROUPS)))
     residuals = rng.normal(size=(n, len(GROUPS))) * SIZES
     code = np.stack([inputs[:, 0] + inputs[:, 1], inputs[:, 2]], axis=1)
-    return Signals(*(part.astype(np.float32) for part in (inputs, residuals, code)), GROUPS)
+    return Signals(inputs.astype(np.float32), residuals, code, GROUPS)
 
 
 def labelled(n: int = 4000, seed: int = 0, share: float = 0.05) -> tuple[Signals, np.ndarray]:

@@ -234,26 +234,11 @@ def test_a_scorer_that_fell_back_is_saved_as_such(tmp_path, frauds):
     np.testing.assert_array_equal(again.score(OTHERS[0]), found.score(OTHERS[0]))
 
 
-def test_contributions_add_up_to_the_log_odds_but_for_those_of_a_usual_row(fitted, scores):
-    shares = fitted.contributions(OTHERS[0])
-    assert shares.shape == (len(scores), 5 + 1)
-    usual = logit(scores.astype(np.float64)) - shares.sum(axis=1)
-    np.testing.assert_allclose(usual, usual[0], atol=1e-3)
-    # Frauds are unusual in this feature, in its value and in its error.
-    highest = np.argsort(-scores)[:20]
-    assert (shares[highest].argmax(axis=1) == 1).all()
+def test_reasons_add_up_on_the_scale_of_log_odds(fitted, scores):
+    found = fitted.additive_score(OTHERS[0])
+    np.testing.assert_allclose(found, logit(scores.astype(np.float64)), atol=1e-3)
 
 
-def test_contributions_of_several_fits_are_their_mean():
-    scorer = CalibratedScorer(members=2).fit(*FITTED, *VALIDATION)
-    rows = OTHERS[0][:200]
-    usual = logit(scorer.score(rows).astype(np.float64)) - scorer.contributions(rows).sum(axis=1)
-    np.testing.assert_allclose(usual, usual[0], atol=1e-3)
-
-
-def test_contributions_after_falling_back_are_those_of_reconstruction_errors(caplog):
+def test_reasons_after_falling_back_add_up_to_the_score(caplog):
     scorer = CalibratedScorer().fit(*with_frauds(FITTED, 3), *VALIDATION)
-    expected = ReconstructionScorer().fit(*with_frauds(FITTED, 3), *VALIDATION)
-    np.testing.assert_allclose(
-        scorer.contributions(OTHERS[0]), expected.contributions(OTHERS[0]), rtol=1e-6
-    )
+    np.testing.assert_allclose(scorer.additive_score(OTHERS[0]), scorer.score(OTHERS[0]), rtol=1e-6)

@@ -92,17 +92,3 @@ def test_a_saved_scorer_gives_identical_scores(tmp_path):
     again = MahalanobisScorer.load(tmp_path)
     np.testing.assert_array_equal(again.score(signals(seed=1)), found.score(signals(seed=1)))
     assert again.score(signals(0)).shape == (0,)
-
-
-def test_contributions_add_up_to_the_score():
-    rows, labels = signals(), np.zeros(400, dtype=np.int8)
-    scorer = MahalanobisScorer().fit(rows, labels)
-    others = signals(seed=1)
-    others.residuals[:3, 5] += 5.0
-    others.code[3:6] += 20.0
-    shares = scorer.contributions(others)
-    assert shares.shape == (400, 5 + 1)
-    np.testing.assert_allclose(shares.sum(axis=1), scorer.score(others), rtol=1e-4)
-    # The parts of a category are one feature, and the code is none.
-    assert (shares[:3].argmax(axis=1) == 4).all()
-    assert (shares[3:6].argmax(axis=1) == 5).all()

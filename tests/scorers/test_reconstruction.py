@@ -93,13 +93,3 @@ def test_a_saved_scorer_gives_identical_scores(cap, tmp_path):
     again = ReconstructionScorer.load(tmp_path)
     assert again.cap == cap
     np.testing.assert_array_equal(again.score(signals(seed=1)), fitted(cap).score(signals(seed=1)))
-
-
-@pytest.mark.parametrize("cap", [None, 5.0])
-def test_contributions_add_up_to_what_the_score_is_above_that_of_typical_errors(cap):
-    rows = signals(seed=1)
-    rows.residuals[:3, 1] += 5.0
-    shares = fitted(cap).contributions(rows)
-    assert shares.shape == (400, 5 + 1)
-    np.testing.assert_allclose(shares.sum(axis=1) + 1, fitted(cap).score(rows), rtol=1e-5)
-    assert (shares[:3].argmax(axis=1) == 1).all()

@@ -6,7 +6,7 @@ import torch
 
 from fraud_ae.models.ensemble import Ensemble
 from fraud_ae.models.network import Autoencoder, MaskedAutoencoder, VariationalAutoencoder
-from fraud_ae.scorers.signals import Signals, signals_of
+from fraud_ae.scorers.signals import Signals, scoring_network, signals_of
 from tests.scorers.rows import GROUPS, signals
 
 
@@ -15,7 +15,7 @@ def test_errors_are_squares_summed_over_the_inputs_of_a_feature():
     squared = np.square(rows.residuals)
     expected = np.column_stack([squared[:, :4], squared[:, 4:].sum(axis=1)])
     np.testing.assert_allclose(rows.errors, expected, rtol=1e-6)
-    assert rows.errors.dtype == np.float32
+    assert rows.errors.dtype == np.float64
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -52,16 +52,16 @@ def test_some_rows_keep_their_signals(rows):
 @pytest.fixture(scope="module")
 def network() -> Autoencoder:
     torch.manual_seed(0)
-    return Autoencoder(len(GROUPS), hidden_sizes=[4], latent_dim=2).eval()
+    return scoring_network(Autoencoder(len(GROUPS), hidden_sizes=[4], latent_dim=2))
 
 
 def test_signals_are_what_the_network_makes_of_the_inputs(network):
     inputs = signals(30).inputs
     found = signals_of(network, inputs, GROUPS.tolist())
     with torch.inference_mode():
-        batch = torch.from_numpy(inputs)
-        np.testing.assert_allclose(found.residuals, network(batch) - batch, atol=1e-6)
-        np.testing.assert_allclose(found.code, network.encode(batch), atol=1e-6)
+        batch = torch.from_numpy(inputs).double()
+        np.testing.assert_allclose(found.residuals, network(batch) - batch, rtol=1e-12)
+        np.testing.assert_allclose(found.code, network.encode(batch), rtol=1e-12)
     np.testing.assert_array_equal(found.inputs, inputs)
     np.testing.assert_array_equal(found.groups, GROUPS)
 
@@ -74,6 +74,13 @@ def test_any_number_of_rows_has_signals(network, n):
     assert found.errors.shape == (n, 5)
     last = signals_of(network, found.inputs[-1:], GROUPS)
     np.testing.assert_allclose(found.residuals[-1:], last.residuals, atol=1e-6)
+
+
+def test_the_network_that_was_trained_is_left_as_it_is():
+    trained = Autoencoder(len(GROUPS)).train()
+    assert scoring_network(trained).encoder[0].weight.dtype == torch.float64
+    assert trained.training
+    assert trained.encoder[0].weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize("kind", [Autoencoder, VariationalAutoencoder, MaskedAutoencoder])

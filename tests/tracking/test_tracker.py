@@ -155,7 +155,7 @@ def test_the_highest_scores_are_a_table_with_the_reasons_of_each(offline):
     ]
     for told, row in zip(found["reason_1"], kept, strict=True):
         strongest = row["reasons"][0]
-        assert strongest["feature"] in told
+        assert strongest["value"] in told
         assert strongest["usual"] in told
 
 

@@ -66,9 +66,11 @@ def retrain(settings: dict, overrides: Sequence[str]) -> Retraining:
     name = settings["experiment"]
     versions = Versions(OUTPUTS / name / "models")
     if versions.in_production is None:
+        there = sorted(path.parents[1].name for path in OUTPUTS.glob("*/models/production"))
         raise UserError(
             f"{versions.folder / 'production'}: there is no model in production to compare a "
-            f"challenger with. Make the first one: python pipeline.py experiment={name} ..."
+            f"challenger with (experiments that have one: {', '.join(there) or 'none'}). Make the "
+            f"first one: python pipeline.py experiment={name} ..."
         )
     if "production" not in settings["stages"]:
         raise UserError("mode=retrain needs the stage production in 'stages=[...]'")

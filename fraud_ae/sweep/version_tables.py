@@ -46,7 +46,8 @@ def told(decision: dict | None) -> list[str]:
     if decision["kind"] == "pipeline":
         reason = {"first": "the first one", "asked for": "made by a pipeline"}
         return [reason.get(decision["verdict"], "made by a pipeline, kept only")]
-    lines = [f"{'promoted' if decision['promoted'] else 'not promoted'}: {decision['verdict']}"]
+    promoted, verdict = decision["promoted"], decision["verdict"]
+    lines = [f"promoted: {verdict}"] if promoted else ["not promoted:", verdict]
     metric = decision["policy"]["metric"]
     figures = decision["figures"].get(metric)
     if figures is None:

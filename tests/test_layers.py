@@ -8,10 +8,6 @@ from tests.commands import ROOT
 
 PACKAGE = ROOT / "fraud_ae"
 # A part may import from those before it and from itself.
-<<<<<<< HEAD
-ORDER = ("data", "features", "models", "scorers", "evaluation", "experiment", "sweep", "report")
-ORDER += ("commands",)
-=======
 ORDER = (
     "data",
     "features",
@@ -24,7 +20,6 @@ ORDER = (
     "service",
     "commands",
 )
->>>>>>> service
 SHARED = ("errors", "atomic_files", "side_by_side", "cores")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -8,7 +8,6 @@ import pandas as pd
 from fraud_ae.detector import FraudDetector
 from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.features.past import pasts
-from fraud_ae.features.past import pasts
 from fraud_ae.features.strategy import compute_features
 from fraud_ae.reasons import Reason
 

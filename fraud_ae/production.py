@@ -19,6 +19,7 @@ from fraud_ae.data.input_schema import InputSchema
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector import FraudDetector
+from fraud_ae.drift.reference import reference_statistics, save_reference
 from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.own_metrics import check_metrics
@@ -29,7 +30,7 @@ from fraud_ae.features.history import history_of
 from fraud_ae.features.kept_history import forgetful_features
 from fraud_ae.features.label_use import features_from_labels
 from fraud_ae.manifest import write_manifest
-from fraud_ae.model_info import MODEL_INFO, flat_metrics
+from fraud_ae.model_info import MODEL_INFO, flat_metrics, is_challenger
 from fraud_ae.recipe import Recipe
 from fraud_ae.refits import Refits
 from fraud_ae.run_store import SCORES, TEST_SCORES, Run
@@ -245,11 +246,19 @@ def _publish(
     text = yaml.safe_dump(info, sort_keys=False)
     used = tuple(getattr(detector.strategy, "columns", ()))
     schema = InputSchema.of(transactions, dataset.source_format, used)
+    reference = reference_statistics(
+        detector.strategy,
+        transactions,
+        held_out,
+        label_delay_days=split.label_delay_days,
+        replicates=evaluation.replicates,
+    )
 
     def fill(draft: Path) -> None:
         detector.save(draft)
         schema.save(draft)
         held_out.to_parquet(draft / SCORES, index=False)
+        save_reference(draft, reference)
         write_whole(draft / MODEL_INFO, text)
         write_manifest(draft)
 
@@ -295,11 +304,15 @@ def _log_test(plan: Plan, evaluation: Evaluation, tracker: Tracker, info: dict) 
 
 
 def _log_models(plan: Plan, folder: Path, tracker: Tracker, info: dict) -> None:
-    """The winner as it was tuned and tested is the candidate, what is deployed is production."""
+    """The winner as it was tuned and tested is the candidate, what is deployed is production.
+
+    A challenger is not deployed before it has been compared.
+    """
     name, path = f"{info['name']}-detector", folder / MODEL_INFO
     model = folder / "models" / "final_model"
+    role = "challenger" if is_challenger(info) else "production"
     if plan.fit_on == "train":
-        tracker.log_model(model, path, name, ("candidate", "production"), info)
+        tracker.log_model(model, path, name, ("candidate", role), info)
         return
     tracker.log_model(plan.winner.model_folder, path, name, ("candidate",), info)
-    tracker.log_model(model, path, name, ("production",), info)
+    tracker.log_model(model, path, name, (role,), info)

@@ -16,7 +16,6 @@ from fraud_ae.errors import UserError
 from fraud_ae.features.history import history_of, needed_later
 from fraud_ae.judging import Judged, judge
 from fraud_ae.reasons import sentence
-from fraud_ae.reasons import sentence
 
 _SUFFIXES = (".csv", ".parquet")
 

@@ -35,12 +35,45 @@ def bootstrap_intervals(
     A draw in which one class is missing is drawn again. The order of the rows does not matter.
     None where only one class is present, or only one cluster, which tells nothing about others.
     """
+    drawn = bootstrap_figures(y_true, scores, clusters, replicates=replicates, seed=seed)
+    if drawn is None:
+        return dict.fromkeys(METRICS)
+    return {name: _interval(drawn[name][1:], confidence) for name in METRICS}
+
+
+def bootstrap_figures(
+    y_true: np.ndarray,
+    scores: np.ndarray,
+    clusters: Clusters,
+    *,
+    fraud_share: float | None = None,
+    replicates: int = 200,
+    seed: int = 0,
+) -> dict[str, np.ndarray] | None:
+    """ROC AUC and average precision of all rows, and then of each draw of clusters.
+
+    Arguments as for `bootstrap_intervals`. fraud_share: the frauds are weighed so that they have
+    this share in each, as the average precision goes with it; by default the one that they have.
+    Returns (1 + replicates,) under `auc` and `average_precision`, or None where only one class is
+    present, or only one cluster.
+    """
     sample = _ClusterSample(y_true, clusters)
     if not sample.has_two_classes() or sample.count < 2:
-        return dict.fromkeys(METRICS)
-    ranking = WeightedRanking(y_true, scores, sample.codes)
-    drawn = [ranking.figures(weights) for weights in sample.draw(replicates, seed)]
-    return {name: _interval([each[name] for each in drawn], confidence) for name in METRICS}
+        return None
+    is_fraud = np.asarray(y_true) == 1
+    # Frauds of a cluster are one by themselves, so that they can have another weight.
+    ranking = WeightedRanking(y_true, scores, 2 * sample.codes + is_fraud)
+    counts = np.bincount(2 * sample.codes + is_fraud, minlength=2 * sample.count)
+
+    def figures(weights: np.ndarray) -> dict[str, float]:
+        both = np.repeat(weights.astype(np.float64), 2)
+        if fraud_share is not None:
+            frauds, normal = both[1::2] @ counts[1::2], both[::2] @ counts[::2]
+            both[1::2] *= fraud_share / (1 - fraud_share) * normal / frauds
+        return ranking.figures(both)
+
+    drawn = [figures(np.ones(sample.count)), *map(figures, sample.draw(replicates, seed))]
+    return {name: np.array([each[name] for each in drawn]) for name in METRICS}
 
 
 def paired_bootstrap(
@@ -157,7 +190,7 @@ class _ClusterSample:
                     return
 
 
-def _interval(values: list[float], confidence: float) -> tuple[float, float]:
+def _interval(values: Sequence[float] | np.ndarray, confidence: float) -> tuple[float, float]:
     tail = (1 - confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)

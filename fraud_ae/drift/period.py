@@ -1,0 +1,155 @@
+"""The transactions to be checked, the history before them, and which rows can be compared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from fraud_ae.data.reading import read_table
+from fraud_ae.data.schema import TEXT
+from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.transactions import to_transactions
+from fraud_ae.errors import DataError
+from fraud_ae.features.event_time import DAY_US, days_to_microseconds, microseconds
+
+# Days with fewer rows than this share of the usual ones are a gap in the history, ...
+_THIN = 0.5
+# ... unless it is as short as a weekend.
+_SHORT_GAP = 2
+_KNOWN_LABELS = 0.95
+
+
+@dataclass(frozen=True)
+class Period:
+    """Transactions in order of time, some of which are to be judged.
+
+    transactions: (n, d) canonical, history among them; columns that are missing hold nothing.
+    judged: (n,) bool. missing: optional columns of the training data that the file does not have.
+    """
+
+    transactions: pd.DataFrame
+    judged: np.ndarray
+    missing: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        file: pd.DataFrame,
+        source_format: SourceFormat,
+        columns: Mapping[str, bool],
+        *,
+        history: pd.DataFrame | None = None,
+        days: float | None = None,
+    ) -> Self:
+        """From raw tables.
+
+        columns: the optional ones of the training data. history: earlier rows; those that the file
+        has too are left out, and so is whatever is later than the file. days: only so many newest
+        ones are judged, and those before are history. Raises DataError for what cannot be mapped.
+        """
+        file, missing = _with_columns(file, source_format, columns)
+        own = to_transactions(file, source_format, labelled=False)
+        judged = np.ones(len(own), dtype=bool)
+        if days is not None:
+            first = own["timestamp"].iloc[-1] - pd.Timedelta(days=days)
+            judged = (own["timestamp"] > first).to_numpy()
+        if history is None:
+            return cls(own, judged, missing)
+        history, _ = _with_columns(history, source_format, columns)
+        earlier = to_transactions(history, source_format, labelled=False)
+        has_ids = source_format.columns.get("transaction_id", "transaction_id") is not None
+        if has_ids:
+            kept = ~earlier["transaction_id"].isin(own["transaction_id"])
+            kept &= earlier["timestamp"] <= own["timestamp"].iloc[-1]
+        else:
+            kept = earlier["timestamp"] < own["timestamp"].iloc[0]
+        both = pd.concat([earlier[kept], own], ignore_index=True)
+        judged = np.append(np.zeros(int(kept.sum()), dtype=bool), judged)
+        # As integers: times with a zone would become an array of objects.
+        order = np.argsort(both["timestamp"].astype("int64").to_numpy(), kind="stable")
+        return cls(both.iloc[order].reset_index(drop=True), judged[order], missing)
+
+    @classmethod
+    def read(
+        cls,
+        file: Path,
+        source_format: SourceFormat,
+        columns: Mapping[str, bool],
+        *,
+        history: Path | None = None,
+        days: float | None = None,
+    ) -> Self:
+        """From files. Raises DataError, naming the file, for what cannot be read or mapped."""
+        tables = [read_table(path, source_format) for path in (file, history) if path is not None]
+        try:
+            earlier = tables[1] if history is not None else None
+            return cls.of(tables[0], source_format, columns, history=earlier, days=days)
+        except DataError as error:
+            named = f"{file}" if history is None else f"{file}, {history}"
+            raise DataError(f"{named}: {error}") from None
+
+    def with_history(self, days: float, rows_per_day: float, gap: int) -> np.ndarray:
+        """The rows to be judged that have so many days of history, without a gap: (n,) bool.
+
+        rows_per_day: the usual number. gap: so many days in a row may have few rows, or none.
+        """
+        us = microseconds(self.transactions["timestamp"])
+        complete_since = np.full(len(us), us[0])
+        day = us // DAY_US
+        for end in gaps(day, rows_per_day, gap):
+            complete_since[day < end] = np.iinfo(np.int64).max // 2
+            complete_since[day >= end] = end * DAY_US
+        return self.judged & (us - complete_since >= days_to_microseconds(days))
+
+    def labels_known(self, delay_days: float) -> bool:
+        """Whether nearly all rows have a label that are old enough to have one."""
+        if "is_fraud" not in self.transactions:
+            return False
+        times = self.transactions["timestamp"]
+        old = times <= times.iloc[-1] - pd.Timedelta(days=delay_days)
+        known = self.transactions["is_fraud"][old].notna()
+        return bool(len(known)) and float(known.mean()) >= _KNOWN_LABELS
+
+    def rows_per_day(self) -> float:
+        """How many rows there are in a day, from the first that is judged to the last."""
+        us = microseconds(self.transactions["timestamp"])
+        within = us[us >= us[self.judged][0]]
+        return float(len(within) / max((within[-1] - within[0]) / DAY_US, 1 / 24))
+
+
+def gaps(day: np.ndarray, rows_per_day: float, allowed: int) -> list[int]:
+    """The days that end a gap: more days in a row than allowed with few rows or none.
+
+    day: (n,) int, never decreasing. rows_per_day: the usual number.
+    """
+    thin = np.bincount(day - day[0]) < _THIN * rows_per_day
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], thin, [False])).astype(np.int8)))
+    starts, ends = edges[::2], edges[1::2]
+    return [
+        int(end + day[0]) for start, end in zip(starts, ends, strict=True) if end - start > allowed
+    ]
+
+
+def longest_gap(timestamp: pd.Series, rows_per_day: float) -> int:
+    """How long gaps are that the training data have themselves, in days; a weekend at least."""
+    day = microseconds(timestamp) // DAY_US
+    allowed = _SHORT_GAP
+    while gaps(day, rows_per_day, allowed):
+        allowed += 1
+    return allowed
+
+
+def _with_columns(
+    raw: pd.DataFrame, source_format: SourceFormat, columns: Mapping[str, bool]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table with empty columns in place of those that it does not have, and their names."""
+    sources = {name: source_format.columns.get(name) or name for name in columns}
+    absent = {n: s for n, s in sources.items() if s not in raw.columns and n not in raw.columns}
+    empty = {
+        source: pd.Series(np.nan, index=raw.index, dtype="str" if name in TEXT else "float64")
+        for name, source in absent.items()
+    }
+    return raw.assign(**empty), tuple(absent)

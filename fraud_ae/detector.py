@@ -195,9 +195,9 @@ class FraudDetector:
         transactions: (n, d); all of them are history. rows: (m,) int positions or (n,) bool.
         Returns a list for each of the rows.
         """
-        wanted = np.arange(len(transactions)) if rows is None else np.asarray(rows)
-        if wanted.dtype == bool:
-            wanted = np.flatnonzero(wanted)
+        wanted = np.arange(len(transactions))
+        if rows is not None:
+            wanted = wanted[rows]
         features = compute_features(self.strategy, transactions).iloc[wanted]
         inputs = self.encoder.transform(features)
         return self.reasons(inputs, top, features, list(pasts(transactions, wanted)))

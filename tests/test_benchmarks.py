@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import protocols
 from benchmarks.online_features import short_frame
+from benchmarks.reasons import CAUSES
 from fraud_ae.data.synthetic import simulate
 from tests.commands import ROOT
 
@@ -124,6 +125,27 @@ def test_a_speed_benchmark_prints_a_table_and_writes_json(tmp_path, name, option
     for row in rows:
         assert row.get("seconds", row.get("milliseconds")) > 0
         assert row["side"].split()[0] in done.stdout
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_reasons_has_a_row_for_each_cause(tmp_path):
+    out = tmp_path / "found.json"
+    command = ["-W", "ignore", "-m", "benchmarks.reasons", "--rows", "4000", "--each", "5"]
+    done = subprocess.run(
+        [sys.executable, *command, "--json", str(out)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"COLUMNS": "80", "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 0, done.stderr
+    tables = json.loads(out.read_text())["reasons"]
+    assert len(tables) == 6
+    for rows in tables.values():
+        assert {row["cause"] for row in rows} == set(CAUSES)
+        assert all(0 <= row["found"] <= 1 and row["planted"] == 5 for row in rows)
+    # The last line names a file.
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
 
 
 @pytest.mark.parametrize("n_rows", [10, 1000])

@@ -170,8 +170,8 @@ def about(value: float) -> str:
 def percent(share: float) -> str:
     """A share of 1, with no more digits than tell something."""
     value = 100 * share
-    digits = 0 if value >= 10 or round(value, 2) == round(value) else 1 if value >= 0.1 else 2
-    return f"{value:.{digits}f}%"
+    digits = 0 if value >= 10 else 1 if value >= 0.1 else 2
+    return f"{round(value, digits):g}%"
 
 
 def times(ratio: float) -> str:

@@ -372,7 +372,15 @@ def test_ordinals(number, expected):
 
 @pytest.mark.parametrize(
     ("share", "expected"),
-    [(0, "0%"), (1, "100%"), (0.123, "12%"), (0.0123, "1.2%"), (0.02, "2%"), (0.0004, "0.04%")],
+    [
+        (0, "0%"),
+        (1, "100%"),
+        (0.123, "12%"),
+        (0.0123, "1.2%"),
+        (0.02, "2%"),
+        (0.0497, "5%"),
+        (0.0004, "0.04%"),
+    ],
 )
 def test_percentages_have_no_more_digits_than_tell_something(share, expected):
     assert percent(share) == expected

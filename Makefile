@@ -28,10 +28,12 @@ $(INSTALLED): requirements.lock pyproject.toml
 # A local version such as +cpu names one index's wheel; the lock file names the release.
 lock: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --upgrade --extra dev --strip-extras --annotation-style line \
-		--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras \
+		--extra dev --extra dashboard --extra workspace --extra onnx --extra serve \
+		--annotation-style line --no-header \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		-o requirements.lock pyproject.toml
-	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' requirements.lock
+	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/; /packages are considered to be unsafe/,$$d' requirements.lock
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache

@@ -1,6 +1,8 @@
-"""The detector: from raw transactions to anomaly scores and alerts, and its files."""
+"""The detector: from raw transactions to anomaly scores and alerts, and its files.
 
-import copy
+PyTorch is imported in the functions that run a network: scoring with an ONNX file does without.
+"""
+
 import json
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
@@ -9,15 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from threadpoolctl import ThreadpoolController
-from torch import nn
 
 from fraud_ae.atomic_files import write_json
 from fraud_ae.data.source_format import SourceFormat
@@ -33,13 +32,16 @@ from fraud_ae.features.strategy import (
 )
 from fraud_ae.features.wording import words_of
 from fraud_ae.manifest import check_manifest, write_manifest
-from fraud_ae.models.ensemble import Ensemble
+from fraud_ae.onnx_scorer import OnnxScorer, load_onnx
 from fraud_ae.reasons import Explainer, Reason
 from fraud_ae.run_store import MODEL_FILES
 from fraud_ae.run_store import SCORES as HELD_OUT_SCORES
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
-from fraud_ae.scorers.signals import AT_ONCE, scoring_network, signals_of
+from fraud_ae.scorers.signals import AT_ONCE, signals_of
 from fraud_ae.side_by_side import side_by_side
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # What a file that holds something else may raise.
 _NOT_A_NETWORK = (
@@ -60,18 +62,20 @@ class FraudDetector:
     source_format: how raw columns become canonical ones. network: of `scoring_network`.
     network_settings: class path and arguments, from which the network is built when it is loaded.
     threshold: scores above it are alerts; None where it has not been chosen yet. threshold_policy:
-    how it was chosen, None where the number was given. folder: where it was loaded from.
+    how it was chosen, None where the number was given. folder: where it was loaded from. onnx: what
+    scores features in place of network and scorer, which are None then.
     """
 
     source_format: SourceFormat
     strategy: object
     encoder: Encoder
-    network: nn.Module
+    network: "nn.Module | None"
     network_settings: dict
-    scorer: Scorer
+    scorer: Scorer | None
     threshold: float | None = None
     threshold_policy: ThresholdPolicy | None = None
     folder: Path | None = None
+    onnx: OnnxScorer | None = None
 
     def predict_anomaly_scores(self, df: pd.DataFrame) -> np.ndarray:
         """Anomaly scores of raw transactions.
@@ -159,6 +163,8 @@ class FraudDetector:
 
     def score_features(self, features: pd.DataFrame) -> np.ndarray:
         """Scores of features as `compute_features` gives them. (n, n_features) -> (n,) float32."""
+        if self.onnx is not None:
+            return self.onnx.score(features)
         return self._scores(len(features), lambda rows: self.encoder.transform(features.iloc[rows]))
 
     def score_inputs(self, inputs: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -167,6 +173,8 @@ class FraudDetector:
         inputs: (n, n_inputs) float32, in memory or memory-mapped. mask: (n,) bool, of which m are
         set. Returns (m,) float32.
         """
+        if self.onnx is not None:
+            return self._whole.score_inputs(inputs, mask)
         if mask is None:
             return self._scores(len(inputs), lambda rows: inputs[rows])
         named = np.flatnonzero(mask)
@@ -210,6 +218,8 @@ class FraudDetector:
         past: Sequence[Past] | None = None,
     ) -> list[list[Reason]]:
         """Why encoded rows score as they do: see `Explainer.reasons`."""
+        if self.onnx is not None:
+            return self._whole.reasons(inputs, top, features, past)
         with _one_thread_each():
             return self.explainer.reasons(self.additive_scores, inputs, top, features, past)
 
@@ -220,6 +230,8 @@ class FraudDetector:
 
     def additive_scores(self, inputs: np.ndarray) -> np.ndarray:
         """`Scorer.additive_score` of encoded rows: (n, n_inputs) float32 -> (n,) float64."""
+        if self.onnx is not None:
+            return self._whole.additive_scores(inputs)
         groups = self.encoder.input_groups()
         return self.scorer.additive_score(signals_of(self.network, inputs, groups))
 
@@ -236,17 +248,26 @@ class FraudDetector:
             return np.concatenate(side_by_side(*parts, rows=n_rows))
 
     @cached_property
+    def _whole(self) -> "FraudDetector":
+        """With network and scorer, for what an ONNX file has no answer to; it needs PyTorch."""
+        return FraudDetector.load(self.folder)
+
+    @cached_property
     def feature_names(self) -> list[str]:
         """Names of the features that the encoder reads, numbers first."""
         return [*self.encoder.numeric_, *self.encoder.categories_]
 
     def save(self, folder: Path) -> None:
         """Write the detector: weights as safetensors, everything else as JSON."""
+        if self.onnx is not None:
+            own = {"threshold": self.threshold, "threshold_policy": self.threshold_policy}
+            replace(self._whole, **own).save(folder)
+            return
+        from fraud_ae.networks import save_network
+
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        # As they were trained, which loses nothing.
-        trained = copy.deepcopy(self.network).float().state_dict()
-        save_file({k: v.contiguous() for k, v in trained.items()}, folder / "weights.safetensors")
+        save_network(self.network, folder / "weights.safetensors")
         write_json(folder / "strategy.json", strategy_to_dict(self.strategy), indent=None)
         write_json(folder / "encoder.json", self.encoder.to_dict())
         settings = {
@@ -261,9 +282,11 @@ class FraudDetector:
         write_manifest(folder)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "FraudDetector":
+    def load(cls, folder: str | Path, onnx: bool = False) -> "FraudDetector":
         """Read a detector that `save` wrote; no pickle is involved.
 
+        onnx: score with the ONNX file in the folder, which needs no PyTorch; network and scorer are
+        loaded when reasons are asked for.
         Raises UserError that names what is missing, changed since it was saved, from another
         format, or not of the kind that it should be.
         """
@@ -275,12 +298,13 @@ class FraudDetector:
             source_format=SourceFormat(**settings["source_format"]),
             strategy=_read(folder, "strategy.json", strategy_from_dict),
             encoder=_read(folder, "encoder.json", Encoder.from_dict),
-            network=_load_network(folder, settings["network"]),
+            network=None if onnx else _load_network(folder, settings["network"]),
             network_settings=settings["network"],
-            scorer=_load_scorer(folder, settings["scorer"]),
+            scorer=None if onnx else _load_scorer(folder, settings["scorer"]),
             threshold=settings["threshold"],
             threshold_policy=ThresholdPolicy(**policy) if policy else None,
             folder=folder,
+            onnx=load_onnx(folder) if onnx else None,
         )
 
 
@@ -301,14 +325,14 @@ def _read(folder: Path, name: str, make: Callable[[dict], object]) -> Any:
         raise _wrong_kind(folder / name, error) from error
 
 
-def _load_network(folder: Path, settings: dict) -> nn.Module:
+def _load_network(folder: Path, settings: dict) -> "nn.Module":
     path = folder / "weights.safetensors"
     try:
-        network = build_network(settings)
-        network.load_state_dict(load_file(path))
+        from fraud_ae.networks import load_network
+
+        return load_network(path, settings)
     except _NOT_A_NETWORK as error:
         raise _wrong_kind(path, error) from error
-    return scoring_network(network)
 
 
 def _load_scorer(folder: Path, path: str) -> Scorer:
@@ -329,6 +353,8 @@ def _wrong_kind(path: Path, error: Exception) -> UserError:
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Threads of PyTorch and BLAS wait for one another in each layer; parts of rows need not."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -342,21 +368,6 @@ def _one_thread_each() -> Iterator[None]:
 def _blas() -> ThreadpoolController:
     """The BLAS libraries of this process; looking for them takes longer than to score ten rows."""
     return ThreadpoolController().select(user_api="blas")
-
-
-def build_network(settings: dict) -> nn.Module:
-    """The network of `{"class": "module.Class", **arguments}`, with new weights.
-
-    With `members` above 1, an ensemble of so many of them.
-    """
-    arguments = dict(settings)
-    network = pkgutil.resolve_name(arguments.pop("class"))
-    # Whatever else a file names must not even be called.
-    if not (isinstance(network, type) and issubclass(network, nn.Module)):
-        raise TypeError(f"{settings['class']} is no network")
-    build = partial(network, **arguments)
-    members = build.keywords.pop("members", 1)
-    return build() if members == 1 else Ensemble(build, members)
 
 
 def class_path(instance: object) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.detector import FraudDetector, build_network
+from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import TrainingDiverged, UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.own_metrics import check_metrics
@@ -24,6 +24,7 @@ from fraud_ae.models.batches import Rows
 from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.stacked import stack_key
 from fraud_ae.models.training import TrainedNetwork, Training, only, train_together
+from fraud_ae.networks import build_network
 from fraud_ae.reasons import Reason, top_transactions
 from fraud_ae.recipe import Recipe
 from fraud_ae.run_figures import first_figures, write_groups

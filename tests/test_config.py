@@ -58,10 +58,8 @@ def test_every_option_composes_and_fits_the_signature_it_names(group, option):
 
 def test_pipeline_knows_everything_that_train_knows():
     pipeline = OmegaConf.to_container(compose("pipeline"), resolve=True)
-    own = {"stages", "gate", "overrides", "summary", "report", "workspace", "experiments"} | {
-        "mode",
-        "promotion",
-    }
+    own = {"stages", "gate", "overrides", "summary", "report", "workspace", "experiments"}
+    own |= {"mode", "promotion"}
     assert {k: v for k, v in pipeline.items() if k not in own} == composed()
 
 
@@ -184,7 +182,7 @@ def observed(settings: dict, monkeypatch) -> dict:
     monkeypatch.setattr(training, "Batches", Watched)
     import torch
 
-    from fraud_ae.detector import build_network
+    from fraud_ae.networks import build_network
 
     recipe = recipe_of(settings)
     inputs = torch.zeros(1000, 12)

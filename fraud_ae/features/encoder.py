@@ -121,7 +121,7 @@ class Encoder:
             inputs[:, end : end + len(indicators)] = missing[:, indicators]
             end += len(indicators)
         for name, values in self.categories_.items():
-            inputs[np.arange(len(features)), end + _codes(features[name], values)] = 1.0
+            inputs[np.arange(len(features)), end + category_codes(features[name], values)] = 1.0
             end += len(values)
         return inputs
 
@@ -236,7 +236,7 @@ def _usual_values(present: np.ndarray) -> list[float] | dict[str, float] | None:
     return [float(value) for value in np.quantile(some, _USUAL)]
 
 
-def _codes(column: pd.Series, values: list[str]) -> np.ndarray:
+def category_codes(column: pd.Series, values: list[str]) -> np.ndarray:
     """Position of each value among the known ones: (n,) int.
 
     Arrow looks strings up many times faster than encoders that take Python objects.

@@ -23,7 +23,7 @@ LEAST_FRAUDS = 20
 # With fewer, two numbers of a calibration are noise.
 LEAST_VALIDATION_FRAUDS = 10
 _TREES_FILE = "trees.json"
-_LEAST_ERROR = 1e-4
+LEAST_ERROR = 1e-4
 # Slope and intercept of a curve that leaves odds as they are.
 _NO_CURVE = (1.0, 0.0)
 _NOT_CALIBRATED = "scores are not calibrated"
@@ -158,7 +158,7 @@ class CalibratedScorer(Scorer):
 
 def _evidence(signals: Signals) -> np.ndarray:
     """What the trees see: (n, n_inputs + n_features + latent_dim) float32."""
-    errors = np.log(signals.errors + _LEAST_ERROR)
+    errors = np.log(signals.errors + LEAST_ERROR)
     return np.hstack([signals.inputs, errors, signals.code], dtype=np.float32)
 
 

@@ -7,11 +7,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from fraud_ae import config
-from fraud_ae.detector import build_network
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.experiment import network_settings
+from fraud_ae.networks import build_network
 from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.sweep.build import evaluation_of, recipe_of
 from tests.commands import ROOT

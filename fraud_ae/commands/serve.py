@@ -18,7 +18,7 @@ EXAMPLES = """Examples:
   curl -X POST localhost:8000/reload      or kill -HUP: the model that is there now
 """
 
-_NEEDED = ("fastapi", "fastapi_offline", "uvicorn", "uvloop", "httptools", "prometheus_client")
+_NEEDED = ("fastapi", "fastapi_offline", "uvicorn", "prometheus_client")
 
 
 def serve(

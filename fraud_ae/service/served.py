@@ -1,6 +1,7 @@
 """The model that a service answers with."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,7 +38,8 @@ class Served:
         Raises UserError where it is none, is not whole, or does not answer its own example.
         """
         online = OnlineDetector.load(folder)
-        reader = TransactionReader(online.schema, online.detector.source_format)
+        newest = datetime.fromisoformat(online.info["data"]["to"])
+        reader = TransactionReader(online.schema, online.detector.source_format, newest)
         columns = [column.name for column in online.schema.columns if column.kind != "label"]
         example = {name: online.schema.example.get(name) for name in columns}
         try:

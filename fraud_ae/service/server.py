@@ -1,6 +1,7 @@
 """From a model's folder to a server that listens."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -90,6 +91,9 @@ def serve_model(
     host = f"[{address.host}]" if ":" in address.host else address.host
     url = f"http://{host}:{bound.getsockname()[1]}"
     sys.setswitchinterval(_SWITCH_SECONDS)
+    # What is there now stays: looking through all of it for garbage would stop every answer.
+    gc.collect()
+    gc.freeze()
     # Uvicorn gives the signals back when it has stopped.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)

@@ -1,6 +1,7 @@
 """Times of a request, read as `fraud_ae.data.schema.as_time` reads those of a file."""
 
 import re
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,16 +18,21 @@ _USUAL = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_EARLIEST, _LATEST = (
-    (datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND for year in (1900, 2200)
-)
+_EARLIEST = (datetime(1900, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_DAY = timedelta(days=1) // _MICROSECOND
 
 
 class TimeReader:
-    """Reads times that have the canonical name, or that of the source and its format."""
+    """Reads times that have the canonical name, or that of the source and its format.
 
-    def __init__(self, source_format: SourceFormat) -> None:
+    newest: of the transactions that the model was made of. What lies more than a day ahead of this
+    machine's clock comes from a wrong one, unless it is within a year of the newest: a simulation
+    may lie in the future.
+    """
+
+    def __init__(self, source_format: SourceFormat, newest: datetime) -> None:
         self._format = source_format
+        self._newest = (newest - _EPOCH) // _MICROSECOND
         origin = pd.to_datetime(source_format.time_origin, utc=True).to_pydatetime()
         self._origin = (origin - _EPOCH) // _MICROSECOND
 
@@ -34,7 +40,7 @@ class TimeReader:
         """Microseconds since 1970-01-01 UTC, in the order of n values.
 
         by_source: whether they are as in the files of the source, ISO 8601 otherwise. None for what
-        is no time from 1900 to 2200.
+        is no time from 1900 to a day from now.
         """
         found = [self._quickly(value, by_source) for value in values]
         left = [row for row, us in enumerate(found) if us is None]
@@ -43,7 +49,8 @@ class TimeReader:
                 left, self._at_once([values[r] for r in left], by_source), strict=True
             ):
                 found[row] = us
-        return [us if us is not None and _EARLIEST <= us <= _LATEST else None for us in found]
+        latest = max(time.time_ns() // 1000 + _DAY, self._newest + 365 * _DAY)
+        return [us if us is not None and _EARLIEST <= us <= latest else None for us in found]
 
     @property
     def rule(self) -> str:

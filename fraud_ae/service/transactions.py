@@ -1,6 +1,7 @@
 """Transactions of a request: from JSON to what `map_columns` makes of the same values."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import numpy as np
@@ -38,14 +39,15 @@ class TransactionReader:
 
     A column is found under its canonical name, or under the one that it has in the files that the
     model was made of, whose times are read as there. Fields that are no column are ignored.
+    newest: time of the newest transaction of these.
     """
 
-    def __init__(self, schema: InputSchema, source_format: SourceFormat) -> None:
+    def __init__(self, schema: InputSchema, source_format: SourceFormat, newest: datetime) -> None:
         self.columns = schema.columns
         self._columns = {column.name: column for column in schema.columns}
         sources = {column.source: column.name for column in schema.columns}
         self._names = {name: name for name in self._columns if name not in sources} | sources
-        self._times = TimeReader(source_format)
+        self._times = TimeReader(source_format, newest)
         self._forgives = source_format.bad_values == "missing"
         fields: dict[str, Any] = {
             column.name: (self._type(column), ... if column.needed else None)
@@ -137,7 +139,7 @@ class TransactionReader:
         if column.kind == "time":
             own = f", or {column.source} {self._times.rule}" if column.source != column.name else ""
             how = self._times.rule if column.source == column.name else "as 2024-01-31T13:45:00Z"
-            return f"a time from 1900 to 2200, {how}{own}"
+            return f"a time from 1900 to a day from now, {how}{own}"
         low, high = _bounds(column)
         return f"a number from {low:g} to {high:g}"
 

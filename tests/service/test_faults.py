@@ -60,6 +60,7 @@ def test_every_answer_that_was_given_is_there_after_sigkill(serve, rows, history
     assert again.metric('fraud_ae_history{kind="transactions"}') == kept
 
 
+@pytest.mark.slow
 def test_sigterm_answers_what_waits_and_closes_the_store(serve, rows):
     service = serve()
     many = [{**rows[n % len(rows)], "transaction_id": f"N{n}"} for n in range(1800)]
@@ -76,6 +77,7 @@ def test_sigterm_answers_what_waits_and_closes_the_store(serve, rows):
     assert again.metric('fraud_ae_history{kind="answers"}') == 1800
 
 
+@pytest.mark.slow
 def test_a_history_counts_once_however_often_it_is_given(serve, history, rows):
     first = serve("--history", str(history))
     before = first.metric('fraud_ae_history{kind="transactions"}')
@@ -96,6 +98,7 @@ def refused(model, folder, *options: str, **environment: str) -> str:
     return told
 
 
+@pytest.mark.slow
 def test_what_cannot_be_served_is_told_in_one_line(model, tmp_path):
     assert "no such folder" in refused(tmp_path / "nothing", tmp_path)
     damaged = shutil.copytree(model, tmp_path / "damaged")

@@ -73,6 +73,7 @@ def test_too_many_at_once_are_told_when_to_come_back(serve, rows):
     assert service.metric('fraud_ae_history{kind="transactions"}') == 800
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_is_answered_when_asked_again(serve, validation):
     service = serve(
         *("--timeout", "0.2", "--max-body", "9000000", "--max-batch", "4000", "--max-waiting", "9")
@@ -91,6 +92,7 @@ def test_what_takes_too_long_is_answered_when_asked_again(serve, validation):
     assert service.metric('fraud_ae_history{kind="transactions"}') == 4000
 
 
+@pytest.mark.slow
 def test_a_body_that_does_not_come_is_not_waited_for(serve):
     service = serve("--timeout", "0.3")
     head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
@@ -122,6 +124,7 @@ CHANGES = [
     {"timestamp": 0},
     {"timestamp": -1e300},
     {"timestamp": "99999-01-01"},
+    {"timestamp": "2199-12-31T23:59:59Z"},
     {"timestamp": "0000-00-00T00:00:00Z"},
     {"timestamp": "2024-13-45T99:99:99Z"},
     {"timestamp": "2024-01-01T00:00:00+99:99"},
@@ -154,7 +157,6 @@ ODD_BUT_RIGHT = [
     {"amount": 1e-320},
     {"amount": 1e15},
     {"timestamp": "1900-01-01"},
-    {"timestamp": "2199-12-31T23:59:59.999999+14:00"},
     {"device": "<script>alert(1)</script>"},
     {"device": None, "quantity": None, "customer_age": None, "terminal_id": None},
     {"__proto__": {"amount": 1}, "constructor": None, "": 0},

@@ -73,6 +73,7 @@ def test_another_model_is_taken_up_and_a_bad_one_is_not(serve, models, rows):
     assert service.metric('fraud_ae_reloads_total{result="taken"}') == 1
 
 
+@pytest.mark.slow
 def test_a_hang_up_takes_up_a_model_while_others_are_answered(serve, models, rows):
     service = serve(model=models / "production")
     seen, done = [], threading.Event()
@@ -111,6 +112,7 @@ def wait_for(condition) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_model_that_takes_other_columns_is_taken_up_with_its_columns(serve, models, rows):
     service = serve(model=models / "production")
     assert service.post("/score", rows[0]).ok
@@ -133,6 +135,7 @@ def test_a_model_that_takes_other_columns_is_taken_up_with_its_columns(serve, mo
     assert service.post("/score", bare).ok
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_score_its_own_example_is_refused(serve, models):
     service = serve(model=models / "production")
     saved = models / "second" / INPUT_SCHEMA

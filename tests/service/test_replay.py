@@ -1,9 +1,14 @@
 """Asked one by one or by many at once, the service scores as the table at once does."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from benchmarks.http_load import ask, question
+from tests.commands import ROOT
 from tests.service.running import RunningService, plain
 
 TOLERANCE = 1e-5
@@ -16,7 +21,7 @@ def scores(answers: list[dict]) -> np.ndarray:
 
 def test_one_by_one_is_the_batch(serve, history, validation, batch_scores):
     service = serve("--history", str(history))
-    rows = plain(validation)[:250]
+    rows = plain(validation)[:150]
     found = scores([service.post("/score", row).json() for row in rows])
     assert np.abs(found - batch_scores[: len(rows)]).max() < TOLERANCE
 
@@ -49,3 +54,15 @@ def test_no_answer_under_load_is_wrong(serve, history, validation, batch_scores,
     assert service.metric("fraud_ae_score_count") == len(validation)
     # Several were scored together.
     assert service.metric("fraud_ae_batch_transactions_count") < len(validation)
+
+
+@pytest.mark.slow
+def test_the_benchmark_checks_every_answer_of_both_loops(model, tmp_path):
+    command = [sys.executable, "-m", "benchmarks.service", str(model), "--rate", "60"]
+    command += ["--seconds", "4", "--connections", "4", "--json", str(tmp_path / "figures.json")]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    rows = json.loads((tmp_path / "figures.json").read_text())["rows"]
+    assert [row["loop"] for row in rows] == ["open", "closed"]
+    for row in rows:
+        assert row["requests"] == 190
+        assert row["p50"] <= row["p95"] <= row["p99"]

@@ -32,6 +32,7 @@ from fraud_ae.features.strategy import (
 )
 from fraud_ae.features.wording import words_of
 from fraud_ae.manifest import check_manifest, write_manifest
+from fraud_ae.onnx_scorer import MODEL as ONNX_FILE
 from fraud_ae.onnx_scorer import OnnxScorer, load_onnx
 from fraud_ae.reasons import Explainer, Reason
 from fraud_ae.run_store import MODEL_FILES
@@ -291,7 +292,9 @@ class FraudDetector:
         format, or not of the kind that it should be.
         """
         folder = Path(folder).resolve()
-        check_manifest(folder, MODEL_FILES)
+        listed = check_manifest(folder, MODEL_FILES)
+        if onnx and ONNX_FILE not in listed:
+            raise UserError(f"{folder}: keeps no {ONNX_FILE}; write it: fraud-ae export {folder}")
         settings = _read(folder, "detector.json", dict)
         policy = settings["threshold_policy"]
         return cls(

@@ -74,16 +74,11 @@ class OnnxScorer:
         return np.concatenate(side_by_side(*computations, rows=len(features)))
 
     def _scores(self, features: pd.DataFrame) -> np.ndarray:
-        numbers = np.empty((len(features), len(self.numeric)))
-        for column, name in enumerate(self.numeric):
-            numbers[:, column] = features[name].to_numpy(dtype=np.float64)
+        numbers = features[self.numeric].to_numpy(dtype=np.float64)
         codes = np.empty((len(features), len(self.categories)), dtype=np.int64)
         for column, (name, values) in enumerate(self.categories.items()):
             codes[:, column] = category_codes(features[name], values)
-        read = {each.name for each in self._session.get_inputs()}
-        given = {NUMBERS: numbers, CATEGORIES: codes}
-        fed = {name: values for name, values in given.items() if name in read}
-        return self._session.run([SCORE], fed)[0]
+        return self._session.run([SCORE], {NUMBERS: numbers, CATEGORIES: codes})[0]
 
 
 def source_hashes(folder: Path) -> dict[str, str]:

@@ -250,6 +250,7 @@ def _publish(
         detector.strategy,
         transactions,
         held_out,
+        _scored_by_itself(plan, detector, transactions, split, held_out),
         label_delay_days=split.label_delay_days,
         replicates=evaluation.replicates,
     )
@@ -265,6 +266,25 @@ def _publish(
     write_folder(folder / "models" / "final_model", fill)
     write_whole(folder / MODEL_INFO, text)
     return info
+
+
+def _scored_by_itself(
+    plan: Plan,
+    detector: FraudDetector,
+    transactions: pd.DataFrame,
+    split: Split,
+    held_out: pd.DataFrame,
+) -> pd.DataFrame:
+    """Rows that the deployed fit itself scored: other fits may have another scale.
+
+    It was not fitted on them, unless it was fitted on all.
+    """
+    if plan.fit_on == "train":
+        return held_out
+    test = pd.read_parquet(plan.run.folder / TEST_SCORES)
+    if "deployed_score" in test:
+        return test.assign(score=test["deployed_score"])
+    return test.assign(score=detector.score_transactions(transactions, split.test(transactions)))
 
 
 def _history(detector: FraudDetector, transactions: pd.DataFrame) -> dict:

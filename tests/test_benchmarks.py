@@ -111,6 +111,7 @@ def test_a_missing_file_is_said():
         ("features", ["--rows", "3000", "--sizes", "3000"], "windows"),
         ("scoring", ["--rows", "3000"], "scoring"),
         ("online_features", ["--rows", "10", "30"], "online_features"),
+        ("onnx", ["--rows", "300"], "onnx"),
     ],
 )
 def test_a_speed_benchmark_prints_a_table_and_writes_json(tmp_path, name, options, table):

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from fraud_ae.run_store import Run
 from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.scorers.mahalanobis import MahalanobisScorer
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
+from tests.commands import run
 from tests.small_detectors import NETWORKS, made_detector, made_up
 
 SMALL = {"hidden_sizes": [16], "latent_dim": 4}
@@ -203,6 +205,30 @@ def test_reasons_and_encoded_rows_are_those_of_the_network(model, dataset, tmp_p
 def test_a_model_without_an_onnx_file_says_how_to_get_one(finished_run):
     with pytest.raises(UserError, match="fraud-ae export"):
         FraudDetector.load(finished_run.model_folder, onnx=True)
+
+
+def test_a_file_that_the_manifest_does_not_know_is_refused(model, finished_run, tmp_path):
+    copy = shutil.copytree(finished_run.model_folder, tmp_path / "copy")
+    shutil.copy(model / MODEL, copy)
+    with pytest.raises(UserError, match="keeps no model.onnx"):
+        FraudDetector.load(copy, onnx=True)
+
+
+@pytest.mark.slow
+def test_the_command_writes_the_file_and_says_how_it_compares(finished_run, dataset, tmp_path):
+    shutil.copytree(finished_run.model_folder, tmp_path / "model")
+    printed = run("-m", "fraud_ae", "export", "model", cwd=tmp_path)
+    assert re.search(r"^model/model\.onnx: \d+\.\d MB$", printed, re.MULTILINE)
+    assert "20,000 made-up rows differ by at most" in printed
+    assert re.search(r"^ONNX Runtime: [\d,]+ rows/s$", printed, re.MULTILINE)
+    assert re.search(r"^PyTorch: [\d,]+ rows/s$", printed, re.MULTILINE)
+    assert len(printed.splitlines()) == 4
+    detector = FraudDetector.load(tmp_path / "model", onnx=True)
+    expected = FraudDetector.load(finished_run.model_folder)
+    rows = dataset.transactions.tail(200)
+    found = detector.predict_anomaly_scores(rows)
+    assert_alike(found, expected.predict_anomaly_scores(rows))
+    assert "no such folder" in run("-m", "fraud_ae", "export", "other", cwd=tmp_path, fails=True)
 
 
 def test_the_file_of_another_model_is_refused(model, tmp_path):

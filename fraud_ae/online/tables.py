@@ -72,7 +72,7 @@ def forget(connection: sqlite3.Connection, history: History, cutoff: int) -> int
         for name in map(quoted, history.first_uses)
     ]
     kept = " OR ".join(needed) or "0"
-    # CROSS JOIN goes through the few old ones; with the choice, SQLite goes through all the table.
+    # CROSS JOIN goes through the few old ones; left to itself, SQLite reads the whole table.
     deleted = connection.execute(
         "DELETE FROM transactions WHERE seq IN (SELECT t.seq FROM old "
         f"CROSS JOIN transactions t USING (seq) WHERE NOT ({kept}))"

@@ -9,19 +9,7 @@ import pytest
 
 from fraud_ae.detector import FraudDetector
 from fraud_ae.sweep.build import split_of
-from tests.conftest import Made
 from tests.service.running import RunningService
-
-
-@pytest.fixture(scope="session")
-def made_served(make, compose, finished_run, tmp_path_factory) -> Made:
-    return make(compose(), finished_run, "train", tmp_path_factory.mktemp("served"))
-
-
-@pytest.fixture(scope="session")
-def model(made_served) -> Path:
-    """The folder of a model for production; tests only read it."""
-    return made_served.folder / "models" / "final_model"
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,12 +17,19 @@ from tests.commands import ROOT
 class RunningService:
     """A service that listens, asked with `get` and `post`; stopped with `stop`."""
 
-    def __init__(self, model: Path, folder: Path, *options: str, **environment: str) -> None:
+    def __init__(
+        self,
+        model: Path,
+        folder: Path,
+        *options: str,
+        command: Sequence[str] = (sys.executable, "-m", "fraud_ae"),
+        **environment: str,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.store = folder / "history.db"
         self._log = folder / f"log-{len(list(folder.glob('log-*')))}"
         self.key: str | None = None
-        command = [sys.executable, "-m", "fraud_ae", "serve", str(model), "--port", "0"]
+        command = [*command, "serve", str(model), "--port", "0"]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [*command, "--store", str(self.store), *options],

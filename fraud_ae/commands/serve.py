@@ -15,7 +15,7 @@ EXAMPLES = """Examples:
 \b
   fraud-ae serve MODEL --history transactions.csv
   FRAUD_AE_API_KEY=secret fraud-ae serve MODEL --host 0.0.0.0
-  curl -X POST localhost:8000/reload      or kill -HUP: the model that is there now
+  curl -X POST localhost:8000/reload       another model, as kill -HUP does
 """
 
 _NEEDED = ("fastapi", "fastapi_offline", "uvicorn", "prometheus_client")

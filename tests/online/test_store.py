@@ -176,9 +176,7 @@ def test_what_is_no_store_is_refused(online, tmp_path, content):
         HistoryStore.open(path, online.schema, online.history)
 
 
-def test_what_was_answered_survives_sigkill(
-    online, open_store, transactions, tmp_path, made_online
-):
+def test_what_was_answered_survives_sigkill(online, open_store, transactions, tmp_path, published):
     """A process answers one transaction after another, says each, and is killed somewhere."""
     rows = tmp_path / "rows.parquet"
     transactions.iloc[:400].to_parquet(rows)

@@ -86,13 +86,13 @@ def test_probes(shared):
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
 
 
-def test_the_card_says_what_the_model_is(shared, made_served):
-    card, info = shared.get("/model").json(), made_served.info
+def test_the_card_says_what_the_model_is(shared, published):
+    card, info = shared.get("/model").json(), published.info
     assert card["figures"] == json.loads(json.dumps(info["figures"]))
     assert card["data"]["from"] == info["data"]["from"]
     assert card["data"]["to"] == info["data"]["to"]
     assert card["version"].endswith(info["run_id"][:8])
-    assert card["threshold"] == made_served.model.threshold
+    assert card["threshold"] == published.model.threshold
     assert {one["name"] for one in card["takes"] if one["needed"]} >= {"amount", "timestamp"}
 
 

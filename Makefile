@@ -25,13 +25,18 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-# A local version such as +cpu names one index's wheel; the lock file names the release.
+# Extras are all but `bench`. A local version such as +cpu names one index's wheel; the lock file names the release.
+COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --annotation-style line --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+RELEASES := sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/; /packages are considered to be unsafe/,$$d'
+
 lock: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --upgrade --extra dev --strip-extras --annotation-style line \
-		--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	$(COMPILE) --extra dev --extra dashboard --extra workspace --extra onnx --extra serve \
 		-o requirements.lock pyproject.toml
-	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' requirements.lock
+	$(RELEASES) requirements.lock
+	$(COMPILE) --no-annotate -c requirements.lock -o docker/requirements.lock docker/requirements.in
+	$(RELEASES) docker/requirements.lock
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache

@@ -1,5 +1,6 @@
 """All stages one after another, with the gate: `python pipeline.py --help`."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from omegaconf import DictConfig, ListConfig
 
 from fraud_ae import config
 from fraud_ae.errors import exit_on_user_error
-from fraud_ae.sweep.command_line import check_experiment
+from fraud_ae.sweep.command_line import check_experiment, complete_retraining
 from fraud_ae.sweep.settings import checked_settings
 
 config.register()
@@ -32,7 +33,17 @@ def pipeline(cfg: DictConfig) -> None:
         wandb = settings["wandb"]
         print(save_workspace(wandb["entity"], wandb["project"], wandb["wait_seconds"]))
         return
+    if cfg.mode == "rollback":
+        from fraud_ae.sweep.command_line import OUTPUTS
+        from fraud_ae.versions import Versions
+
+        before, now = Versions(OUTPUTS / cfg.experiment / "models").rollback()
+        print(f"{cfg.experiment}: version {now} is in production, {before} was before")
+        return
     patterns = _patterns(cfg.experiments or cfg.experiment)
+    if cfg.mode == "retrain" and not cfg.summary and not cfg.report:
+        _retrain(settings)
+        return
     if not cfg.summary and not cfg.report:
         from fraud_ae.sweep.stages import run_stages
 
@@ -48,6 +59,23 @@ def pipeline(cfg: DictConfig) -> None:
         write_reports(patterns)
 
 
+def _retrain(settings: dict) -> None:
+    """A retraining, its summary, both reports, and at the end what was decided."""
+    from fraud_ae.report.page import write_reports
+    from fraud_ae.sweep.command_line import OUTPUTS
+    from fraud_ae.sweep.retraining import retrain
+    from fraud_ae.sweep.summary import print_summary
+    from fraud_ae.sweep.version_tables import explain
+    from fraud_ae.versions import Versions
+
+    found = retrain(settings, list(HydraConfig.get().overrides.task))
+    name = settings["experiment"]
+    print_summary([name], settings)
+    # A challenger whose folder has been cleared away has no report any more.
+    write_reports([each for each in found.experiments if (OUTPUTS / each / "runs").is_dir()])
+    print(f"\n{explain(found.decision, Versions(OUTPUTS / name / 'models'))}")
+
+
 def _patterns(experiments: str | ListConfig) -> list[str]:
     """One name or pattern, or several."""
     return [experiments] if isinstance(experiments, str) else list(map(str, experiments))
@@ -56,7 +84,12 @@ def _patterns(experiments: str | ListConfig) -> list[str]:
 @exit_on_user_error
 def main() -> None:
     """Check what Hydra would act on before the configuration can be checked, and run."""
-    check_experiment(sys.argv[1:])
+    arguments = complete_retraining(sys.argv[1:])
+    added = [a for a in arguments if a not in sys.argv]
+    if added:
+        print(f"with {shlex.join(added)}", file=sys.stderr)
+    check_experiment(arguments)
+    sys.argv = [sys.argv[0], *arguments]
     pipeline()
 
 

@@ -80,6 +80,8 @@ class FileData(DataConfig):
     time_origin: str = "1970-01-01"
     time_format: str | None = None
     bad_values: Literal["error", "missing"] = "error"
+    # Outcomes that became known later: they take the place of is_fraud.
+    labels: str | None = None
 
 
 @dataclass
@@ -181,6 +183,8 @@ class MetricsConfig:
 class ProductionConfig:
     fit_on: Literal["train", "train+validation", "all"] = "train+validation"
     folds: int = 3
+    # Whether the model is only compared with the one in production, by `mode=retrain`.
+    challenger: bool = False
 
 
 @dataclass
@@ -250,9 +254,25 @@ class GateConfig:
 
 
 @dataclass
+class PromotionConfig:
+    """When a challenger takes the place of the model in production."""
+
+    policy: Literal["not_worse", "better", "always", "never"] = "not_worse"
+    metric: Literal["average_precision", "auc"] = "average_precision"
+    # So much worse the challenger may be, at the lower end of the interval.
+    tolerance: float = 0.02
+    confidence: float = 0.95
+    replicates: int = 1000
+    # With fewer frauds among the rows compared, nothing can be told.
+    least_frauds: int = 10
+
+
+@dataclass
 class PipelineConfig(TrainConfig):
     """All stages: `conf/pipeline.yaml`."""
 
+    mode: Literal["run", "retrain", "rollback"] = "run"
+    promotion: PromotionConfig = field(default_factory=PromotionConfig)
     stages: list[str] = field(
         default_factory=lambda: ["features", "broad", "refined", "final", "production"]
     )
@@ -335,6 +355,8 @@ _POSITIVE = (
     "metrics.replicates",
     "encoder.max_categories",
     "production.folds",
+    "promotion.replicates",
+    "promotion.least_frauds",
 )
 _NOT_NEGATIVE = (
     "trainer.weight_decay",
@@ -345,6 +367,7 @@ _NOT_NEGATIVE = (
     "threshold.review_cost",
     "data.split.label_delay_days",
     "wandb.wait_seconds",
+    "promotion.tolerance",
 )
 
 
@@ -372,6 +395,7 @@ def validate(config: dict) -> None:
         ("gate.baseline_auc", lambda v: 0 <= v <= 1, "between 0 and 1"),
         ("trainer.learning_rate", math.isfinite, "a finite number"),
         ("production.folds", lambda v: v >= 2, "2 or more"),
+        ("promotion.confidence", lambda v: 0 < v < 1, "between 0 and 1"),
     ]
     problems = []
     wandb = config.get("wandb", {})

@@ -27,6 +27,11 @@ def published_info(folder: Path, run: Run, config: dict) -> dict | None:
     return info if same and info["versions"]["fraud_ae"] == __version__ else None
 
 
+def is_challenger(info: dict) -> bool:
+    """Whether a model was made to be compared with another one, as `model_info.yaml` says."""
+    return info["configuration"].get("production", {}).get("challenger", False)
+
+
 def flat_metrics(figures: dict) -> dict:
     """The main figures of `model_info.yaml` under flat names, for the screen and for W&B."""
     winner, deployed = figures["winner"], figures["deployed"]

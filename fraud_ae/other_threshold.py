@@ -1,6 +1,5 @@
 """Another threshold for a model that is there, and what it would have done."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,12 +8,12 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from fraud_ae.atomic_files import write_folder
 from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.alerting import value_caught
 from fraud_ae.evaluation.metrics import alert_metrics
 from fraud_ae.evaluation.threshold import METHODS, alerts, utc_days
+from fraud_ae.versions import change
 
 # What each way of choosing goes by.
 _GOES_BY = {
@@ -64,13 +63,9 @@ def change_threshold(model: Path, asked: Mapping[str, str | float], save: bool) 
     if not save:
         console.print("not kept; --save writes it to the model", soft_wrap=True)
         return
-
-    def fill(draft: Path) -> None:
-        shutil.copytree(detector.folder, draft, dirs_exist_ok=True)
-        detector.save(draft)
-
-    write_folder(detector.folder, fill)
-    console.print(f"threshold {detector.threshold:.6g} kept in {model}", soft_wrap=True)
+    version = change(detector.folder, detector.save)
+    kept = f"as {version}" if version else f"in {model}"
+    console.print(f"threshold {detector.threshold:.6g} kept {kept}", soft_wrap=True)
 
 
 def _table(scored: pd.DataFrame) -> Table:

@@ -30,7 +30,7 @@ from fraud_ae.features.history import history_of
 from fraud_ae.features.kept_history import forgetful_features
 from fraud_ae.features.label_use import features_from_labels
 from fraud_ae.manifest import write_manifest
-from fraud_ae.model_info import MODEL_INFO, flat_metrics
+from fraud_ae.model_info import MODEL_INFO, flat_metrics, is_challenger
 from fraud_ae.recipe import Recipe
 from fraud_ae.refits import Refits
 from fraud_ae.run_store import SCORES, TEST_SCORES, Run
@@ -250,6 +250,7 @@ def _publish(
         detector.strategy,
         transactions,
         held_out,
+        _scored_by_itself(plan, detector, transactions, split, held_out),
         label_delay_days=split.label_delay_days,
         replicates=evaluation.replicates,
     )
@@ -265,6 +266,25 @@ def _publish(
     write_folder(folder / "models" / "final_model", fill)
     write_whole(folder / MODEL_INFO, text)
     return info
+
+
+def _scored_by_itself(
+    plan: Plan,
+    detector: FraudDetector,
+    transactions: pd.DataFrame,
+    split: Split,
+    held_out: pd.DataFrame,
+) -> pd.DataFrame:
+    """Rows that the deployed fit itself scored: other fits may have another scale.
+
+    It was not fitted on them, unless it was fitted on all.
+    """
+    if plan.fit_on == "train":
+        return held_out
+    test = pd.read_parquet(plan.run.folder / TEST_SCORES)
+    if "deployed_score" in test:
+        return test.assign(score=test["deployed_score"])
+    return test.assign(score=detector.score_transactions(transactions, split.test(transactions)))
 
 
 def _history(detector: FraudDetector, transactions: pd.DataFrame) -> dict:
@@ -304,11 +324,15 @@ def _log_test(plan: Plan, evaluation: Evaluation, tracker: Tracker, info: dict) 
 
 
 def _log_models(plan: Plan, folder: Path, tracker: Tracker, info: dict) -> None:
-    """The winner as it was tuned and tested is the candidate, what is deployed is production."""
+    """The winner as it was tuned and tested is the candidate, what is deployed is production.
+
+    A challenger is not deployed before it has been compared.
+    """
     name, path = f"{info['name']}-detector", folder / MODEL_INFO
     model = folder / "models" / "final_model"
+    role = "challenger" if is_challenger(info) else "production"
     if plan.fit_on == "train":
-        tracker.log_model(model, path, name, ("candidate", "production"), info)
+        tracker.log_model(model, path, name, ("candidate", role), info)
         return
     tracker.log_model(plan.winner.model_folder, path, name, ("candidate",), info)
-    tracker.log_model(model, path, name, ("production",), info)
+    tracker.log_model(model, path, name, (role,), info)

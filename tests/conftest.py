@@ -154,3 +154,15 @@ def make(dataset) -> Callable[..., Made]:
         return Made(plan, folder, info, trainings)
 
     return made
+
+
+@pytest.fixture(scope="session")
+def published(make, compose, finished_run, tmp_path_factory) -> Made:
+    """A model for production of the small configuration; tests only read it."""
+    return make(compose(), finished_run, "train", tmp_path_factory.mktemp("published"))
+
+
+@pytest.fixture(scope="session")
+def model(published) -> Path:
+    """The folder of that model."""
+    return published.folder / "models" / "final_model"

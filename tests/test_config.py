@@ -59,6 +59,7 @@ def test_every_option_composes_and_fits_the_signature_it_names(group, option):
 def test_pipeline_knows_everything_that_train_knows():
     pipeline = OmegaConf.to_container(compose("pipeline"), resolve=True)
     own = {"stages", "gate", "overrides", "summary", "report", "workspace", "experiments"}
+    own |= {"mode", "promotion"}
     assert {k: v for k, v in pipeline.items() if k not in own} == composed()
 
 

@@ -11,15 +11,10 @@ from fraud_ae.evaluation.threshold import METHODS, ThresholdPolicy
 from tests.commands import run
 
 
-@pytest.fixture(scope="module")
-def published(make, compose, finished_run, tmp_path_factory) -> Path:
-    made = make(compose(), finished_run, "train", tmp_path_factory.mktemp("threshold"))
-    return made.folder / "models" / "final_model"
-
-
 @pytest.fixture
 def model(published, tmp_path) -> Path:
-    return shutil.copytree(published, tmp_path / "model")
+    """A copy of one's own."""
+    return shutil.copytree(published.folder / "models" / "final_model", tmp_path / "model")
 
 
 def test_a_policy_chooses_on_the_held_out_scores(model):

@@ -84,6 +84,7 @@ def test_the_model_and_what_is_known_of_it_are_published(made):
         "encoder.json",
         "manifest.json",
         "model_info.yaml",
+        "reference.json",
         "schema.json",
         "scorer.json",
         "strategy.json",

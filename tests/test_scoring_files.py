@@ -16,13 +16,8 @@ from tests.commands import run, start
 
 
 @pytest.fixture(scope="module")
-def made(make, compose, finished_run, tmp_path_factory):
-    return make(compose(), finished_run, "train", tmp_path_factory.mktemp("files"))
-
-
-@pytest.fixture(scope="module")
-def detector(made) -> FraudDetector:
-    return made.model
+def detector(model) -> FraudDetector:
+    return FraudDetector.load(model)
 
 
 @pytest.fixture(scope="module")
@@ -153,15 +148,15 @@ def test_the_highest_scores_and_some_ids_are_explained(
     assert set(some[0].to_dict()["reasons"][0]) >= {"text", "share"}
 
 
-def test_the_commands_score_and_explain_a_file(made, transactions, expected, tmp_path):
+def test_the_commands_score_and_explain_a_file(model, transactions, expected, tmp_path):
     transactions.to_csv(tmp_path / "new.csv", index=False)
-    model = f"--model={made.folder / 'models' / 'final_model'}"
-    printed = run("-m", "fraud_ae", "score", "new.csv", "-o", "out.csv", model, cwd=tmp_path)
+    chosen = f"--model={model}"
+    printed = run("-m", "fraud_ae", "score", "new.csv", "-o", "out.csv", chosen, cwd=tmp_path)
     assert "2,500 scores" in printed
     assert "rows/s" in printed
     found = pd.read_csv(tmp_path / "out.csv", dtype={"transaction_id": "str"})
     assert_scores(found, expected, transactions["transaction_id"])
-    printed = run("-m", "fraud_ae", "explain", "new.csv", model, "--json=why.json", cwd=tmp_path)
+    printed = run("-m", "fraud_ae", "explain", "new.csv", chosen, "--json=why.json", cwd=tmp_path)
     assert max(map(len, printed.splitlines())) <= 80
     assert expected.idxmax() in printed
     assert len(pd.read_json(tmp_path / "why.json")) == 10
@@ -172,11 +167,11 @@ def test_the_commands_score_and_explain_a_file(made, transactions, expected, tmp
     )
 
 
-def test_a_killed_command_leaves_no_half_of_a_file(made, transactions, tmp_path):
+def test_a_killed_command_leaves_no_half_of_a_file(model, transactions, tmp_path):
     transactions.to_csv(tmp_path / "new.csv", index=False)
     (tmp_path / "out.csv").write_text("the scores of yesterday")
-    model = f"--model={made.folder / 'models' / 'final_model'}"
-    arguments = ("-m", "fraud_ae", "score", "new.csv", "-o", "out.csv", model)
+    chosen = f"--model={model}"
+    arguments = ("-m", "fraud_ae", "score", "new.csv", "-o", "out.csv", chosen)
     with start(*arguments, cwd=tmp_path) as process:
         time.sleep(1.5)
         os.kill(process.pid, signal.SIGKILL)

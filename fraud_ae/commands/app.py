@@ -6,7 +6,7 @@ import sys
 import typer
 
 from fraud_ae import __version__
-from fraud_ae.commands import drift, explain, export, score, threshold
+from fraud_ae.commands import audit, drift, explain, export, retrain, score, serve, threshold
 from fraud_ae.errors import UserError
 
 # What a scheduler can tell from 1, which says that something was found.
@@ -25,7 +25,10 @@ _COMMANDS = (
     (explain, explain.explain),
     (threshold, threshold.threshold),
     (drift, drift.drift),
+    (retrain, retrain.retrain),
+    (serve, serve.serve),
     (export, export.export),
+    (audit, audit.audit),
 )
 for module, command in _COMMANDS:
     app.command(epilog=module.EXAMPLES)(command)

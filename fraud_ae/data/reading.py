@@ -3,7 +3,7 @@
 import logging
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,12 +29,17 @@ _NOT_A_TABLE = (
 )
 
 
-def read_transactions(path: str | Path | None, source_format: SourceFormat) -> pd.DataFrame:
+def read_transactions(
+    path: str | Path | None,
+    source_format: SourceFormat,
+    prepare: Callable[[pd.DataFrame], pd.DataFrame] = lambda raw: raw,
+) -> pd.DataFrame:
     """Canonical transactions of a file, in order of time, as `to_transactions` gives them.
 
+    prepare: what is done to the table before its columns are mapped, such as newer labels.
     Raises DataError, naming the file and everything that is wrong with it.
     """
-    raw = read_table(path, source_format)
+    raw = prepare(read_table(path, source_format))
     try:
         transactions = to_transactions(raw, source_format)
     except DataError as error:

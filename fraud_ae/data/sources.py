@@ -1,11 +1,12 @@
 """Data sources: what `conf/data/` names, each giving canonical transactions."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import pandas as pd
 
 from fraud_ae.data.columns import CANONICAL, SCENARIO
+from fraud_ae.data.labels import with_labels
 from fraud_ae.data.reading import read_transactions
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.synthetic import simulate
@@ -45,10 +46,14 @@ def synthetic(**settings) -> Dataset:
     return Dataset(transactions, source_format, scenarios)
 
 
-def from_file(path: str | None, **settings) -> Dataset:
+def from_file(path: str | None, labels: str | None = None, **settings) -> Dataset:
     """Transactions of a CSV (also gzipped) or Parquet file.
 
-    settings: the fields of SourceFormat. Raises DataError naming everything that is wrong.
+    labels: a file of outcomes that became known later, see `fraud_ae.data.labels`. settings: the
+    fields of SourceFormat. Raises DataError naming everything that is wrong.
     """
     source_format = SourceFormat(**settings)
-    return Dataset.of(read_transactions(path, source_format), source_format)
+    if labels is None:
+        return Dataset.of(read_transactions(path, source_format), source_format)
+    relabelled = partial(with_labels, source_format=source_format, path=labels)
+    return Dataset.of(read_transactions(path, source_format, relabelled), source_format)

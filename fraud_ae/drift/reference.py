@@ -37,6 +37,7 @@ def reference_statistics(
     strategy: Any,
     transactions: pd.DataFrame,
     held_out: pd.DataFrame,
+    scored: pd.DataFrame,
     *,
     label_delay_days: float,
     replicates: int,
@@ -44,7 +45,8 @@ def reference_statistics(
     """Everything that `check_drift` compares with, as plain data.
 
     strategy: fitted. transactions: (n, d) canonical, in order of time; all that the model was made
-    of. held_out: the scored frame of the rows behind the threshold. replicates: of the bootstrap.
+    of. held_out: the scored frame of the rows behind the threshold. scored: that of rows which
+    the deployed fit itself scored, for the distribution of its score. replicates: of the bootstrap.
     """
     rows = transactions["transaction_id"].isin(held_out["transaction_id"]).to_numpy()
     own = transactions[rows].reset_index(drop=True)
@@ -79,7 +81,7 @@ def reference_statistics(
         "categories": {
             name: _known_values(transactions[name]) for name in CATEGORICAL if name in transactions
         },
-        "score": _score(scores, own, any(t.looks_back for t in found.values())),
+        "score": _score(scored, transactions, any(t.looks_back for t in found.values())),
         "ranking": ranking(
             own["is_fraud"].to_numpy(), scores.to_numpy(), clusters_of(own), replicates=replicates
         ),
@@ -206,7 +208,10 @@ def _known_values(column: pd.Series) -> dict:
     return {"values": values, "new": once / max(int(counts.sum()), 1)}
 
 
-def _score(scores: pd.Series, own: pd.DataFrame, looks_back: bool) -> dict:
+def _score(scored: pd.DataFrame, transactions: pd.DataFrame, looks_back: bool) -> dict:
+    rows = transactions["transaction_id"].isin(scored["transaction_id"]).to_numpy()
+    own = transactions[rows].reset_index(drop=True)
+    scores = own[["transaction_id"]].merge(scored[["transaction_id", "score"]])["score"]
     scores = scores.astype("float64")
     bins = Bins.of(scores)
     return {

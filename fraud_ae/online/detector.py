@@ -1,6 +1,7 @@
 """Scoring transactions as they come, with what is remembered of those before."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +16,7 @@ from fraud_ae.judging import judge
 from fraud_ae.model_info import MODEL_INFO
 from fraud_ae.online.answer import Answer
 from fraud_ae.online.store import HistoryStore
+from fraud_ae.onnx_scorer import MODEL as ONNX_MODEL
 from fraud_ae.yaml_files import read_yaml
 
 
@@ -32,12 +34,14 @@ class OnlineDetector:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a model for production.
+        """Read a model for production; where it holds an ONNX file, that one scores.
 
         Raises UserError where it is none, has no threshold, or has features that look back further
         than what would be remembered.
         """
-        detector = FraudDetector.load(folder)
+        # A file that was exported is there to be used; without its runtime PyTorch does as well.
+        exported = (Path(folder) / ONNX_MODEL).is_file() and find_spec("onnxruntime") is not None
+        detector = FraudDetector.load(folder, onnx=exported)
         info = read_yaml(detector.folder / MODEL_INFO)
         schema = InputSchema.load(detector.folder)
         if detector.threshold is None or info is None:
@@ -50,6 +54,8 @@ class OnlineDetector:
                 "`history` says, so that a service would compute them wrongly; declare it, such as "
                 "history = History(customer_days=60), and make the model again"
             )
+        # Nobody is to wait for what is loaded with the first reasons.
+        detector.reasons(detector.encoder.usual_inputs()[None, :])
         return cls(detector, schema, info, f"{info['name']} {info['run_id'][:8]}")
 
     @property

@@ -13,6 +13,7 @@ from fraud_ae.report.explorer import explorer
 from fraud_ae.report.facts import audit, data_facts, provenance, top_transactions
 from fraud_ae.report.kept import SWEEPS, Kept
 from fraud_ae.report.sweeps import broad_sweep, leaderboard_table, strategies
+from fraud_ae.report.versions import versions
 
 
 def report_content(folder: Path, comparison: pd.DataFrame | None = None) -> dict:
@@ -38,6 +39,7 @@ def report_content(folder: Path, comparison: pd.DataFrame | None = None) -> dict
         "top": top_transactions(kept),
         "data": data_facts(kept),
         "audit": audit(kept),
+        "versions": versions(folder),
         "comparison": compared(comparison, folder.name),
         "provenance": provenance(kept),
     }

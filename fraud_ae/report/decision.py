@@ -1,5 +1,6 @@
 """The decision and the final figures, in words and side by side."""
 
+from fraud_ae.model_info import is_challenger
 from fraud_ae.report.kept import SWEEPS, Kept
 from fraud_ae.sweep.leaderboard import tuning_gain
 
@@ -111,6 +112,7 @@ def _deployed(info: dict) -> dict:
     policy = deployed["threshold_policy"]
     test = deployed.get("test")
     return {
+        "challenger": is_challenger(info),
         "created": info["created"],
         "fitted_on": deployed["fitted_on"],
         "threshold": deployed["threshold"],

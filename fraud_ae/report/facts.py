@@ -8,9 +8,7 @@ import yaml
 
 from fraud_ae.report.kept import Kept
 from fraud_ae.run_store import TOP_TRANSACTIONS
-
-# Overrides that say what one command does, and nothing about the experiment.
-_ONCE = ("stages", "gate.force", "retrain")
+from fraud_ae.sweep.command_line import ONCE, override_key
 
 
 def data_facts(kept: Kept) -> dict | None:
@@ -100,4 +98,4 @@ def provenance(kept: Kept) -> dict:
 
 def _lasting(overrides: list[str]) -> list[str]:
     """The overrides of a command without what it asked for that once alone."""
-    return [o for o in overrides if o.lstrip("+").partition("=")[0] not in _ONCE]
+    return [o for o in overrides if override_key(o) not in ONCE]

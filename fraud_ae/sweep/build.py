@@ -55,14 +55,19 @@ def build(node: dict) -> object:
 def dataset_of(config: dict) -> Dataset:
     """The transactions of a configuration."""
     source = {k: v for k, v in config["data"].items() if k not in _USE}
-    path = source.get("path")
-    stat = Path(path).stat() if path and Path(path).is_file() else None
-    changed = (stat.st_mtime_ns, stat.st_size) if stat else None
+    files = (source.get("path"), source.get("labels"))
+    changed = tuple(_changed(file) for file in files if file)
     return _load(json.dumps(source, sort_keys=True), changed)
 
 
+def _changed(file: str) -> tuple[int, int] | None:
+    """When a file was changed last, and its size; None where it is not there."""
+    stat = Path(file).stat() if Path(file).is_file() else None
+    return (stat.st_mtime_ns, stat.st_size) if stat else None
+
+
 @functools.lru_cache(maxsize=1)
-def _load(source: str, changed: tuple | None) -> Dataset:
+def _load(source: str, changed: tuple) -> Dataset:
     return build(json.loads(source))
 
 

@@ -1,5 +1,6 @@
 """What has to be settled on the command line before Hydra composes a configuration."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from fraud_ae.sweep.candidate import candidate_folder
 
 OUTPUTS = Path("outputs")
 CONF = Path(__file__).resolve().parents[2] / "conf"
+# Overrides that say what one command does, and nothing about the experiment.
+ONCE = ("stages", "gate.force", "retrain")
 
 
 def complete(arguments: list[str]) -> list[str]:
@@ -51,6 +54,40 @@ def complete(arguments: list[str]) -> list[str]:
     if candidate_folder(folder).is_dir():
         arguments.append(f"hydra.searchpath=[file://{(folder / 'conf').resolve()}]")
     return arguments
+
+
+def complete_retraining(arguments: list[str]) -> list[str]:
+    """Add to the arguments of `pipeline.py mode=retrain` those of the champion's own pipeline.
+
+    Without an experiment it is the only one that has a model in production. What the last pipeline
+    of it was told holds for the challenger, too, but for what is told anew: columns and settings
+    need not be typed again. Other arguments are left as they are.
+
+    Raises UserError where the experiment's `data.json` cannot be read.
+    """
+    if _inspects(arguments) or _given(arguments, "mode") not in ("retrain", "rollback"):
+        return arguments
+    name = experiment_name(arguments)
+    if not any(_given(arguments, key) for key in ("experiment", "data", "data.name")):
+        there = sorted(path.parents[1].name for path in OUTPUTS.glob("*/models/production"))
+        name = there[0] if len(there) == 1 else name
+    path = OUTPUTS / name / "data.json"
+    try:
+        commands = json.loads(path.read_text())["commands"] if path.is_file() else [[]]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+    given = {override_key(argument) for argument in arguments}
+    added = [o for o in commands[-1] if override_key(o) not in {*given, *ONCE, "experiment"}]
+    if "data" in given:
+        # The settings of another source are not those of this one.
+        added = [o for o in added if not override_key(o).startswith("data.")]
+    named = [] if "experiment" in given else [f"experiment={name}"]
+    return [*arguments, *added, *named]
+
+
+def override_key(override: str) -> str:
+    """The key that an override of the command line is about."""
+    return override.lstrip("+~").partition("=")[0]
 
 
 def check_experiment(arguments: list[str]) -> None:

@@ -8,10 +8,12 @@ import pandas as pd
 import yaml
 
 from fraud_ae.errors import UserError
+from fraud_ae.model_info import MODEL_INFO, is_challenger
 from fraud_ae.run_store import validation_set
 from fraud_ae.sweep.data_facts import DATA
 from fraud_ae.sweep.gate import DECISION
 from fraud_ae.sweep.leaderboard import read_leaderboard
+from fraud_ae.versions import Versions
 from fraud_ae.yaml_files import read_yaml
 
 _STAGES = ("features", "broad", "refined", "final")
@@ -92,7 +94,7 @@ def _row(folder: Path) -> dict:
 
 def _of_model(folder: Path, info: dict) -> dict:
     """What `model_info.yaml` says."""
-    winner, deployed = info["figures"]["winner"], info["figures"]["deployed"]
+    winner = info["figures"]["winner"]
     data, configuration = info["data"], info["configuration"]
     parts = [data["split"][part] for part in ("train", "validation")]
     return {
@@ -109,6 +111,19 @@ def _of_model(folder: Path, info: dict) -> dict:
         **_recipe(configuration, data["fingerprint"]),
         **_figures("validation", winner["validation"], "final_auc"),
         **_figures("test", winner["test"], "test_auc"),
+        **_in_production(folder, info),
+    }
+
+
+def _in_production(folder: Path, info: dict) -> dict:
+    """Of the version in production, which need not be what the last pipeline made."""
+    versions = Versions(folder / "models")
+    if versions.in_production is not None:
+        info = _read(versions.version(versions.in_production) / MODEL_INFO)
+    elif is_challenger(info):
+        return {}
+    deployed = info["figures"]["deployed"]
+    return {
         "in_production": info["created"],
         "run_id": info["run_id"],
         "threshold": deployed["threshold"],

@@ -90,7 +90,8 @@ def _production(rows: list[dict]) -> Table:
     table = _table("In production", *columns, right=(3, 4), lines=False)
     for row in rows:
         if row["in_production"] is None:
-            table.add_row(row["experiment"], "no model")
+            has_model = row["stage"] == "production"
+            table.add_row(row["experiment"], "a challenger" if has_model else "no model")
             continue
         rate = row["alert_rate"]
         table.add_row(

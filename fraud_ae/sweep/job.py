@@ -34,6 +34,7 @@ from fraud_ae.sweep.candidate import check_data, swept_values, winning_overrides
 from fraud_ae.sweep.leaderboard import RESULT
 from fraud_ae.sweep.result_tables import print_groups, print_model
 from fraud_ae.sweep.trained import Trained
+from fraud_ae.versions import publish
 from fraud_ae.workers import shared_workers
 
 # The figures that are shown, in this order; the user's own follow.
@@ -145,8 +146,9 @@ def _sweep_job(cfg: DictConfig, config: dict) -> float:
 
 def _production_job(config: dict) -> float:
     winner, _, reached = _train_or_reuse(config)
-    production = config["production"]
-    run = Run(experiment_folder(config) / "runs", production_identity(winner, **production))
+    fit_on, folds = _fit(config)
+    identity = production_identity(winner, fit_on, folds)
+    run = Run(experiment_folder(config) / "runs", identity)
     with run.lock():
         reused = trained.reusable(run, config["retrain"]) and (run.folder / TEST_SCORES).is_file()
         info = published_info(experiment_folder(config), run, config) if reused else None
@@ -154,6 +156,8 @@ def _production_job(config: dict) -> float:
             info = _make_production_model(config, winner, run, reused)
     print(f"run {run.id}: {'finished before, not fitted again' if reused else 'fitted'}")
     print(f"written to {experiment_folder(config) / 'models' / 'final_model'}")
+    if not config["production"]["challenger"]:
+        print(publish(experiment_folder(config)))
     print_model(experiment_folder(config), Console(highlight=False))
     print(metrics_line(flat_metrics(info["figures"]), config["metrics"]["extra"]))
     return _objective(config, reached)
@@ -162,6 +166,7 @@ def _production_job(config: dict) -> float:
 def _make_production_model(config: dict, winner: Run, run: Run, reused: bool) -> dict:
     from fraud_ae.production import Plan, make_production_model
 
+    fit_on, folds = _fit(config)
     if not reused:
         run.start()
         trained.add(run)
@@ -172,7 +177,8 @@ def _make_production_model(config: dict, winner: Run, run: Run, reused: bool) ->
         strategy=strategy_of(config, dataset),
         encoder=encoder_of(config),
         recipe=recipe_of(config),
-        **config["production"],
+        fit_on=fit_on,
+        folds=folds,
     )
     return make_production_model(
         plan,
@@ -185,6 +191,11 @@ def _make_production_model(config: dict, winner: Run, run: Run, reused: bool) ->
         report=print,
         workers=shared_workers(),
     )
+
+
+def _fit(config: dict) -> tuple[str, int]:
+    """What a deployed model is fitted on, and in how many parts its threshold is chosen."""
+    return config["production"]["fit_on"], config["production"]["folds"]
 
 
 def _train_or_reuse(

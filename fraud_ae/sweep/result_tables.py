@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from fraud_ae.model_info import is_challenger
+
 # Name in the figures, name on the screen.
 _SHOWN = {
     "final_auc": "ROC AUC",
@@ -28,7 +30,8 @@ def print_model(folder: Path, console: Console) -> None:
         return
     info = yaml.safe_load(path.read_text())
     deployed = info["figures"]["deployed"]
-    console.print(f"production model of {info['created'][:16]}: {folder / 'models/final_model'}")
+    what = "challenger" if is_challenger(info) else "production model"
+    console.print(f"{what} of {info['created'][:16]}: {folder / 'models/final_model'}")
     console.print(_validation_and_test(info["figures"]["winner"]))
     console.print(
         f"  deployed  fitted on {deployed['fitted_on']}, threshold {deployed['threshold']:.4f}"

@@ -27,6 +27,8 @@ from fraud_ae.workers import shared_workers
 STAGES = ("features", "broad", "refined", "final", "production")
 # Keys of `conf/pipeline.yaml` that `train.py` does not know.
 _OWN_KEYS = (
+    "mode",
+    "promotion",
     "stages",
     "gate",
     "overrides",

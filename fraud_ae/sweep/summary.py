@@ -20,6 +20,7 @@ from fraud_ae.sweep.elsewhere import print_elsewhere, read_elsewhere
 from fraud_ae.sweep.gate import DECISION, explain
 from fraud_ae.sweep.leaderboard import read_leaderboard, tuning_gain
 from fraud_ae.sweep.result_tables import figure, print_model
+from fraud_ae.sweep.version_tables import print_versions
 from fraud_ae.yaml_files import read_yaml
 
 COMPARISON = "experiments.csv"
@@ -104,6 +105,7 @@ def _print_experiment(folder: Path, console: Console) -> None:
         told = explain(json.loads(decision.read_text()), overrides)
         console.print(told, soft_wrap=True)
     print_model(folder, console)
+    print_versions(folder, console)
     files = [*folder.glob("*.yaml"), *folder.glob("leaderboards/*.csv")]
     for file in sorted(files):
         console.print(f"  {file}", soft_wrap=True)

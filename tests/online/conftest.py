@@ -9,17 +9,11 @@ import pytest
 
 from fraud_ae.online.detector import OnlineDetector
 from fraud_ae.online.store import HistoryStore
-from tests.conftest import Made
 
 
 @pytest.fixture(scope="session")
-def made_online(make, compose, finished_run, tmp_path_factory) -> Made:
-    return make(compose(), finished_run, "train", tmp_path_factory.mktemp("online"))
-
-
-@pytest.fixture(scope="session")
-def online(made_online) -> OnlineDetector:
-    return OnlineDetector.load(made_online.folder / "models" / "final_model")
+def online(model) -> OnlineDetector:
+    return OnlineDetector.load(model)
 
 
 @pytest.fixture(scope="session")

@@ -112,8 +112,8 @@ def test_without_a_store_nothing_is_remembered(online, transactions):
     assert [answer.transaction_id for answer in first] == rows["transaction_id"].tolist()
 
 
-def test_an_alert_has_reasons_and_the_rest_has_none(made_online, transactions):
-    model = OnlineDetector.load(made_online.folder / "models" / "final_model")
+def test_an_alert_has_reasons_and_the_rest_has_none(model, transactions):
+    model = OnlineDetector.load(model)
     scores = model.detector.predict_anomaly_scores(transactions)
     model.detector.set_threshold(float(np.quantile(scores, 0.9)))
     answers = model.score(transactions)

@@ -233,7 +233,7 @@ def experiment(name: str, data: str, auc: float, **values: object) -> dict:
         for end in ("", "_low", "_high", "_change")
     )
     names = ("from", "to", "rows", "fraud_ratio", "strategy", "parameters", "validation_set")
-    last = ("gate", "in_production", "threshold", "alert_rate")
+    last = ("stage", "gate", "in_production", "threshold", "alert_rate")
     own = {"experiment": name, "data": data, "validation_auc": auc}
     return {**nothing, **dict.fromkeys((*names, *last)), **own, **values}
 

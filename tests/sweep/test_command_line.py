@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from fraud_ae.errors import UserError
-from fraud_ae.sweep.command_line import complete, experiment_name
+from fraud_ae.sweep.command_line import complete, complete_retraining, experiment_name
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +114,45 @@ def test_help_is_left_alone():
 
 def test_the_search_path_is_told_only_where_there_is_one():
     assert without_search_path(complete(["experiment=none"])) == complete(["experiment=none"])
+
+
+@pytest.fixture
+def retrained(tmp_path, monkeypatch):
+    """An experiment with a model in production, whose pipeline was told a few things."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "outputs" / "shop"
+    (folder / "models" / "production").mkdir(parents=True)
+    told = ["data=custom", "data.path=old.csv", "data.columns.amount=Amt", "stages=[broad]"]
+    told += ["experiment=shop", "retrain=true", "seed=3"]
+    (folder / "data.json").write_text(json.dumps({"commands": [["seed=1"], told]}))
+    return folder
+
+
+def test_a_retraining_is_told_what_the_last_pipeline_was(retrained):
+    given = ["mode=retrain", "data.path=new.csv"]
+    kept = ["data=custom", "data.columns.amount=Amt", "seed=3", "experiment=shop"]
+    assert complete_retraining(given) == [*given, *kept]
+    assert complete_retraining([*given, "experiment=shop"]) == [
+        *given,
+        "experiment=shop",
+        *kept[:-1],
+    ]
+
+
+def test_another_source_has_none_of_the_settings_of_the_first(retrained):
+    given = ["mode=retrain", "data=handbook", "experiment=shop"]
+    assert complete_retraining(given) == [*given, "seed=3"]
+
+
+def test_what_is_no_retraining_is_left_alone(retrained):
+    for given in ([], ["data.path=new.csv"], ["mode=run"], ["mode=retrain", "--help"]):
+        assert complete_retraining(given) == given
+
+
+def test_of_two_experiments_none_is_guessed(retrained):
+    (retrained.parent / "other" / "models" / "production").mkdir(parents=True)
+    assert complete_retraining(["mode=retrain"]) == ["mode=retrain", "experiment=synthetic"]
+    assert complete_retraining(["mode=rollback", "experiment=other"]) == [
+        "mode=rollback",
+        "experiment=other",
+    ]

@@ -1,0 +1,40 @@
+"""The versions of a model, as a report shows them."""
+
+from pathlib import Path
+
+from fraud_ae.sweep.version_tables import METRICS, told
+from fraud_ae.versions import Versions
+
+
+def versions(folder: Path) -> dict | None:
+    """The versions in the folder of an experiment, None where none is kept.
+
+    current: the row of the one in production. rows: see `Versions.rows`, each with the decision in
+    short lines, `told`. last: the last retraining, with its figures as rows of champion, challenger
+    and difference; None where there was none.
+    """
+    kept = Versions(folder / "models")
+    rows = [{**row, "told": told(row["decision"])} for row in kept.rows()]
+    if not rows:
+        return None
+    retrained = [d for d in kept.decisions().values() if d["kind"] == "retrain"]
+    last = max(retrained, key=lambda decision: decision["time"], default=None)
+    return {
+        "current": next((row for row in rows if row["in_production"]), None),
+        "rows": rows,
+        "last": _last(last) if last else None,
+    }
+
+
+def _last(decision: dict) -> dict:
+    figures = [
+        {"name": METRICS[metric], **found} for metric, found in decision.get("figures", {}).items()
+    ]
+    return {
+        **{name: decision[name] for name in ("version", "champion", "promoted")},
+        **{name: decision[name] for name in ("time", "verdict", "reason")},
+        "figures": figures,
+        "rows": decision.get("rows"),
+        "alerts": decision.get("alerts"),
+        "policy": decision["request"]["policy"],
+    }

@@ -1,0 +1,108 @@
+"""There is no engine to build an image with: the steps of the Dockerfile are run as they stand."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fraud_ae.data.input_schema import InputSchema
+from tests.commands import ROOT
+from tests.service.running import RunningService
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Name and arguments of each instruction."""
+    lines = DOCKERFILE.replace("\\\n", " ").splitlines()
+    return [tuple(line.split(maxsplit=1)) for line in lines if line and not line.startswith("#")]
+
+
+def stage(number: int) -> list[tuple[str, str]]:
+    starts = [i for i, (name, _) in enumerate(instructions()) if name == "FROM"]
+    return instructions()[starts[number] : [*starts, None][number + 1]]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> Path:
+    """The virtual environment of the image, made by the steps of its first stage."""
+    root = tmp_path_factory.mktemp("image")
+    allowed = (ROOT / ".dockerignore").read_text().splitlines()
+    for name, arguments in stage(0):
+        if name == "COPY":
+            *sources, _ = arguments.split()
+            for source in sources:
+                assert f"!{source}" in allowed
+                copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+                (root / "build").mkdir(exist_ok=True)
+                copy(ROOT / source, root / "build" / Path(source).name)
+        if name == "RUN":
+            step = arguments.replace("/opt/", f"{root}/opt/")
+            # One try for the index of PyTorch, which may be out of reach here.
+            own = {"PIP_RETRIES": "0", "PYTHONPATH": ""}
+            subprocess.run(
+                ["sh", "-ec", step], cwd=root / "build", env={**os.environ, **own}, check=True
+            )
+    return root / "opt" / "fraud_ae"
+
+
+@pytest.mark.slow
+def test_the_image_serves_a_model_as_its_command_says(environment, model, tmp_path):
+    told = dict(stage(1))
+    (entry,), command = json.loads(told["ENTRYPOINT"]), json.loads(told["CMD"])
+    assert command[:2] == ["serve", "/models/production"]
+    assert command[-2:] == ["--store", "/history/history.db"]
+    service = RunningService(
+        model,
+        tmp_path,
+        *command[2:-2],
+        command=(str(environment / "bin" / entry),),
+        PYTHONPATH="",
+        FRAUD_AE_API_KEY="secret",
+    )
+    try:
+        _, check = told["HEALTHCHECK"].split("CMD")
+        _, *code = json.loads(check.replace("8000", str(service.port)))
+        subprocess.run([str(environment / "bin" / "python"), *code], check=True)
+        example = InputSchema.load(model).example
+        assert service.post("/score", example).status_code == 401
+        service.key = "secret"
+        answer = service.post("/score", example)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["transaction_id"] == example["transaction_id"]
+    finally:
+        assert service.stop() == 0
+
+
+def test_the_image_runs_as_nobody_in_particular_with_pinned_packages():
+    told = dict(stage(1))
+    assert told["USER"] == "10001"
+    assert "HEALTHCHECK" in told
+    assert all(re.search(r":\d+\.\d+\.\d+-slim", a) for n, a in instructions() if n == "FROM")
+    pinned = (ROOT / "docker" / "requirements.lock").read_text().splitlines()
+    everything = set((ROOT / "requirements.lock").read_text().replace("  ", " ").splitlines())
+    versions = {line.split(" ")[0] for line in everything}
+    for line in filter(None, pinned):
+        assert line.split(" ")[0] in versions, line
+
+
+def test_compose_mounts_model_and_history():
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["fraud_ae"]
+    targets = [volume.split(":")[-2:] for volume in service["volumes"]]
+    assert any("/models" in target for target in targets)
+    assert any("/history" in target for target in targets)
+    assert set(json.loads(dict(stage(1))["VOLUME"])) == {"/models", "/history"}
+
+
+def test_the_dockerfile_has_nothing_that_hadolint_minds():
+    hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent))
+    if hadolint is None:
+        pytest.skip("there is no build of hadolint for this machine")
+    found = subprocess.run([hadolint, str(ROOT / "Dockerfile")], capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout

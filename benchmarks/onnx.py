@@ -28,22 +28,22 @@ def main() -> None:
             many = made_up_features(detector.encoder, chosen.rows)
             single = [many.iloc[[row]] for row in range(_ALONE)]
             scorer = OnnxScorer(export_onnx(detector, Path(folder) / f"{name}.onnx").path)
-            scores = {"ONNX Runtime": scorer.score, "PyTorch": detector.score_features}
+            scores = {"ONNX": scorer.score, "PyTorch": detector.score_features}
             sides, rows = {}, {}
             for side, score in scores.items():
                 sides[f"{side}, table"] = lambda score=score, many=many: score(many)
-                sides[f"{side}, one by one"] = lambda score=score, single=single: [
+                sides[f"{side}, singly"] = lambda score=score, single=single: [
                     score(row) for row in single
                 ]
-                rows |= {f"{side}, table": chosen.rows, f"{side}, one by one": _ALONE}
+                rows |= {f"{side}, table": chosen.rows, f"{side}, singly": _ALONE}
             seconds = alternated(sides, chosen.repeats)
-            for row in compared(seconds, rows, "ONNX Runtime, table"):
+            for row in compared(seconds, rows, "ONNX, table"):
                 rate = row["rows_per_second"]
-                figures = {"rows_per_second": rate, "milliseconds_per_row": 1e3 / rate}
+                figures = {"rows_per_second": rate, "ms_per_row": 1e3 / rate}
                 table.append(
                     {"side": row["side"], "scorer": name, "seconds": row["seconds"], **figures}
                 )
-    title = f"Scoring features: {chosen.rows:,} rows in a table, {_ALONE} one by one"
+    title = f"Scoring features: {chosen.rows:,} rows in a table, {_ALONE} singly"
     show(title, table, f"{chosen.repeats} rounds, medians")
     write(chosen.json, onnx=table)
 

@@ -16,6 +16,7 @@ from fraud_ae.judging import judge
 from fraud_ae.model_info import MODEL_INFO
 from fraud_ae.online.answer import Answer
 from fraud_ae.online.store import HistoryStore
+from fraud_ae.online.tables import microseconds_of
 from fraud_ae.onnx_scorer import MODEL as ONNX_MODEL
 from fraud_ae.yaml_files import read_yaml
 
@@ -71,35 +72,31 @@ class OnlineDetector:
         those before it in time, of this call too, and of those at its very instant the ones that
         came before it.
         """
-        ids = transactions["transaction_id"]
-        known = store.answers(ids.tolist()) if store else {}
-        new = transactions[~(ids.duplicated() | ids.isin(list(known)))]
+        ids = transactions["transaction_id"].tolist()
+        known = store.answers(ids) if store else {}
+        first = {key: place for place, key in reversed(list(enumerate(ids))) if key not in known}
         answers = {key: answer.again() for key, answer in known.items()}
-        if len(new):
-            found = self._answers(new, store)
-            if store:
-                store.append(new, found)
-            answers |= {answer.transaction_id: answer for answer in found}
-        first = set(new["transaction_id"])
-        told = []
-        for key in ids:
-            told.append(answers[key] if key in first else answers[key].again())
-            first.discard(key)
-        return told
+        if first:
+            places = sorted(first.values())
+            new = transactions if len(places) == len(ids) else transactions.iloc[places]
+            answers |= {answer.transaction_id: answer for answer in self._answers(new, store)}
+        return [
+            answers[key] if first.get(key) == place else answers[key].again()
+            for place, key in enumerate(ids)
+        ]
 
     def _answers(self, new: pd.DataFrame, store: HistoryStore | None) -> list[Answer]:
-        frame, place = new, np.arange(len(new))
-        if store:
-            frame = pd.concat([store.before(new), new], ignore_index=True)
-            place += len(frame) - len(new)
-        order = np.argsort(frame["timestamp"].astype("int64").to_numpy(), kind="stable")
-        # Where each of the new ones has come to stand.
-        rows = np.argsort(order, kind="stable")[place]
-        frame = frame.iloc[order].reset_index(drop=True)
+        """Answers to transactions that nobody has asked about before."""
+        if store is None:
+            order = np.argsort(microseconds_of(new["timestamp"]), kind="stable")
+            frame, rows = new.iloc[order].reset_index(drop=True), np.argsort(order, kind="stable")
+        else:
+            columns = store.columns(new)
+            frame, rows = store.with_history(columns)
         judged = judge(self.detector, frame, rows)
         flagged = judged.alerts
         reasons = iter(judged.reasons(flagged))
-        return [
+        answers = [
             Answer(
                 transaction_id=key,
                 score=score,
@@ -112,3 +109,6 @@ class OnlineDetector:
                 new["transaction_id"], judged.scores.tolist(), flagged.tolist(), strict=True
             )
         ]
+        if store is not None:
+            store.append(columns, answers)
+        return answers

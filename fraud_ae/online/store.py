@@ -22,13 +22,13 @@ from fraud_ae.online.answer import Answer
 from fraud_ae.online.answers import Answers
 from fraud_ae.online.tables import (
     FIXED_TABLES,
+    Columns,
     add_columns,
+    columns_of,
     forget,
+    frame_of,
     marks,
-    microseconds_of,
-    plain_column,
     quoted,
-    read_column,
 )
 
 # A repeated transaction is recognised, and its alert can be reviewed, for so many days at least.
@@ -36,7 +36,7 @@ LEAST_DAYS = 30
 # One that is so many days late still finds all that it looks back to.
 LATE_DAYS = 7
 # Old transactions are forgotten each time that so many new ones have come.
-_PRUNED_EVERY = 500
+_PRUNED_EVERY = 100
 # The newest time is taken from so many arrivals, so that one wrong clock does not empty the store.
 _RECENT = 99
 _ALWAYS = -(2**62)
@@ -100,29 +100,48 @@ class HistoryStore:
         told = "SELECT 1 FROM labels UNION ALL SELECT 1 FROM transactions WHERE is_fraud >= 0"
         return self._connection.execute(f"SELECT EXISTS ({told})").fetchone() == (1,)
 
-    def before(self, transactions: pd.DataFrame) -> pd.DataFrame:
-        """What is kept of the customers and terminals of some transactions, without themselves.
+    def columns(self, transactions: pd.DataFrame) -> Columns:
+        """Canonical transactions, (n, d), in the form in which they are kept."""
+        return columns_of(transactions, self._kinds)
 
-        transactions: (n, d) canonical. Returns (m, d) canonical in order of time, without
-        `is_fraud` as long as nobody has told any label.
+    def with_history(self, new: Columns) -> tuple[pd.DataFrame, np.ndarray]:
+        """n transactions among what is kept of their customers and terminals.
+
+        Returns (m, d) canonical transactions in order of time, without `is_fraud` as long as nobody
+        has told any label, and where the new ones are among them, (n,) int: of an instant the last.
         """
-        earliest = int(microseconds_of(transactions["timestamp"]).min())
+        rows = self._before(new)
+        columns = zip(*rows, strict=True) if rows else [()] * len(self._kinds)
+        both = {
+            name: [*values, *new[name]] for name, values in zip(self._kinds, columns, strict=True)
+        }
+        places = np.arange(len(rows), len(rows) + len(new["timestamp"]))
+        times = np.array(both["timestamp"])
+        if not self._has_labels:
+            del both["is_fraud"]
+        frame = frame_of(both, self._kinds)
+        if (times[1:] >= times[:-1]).all():
+            return frame, places
+        order = np.argsort(times, kind="stable")
+        return frame.iloc[order].reset_index(drop=True), np.argsort(order, kind="stable")[places]
+
+    def _before(self, new: Columns) -> list[tuple]:
+        """What is kept of the customers and terminals of some transactions, without themselves."""
         asked, values = [], []
-        for key, since in self._reach(earliest).items():
-            keys = transactions[key].dropna().unique().tolist()
+        for key, since in self._reach(min(new["timestamp"])).items():
+            keys = [value for value in dict.fromkeys(new[key]) if value is not None]
             asked.append(
                 f"SELECT seq FROM transactions WHERE {key} IN ({marks(keys)}) AND timestamp >= ?"
             )
             values += [*keys, since]
         if not asked:
-            return self._frame([])
-        ids = transactions["transaction_id"].tolist()
-        rows = self._connection.execute(
+            return []
+        ids = new["transaction_id"]
+        return self._connection.execute(
             f"SELECT {self._listed} FROM transactions WHERE seq IN ({' UNION '.join(asked)}) "
             f"AND transaction_id NOT IN ({marks(ids)}) ORDER BY timestamp, seq",
             [*values, *ids],
-        )
-        return self._frame(rows.fetchall())
+        ).fetchall()
 
     def _reach(self, earliest: int) -> dict[str, int]:
         """Since when the transactions of a customer and a terminal matter; absent if never."""
@@ -136,16 +155,6 @@ class HistoryStore:
             reach["terminal_id"] = earliest - days_to_microseconds(self.history.terminal_days)
         return reach
 
-    def _frame(self, rows: list[tuple]) -> pd.DataFrame:
-        columns = zip(*rows, strict=True) if rows else [()] * len(self._kinds)
-        found = {
-            name: read_column(list(values), kind)
-            for (name, kind), values in zip(self._kinds.items(), columns, strict=True)
-        }
-        if not self._has_labels:
-            del found["is_fraud"]
-        return pd.DataFrame(found, copy=False)
-
     def answers(self, ids: Sequence[str]) -> dict[str, Answer]:
         """The answers that were given to transactions of these ids before."""
         rows = self._connection.execute(
@@ -154,27 +163,26 @@ class HistoryStore:
         )
         return {key: Answer.from_dict(json.loads(text)) for key, text in rows}
 
-    def append(self, transactions: pd.DataFrame, answers: Sequence[Answer]) -> None:
+    def append(self, new: Columns, answers: Sequence[Answer]) -> None:
         """Keep transactions with what was answered, all of it or, if the process dies, nothing.
 
         A label that comes with a transaction is a confirmed outcome.
         """
-        times, now = microseconds_of(transactions["timestamp"]).tolist(), _now()
+        ids, now = new["transaction_id"], _now()
+        labels = zip(ids, new["is_fraud"], strict=True)
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._insert(transactions)
-            if "is_fraud" in transactions:
-                told = transactions.dropna(subset="is_fraud")
-                self._label(zip(told["transaction_id"], told["is_fraud"], strict=True))
-            self._take_labels(transactions["transaction_id"].tolist())
+            self._insert(new)
+            self._label([(key, label) for key, label in labels if label is not None])
+            self._take_labels(ids)
             self._connection.executemany(
                 "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
                 [
                     (a.transaction_id, us, a.score, a.alert, json.dumps(a.to_dict()), now)
-                    for us, a in zip(times, answers, strict=True)
+                    for us, a in zip(new["timestamp"], answers, strict=True)
                 ],
             )
-        self._since_pruned += len(transactions)
+        self._since_pruned += len(ids)
         if self._since_pruned >= _PRUNED_EVERY:
             self.prune()
 
@@ -189,20 +197,18 @@ class HistoryStore:
         before = self._connection.total_changes
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._insert(kept)
+            self._insert(self.columns(kept))
             new = self._connection.total_changes - before
             self._take_labels(kept["transaction_id"].tolist())
         self._has_labels = self._any_labels()
         self.prune()
         return new
 
-    def _insert(self, transactions: pd.DataFrame) -> None:
+    def _insert(self, new: Columns) -> None:
         """An id that is there already counts once, as it came first."""
-        columns = [plain_column(transactions, name, kind) for name, kind in self._kinds.items()]
         self._connection.executemany(
-            f"INSERT OR IGNORE INTO transactions ({self._listed}) "
-            f"VALUES ({marks(list(self._kinds))})",
-            zip(*columns, strict=True),
+            f"INSERT OR IGNORE INTO transactions ({self._listed}) VALUES ({marks(new)})",
+            zip(*new.values(), strict=True),
         )
 
     def _take_labels(self, ids: list[str]) -> None:

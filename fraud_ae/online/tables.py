@@ -57,9 +57,17 @@ def forget(connection: sqlite3.Connection, history: History, cutoff: int) -> int
     connection.execute("DELETE FROM old")
     connection.execute(
         "INSERT INTO old SELECT seq FROM transactions WHERE timestamp < ? AND timestamp >= ? UNION "
-        "SELECT seq FROM transactions WHERE seq > ? AND timestamp < ? UNION SELECT seq FROM newest",
+        "SELECT seq FROM transactions WHERE seq > ? AND timestamp < ?",
         (cutoff, until_us, until_seq, cutoff),
     )
+    if history.previous:
+        # What was kept as the newest of its customer makes way when a later one has come.
+        connection.execute(
+            "INSERT OR IGNORE INTO old SELECT k.seq FROM transactions n CROSS JOIN transactions o "
+            "ON o.customer_id = n.customer_id AND o.timestamp < ? "
+            "CROSS JOIN newest k ON k.seq = o.seq WHERE n.seq > ?",
+            (cutoff, until_seq),
+        )
     needed = []
     if history.previous:
         needed.append(
@@ -77,9 +85,8 @@ def forget(connection: sqlite3.Connection, history: History, cutoff: int) -> int
         "DELETE FROM transactions WHERE seq IN (SELECT t.seq FROM old "
         f"CROSS JOIN transactions t USING (seq) WHERE NOT ({kept}))"
     ).rowcount
-    connection.execute("DELETE FROM newest")
+    connection.execute("DELETE FROM newest WHERE seq IN (SELECT seq FROM old)")
     if history.previous:
-        # Each of these makes way as soon as its customer has a later one.
         connection.execute(
             "INSERT INTO newest SELECT t.seq FROM old CROSS JOIN transactions t USING (seq) "
             f"WHERE {needed[0]}"
@@ -107,21 +114,34 @@ def microseconds_of(timestamp: pd.Series) -> np.ndarray:
     return timestamp.dt.as_unit("us").astype("int64").to_numpy()
 
 
-def read_column(values: list, kind: str) -> pd.Series:
-    """A canonical column of what SQLite gave."""
+# Values of some transactions as SQLite keeps them: column -> n of them, None where one is missing.
+Columns = dict[str, list]
+
+
+def columns_of(transactions: pd.DataFrame, kinds: Mapping[str, str]) -> Columns:
+    """Canonical transactions, (n, d), as SQLite keeps them; what they lack is missing."""
+    columns: Columns = {}
+    for name, kind in kinds.items():
+        if name not in transactions:
+            columns[name] = [None] * len(transactions)
+        elif kind == "time":
+            columns[name] = microseconds_of(transactions[name]).tolist()
+        else:
+            values = transactions[name].tolist()
+            columns[name] = [None if value != value else value for value in values]
+    return columns
+
+
+def frame_of(columns: Columns, kinds: Mapping[str, str]) -> pd.DataFrame:
+    """The canonical transactions, (n, d), that are kept so."""
+    # A frame of finished columns: each pandas call costs as much as the rest of a short one.
+    return pd.DataFrame({n: _column(v, kinds[n]) for n, v in columns.items()}, copy=False)
+
+
+def _column(values: list, kind: str) -> pd.Series | np.ndarray:
     if kind == "text":
-        return pd.Series(values, dtype="str")
+        return pd.array(values, dtype="str")
     if kind == "time":
         times = np.array(values, dtype="int64").view("M8[us]")
-        return pd.Series(times).dt.tz_localize("UTC")
-    return pd.Series(np.array(values, dtype=np.float64))
-
-
-def plain_column(transactions: pd.DataFrame, name: str, kind: str) -> list:
-    """What SQLite is to keep of a canonical column, None where it is missing."""
-    if name not in transactions:
-        return [None] * len(transactions)
-    column = transactions[name]
-    if kind == "time":
-        return microseconds_of(column).tolist()
-    return [None if value != value else value for value in column.tolist()]
+        return pd.DatetimeIndex(times, tz="UTC")
+    return np.array(values, dtype=np.float64)

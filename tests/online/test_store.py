@@ -16,6 +16,17 @@ from fraud_ae.online.store import LEAST_DAYS, HistoryStore
 from tests.commands import ROOT
 
 
+def before(store: HistoryStore, rows: pd.DataFrame) -> pd.DataFrame:
+    """What is kept of the customers and terminals of some rows, without themselves."""
+    frame, places = store.with_history(store.columns(rows))
+    assert frame["transaction_id"].iloc[places].tolist() == rows["transaction_id"].tolist()
+    return frame.drop(index=places).reset_index(drop=True)
+
+
+def keep(store: HistoryStore, rows: pd.DataFrame, **answered) -> None:
+    store.append(store.columns(rows), answers_to(rows, **answered))
+
+
 def answers_to(rows: pd.DataFrame, score: float = 0.5, alert: bool = False) -> list[Answer]:
     return [Answer(key, score, alert, 0.4, (), "a model") for key in rows["transaction_id"]]
 
@@ -23,12 +34,12 @@ def answers_to(rows: pd.DataFrame, score: float = 0.5, alert: bool = False) -> l
 def test_what_was_kept_is_there_after_opening_again(open_store, transactions):
     store = open_store()
     store.fill(transactions.iloc[:100])
-    store.append(transactions.iloc[100:103], answers_to(transactions.iloc[100:103]))
-    before, counts = store.before(transactions.iloc[[110]]), store.review.counts()
+    keep(store, transactions.iloc[100:103])
+    kept, counts = before(store, transactions.iloc[[110]]), store.review.counts()
     store.close()
     again = open_store()
     assert again.review.counts() == counts
-    pd.testing.assert_frame_equal(again.before(transactions.iloc[[110]]), before)
+    pd.testing.assert_frame_equal(before(again, transactions.iloc[[110]]), kept)
     known = again.answers(transactions["transaction_id"].iloc[100:105].tolist())
     assert list(known.values()) == answers_to(transactions.iloc[100:103])
 
@@ -37,7 +48,7 @@ def test_only_transactions_of_the_same_customer_or_terminal_are_given(open_store
     store = open_store()
     store.fill(transactions.iloc[:600])
     own = transactions.iloc[600]
-    found = store.before(transactions.iloc[[600]])
+    found = before(store, transactions.iloc[[600]])
     related = (found["customer_id"] == own["customer_id"]) | (
         found["terminal_id"] == own["terminal_id"]
     )
@@ -63,9 +74,9 @@ def test_an_older_use_of_a_device_is_never_forgotten(open_store, transactions):
     )
     store = open_store()
     for number in range(len(rows)):
-        store.append(rows.iloc[[number]], answers_to(rows.iloc[[number]]))
+        keep(store, rows.iloc[[number]])
     assert store.prune() > 0
-    kept = store.before(rows.iloc[[-1]].assign(transaction_id="new"))
+    kept = before(store, rows.iloc[[-1]].assign(transaction_id="new"))
     assert (kept["customer_id"] == customer).all()
     assert "old phone" in set(kept["device"])
     ages = (rows["timestamp"].iloc[-1] - kept["timestamp"]).dt.days
@@ -82,14 +93,14 @@ def test_pruning_again_and_again_keeps_what_pruning_once_does(online, tmp_path, 
     for start in range(0, len(transactions), 100):
         part = transactions.iloc[start : start + 100]
         for store in stores:
-            store.append(part, answers_to(part))
+            keep(store, part)
         often.prune()
     once.prune()
     last = transactions.drop_duplicates("customer_id").assign(
         transaction_id=lambda d: "new" + d["transaction_id"],
         timestamp=transactions["timestamp"].max(),
     )
-    found = [store.before(last) for store in stores]
+    found = [before(store, last) for store in stores]
     for store in stores:
         store.close()
     columns = ["timestamp", "transaction_id"]
@@ -103,7 +114,7 @@ def test_one_wrong_clock_does_not_empty_the_store(open_store, transactions):
     store.fill(transactions.iloc[:500])
     before = store.review.counts()["transactions"]
     future = transactions.iloc[[500]].assign(timestamp=pd.Timestamp("2190-01-01", tz="UTC"))
-    store.append(future, answers_to(future))
+    keep(store, future)
     store.prune()
     assert store.review.counts()["transactions"] == before + 1
 
@@ -111,7 +122,7 @@ def test_one_wrong_clock_does_not_empty_the_store(open_store, transactions):
 def test_answers_are_forgotten_when_nobody_will_ask_again(open_store, transactions):
     store = open_store()
     rows = transactions.iloc[::5]
-    store.append(rows, answers_to(rows))
+    keep(store, rows)
     store.prune()
     counts = store.review.counts()
     span = counts["newest"] - counts["oldest"]
@@ -123,7 +134,7 @@ def test_an_outcome_may_come_before_its_transaction_and_may_be_corrected(open_st
     row = transactions.iloc[[50]].drop(columns="is_fraud")
     key = row["transaction_id"].iloc[0]
     assert not store.label(key, True)
-    store.append(row, answers_to(row, alert=True))
+    keep(store, row, alert=True)
     day = row["timestamp"].iloc[0].normalize()
     (alert,) = store.review.alerts(day, day + timedelta(days=1))
     assert alert["is_fraud"] is True
@@ -140,7 +151,7 @@ def test_scores_of_a_period_and_alerts_at_another_threshold(open_store, transact
         Answer(key, score, score > 0.4, 0.4, (), "a model")
         for key, score in zip(rows["transaction_id"], (0.1, 0.9, 0.3, 0.5), strict=True)
     ]
-    store.append(rows.drop(columns="is_fraud"), answers)
+    store.append(store.columns(rows.drop(columns="is_fraud")), answers)
     period = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
     assert store.review.scores(*period)["score"].tolist() == [0.1, 0.9, 0.3, 0.5]
     assert [a["score"] for a in store.review.alerts(*period)] == [0.9, 0.5]
@@ -204,7 +215,7 @@ def test_what_was_answered_survives_sigkill(online, open_store, transactions, tm
     store = open_store(path)
     kept = store.answers(list(told))
     assert {key: repr(answer.score) for key, answer in kept.items()} == told
-    frame = store.before(transactions.iloc[[399]])
+    frame = before(store, transactions.iloc[[399]])
     assert frame["transaction_id"].is_unique
     again = online.score(transactions.iloc[:25], store)
     assert all(answer.repeated for answer in again)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 # Pairs of an order of the parts and its reverse.
-_PAIRS = 6
+_PAIRS = 4
 # So many rows are scored at a time.
 _AT_ONCE = 16_384
 

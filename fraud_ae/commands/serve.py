@@ -1,5 +1,6 @@
 """`fraud-ae serve`: a model over HTTP."""
 
+import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,6 +59,9 @@ def serve(
         raise UserError(f"{', '.join(missing)} not installed: pip install 'fraud_ae[serve]'")
     if api_key is not None and not re.fullmatch("[!-~]+", api_key):
         raise UserError("--api-key: must be of letters, digits and signs of ASCII, without blanks")
+    # One thread scores; libraries that share out a few rows only take cores from the network.
+    for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
+        os.environ.setdefault(name, "1")
     from fraud_ae.service.limits import Limits
     from fraud_ae.service.server import Address, default_store, serve_model
 

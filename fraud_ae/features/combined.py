@@ -10,7 +10,7 @@ import pandas as pd
 from fraud_ae.errors import UserError
 from fraud_ae.features.baseline import Baseline
 from fraud_ae.features.history import History, history_of
-from fraud_ae.features.strategy import compute_features, fit_strategy
+from fraud_ae.features.strategy import compute_features, feature_frame, fit_strategy
 from fraud_ae.features.wording import Words, words_of
 from fraud_ae.side_by_side import side_by_side
 
@@ -75,7 +75,7 @@ class Combined(Baseline):
                         f"Combined: {feature} of the part {name!r} ({type(part).__name__}) differs "
                         "from the column or feature of that name before it; rename one of them"
                     )
-        return pd.DataFrame(features, index=df.index, copy=False)
+        return feature_frame(features, df.index)
 
 
 def _equal(one: np.ndarray | pd.Series, other: np.ndarray | pd.Series, index: pd.Index) -> bool:

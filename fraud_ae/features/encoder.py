@@ -108,9 +108,7 @@ class Encoder:
         inputs = np.zeros((len(features), self.n_inputs), dtype=np.float32)
         end = len(self.numeric_)
         if self.numeric_:
-            numbers = np.column_stack(
-                [features[name].to_numpy(dtype=np.float64) for name in self.numeric_]
-            )
+            numbers = features[self.numeric_].to_numpy(dtype=np.float64)
             missing = np.isnan(numbers)
             fill = np.array([self.fill_[name] for name in self.numeric_])
             scaled = self._scaler.transform(np.where(missing, fill, numbers))

@@ -3,6 +3,7 @@
 import copy
 import traceback
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 TRIAL_ROWS = 300
+# A frame of so many rows costs less to copy than to look at column by column.
+SHORT = 10_000
 
 
 class FeatureStrategy(ABC):
@@ -69,12 +72,23 @@ def compute_features(strategy: Any, df: pd.DataFrame) -> pd.DataFrame:
         raise UserError(f"{name} is no feature strategy: it has no generate_features(df)")
     features = strategy.generate_features(df.copy(deep=False))
     _check_frame(name, features, df)
-    # Not copied: of a long table, the features take as much memory as all the rest.
-    return pd.DataFrame(
+    if len(df) <= SHORT and _is_plain(features):
+        return features
+    return feature_frame(
         {feature: _plain_values(name, feature, values) for feature, values in features.items()},
-        index=df.index,
-        copy=False,
+        df.index,
     )
+
+
+def feature_frame(
+    features: Mapping[str, np.ndarray | ExtensionArray | pd.Series], index: pd.Index
+) -> pd.DataFrame:
+    """Features, name -> (n,), as a frame of shape (n, n_features).
+
+    Those of a long table take as much memory as all the rest, and are not copied; a short frame is
+    put together in one piece, of which rows are taken in a tenth of the time.
+    """
+    return pd.DataFrame(features, index=index, copy=len(index) <= SHORT)
 
 
 def as_floats(values: pd.Series) -> np.ndarray:
@@ -169,6 +183,13 @@ def _check_frame(name: str, features: Any, df: pd.DataFrame) -> None:
         )
     if "is_fraud" in features:
         raise UserError(f"{name} returns is_fraud as a feature: that is the label; leave it out")
+
+
+def _is_plain(features: pd.DataFrame) -> bool:
+    """Whether all columns are float64 without infinities, or strings."""
+    numbers = features.select_dtypes(np.float64)
+    texts = sum(dtype == "str" for dtype in features.dtypes)
+    return numbers.shape[1] + texts == features.shape[1] and not np.isinf(numbers.to_numpy()).any()
 
 
 def _plain_values(name: str, feature: str, values: pd.Series) -> np.ndarray | ExtensionArray:

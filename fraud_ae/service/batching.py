@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ log = logging.getLogger("fraud_ae")
 
 # Waiting transactions that are scored together; so many take hardly longer than one.
 AT_ONCE = 64
+# Clients that were just answered ask again in a moment, and are worth waiting for that long.
+_GATHERED_SECONDS = 0.003
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -38,6 +41,8 @@ class ScoringThread(Generic[Task, Result]):
         self._queue: deque[_Waiting[Task] | tuple[Callable[[], Any], asyncio.Future]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
+        # How many tasks were answered the last time.
+        self._last = 0
         # Of tasks that have not been answered yet; changed in the event loop alone.
         self.waiting = 0
         self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
@@ -88,12 +93,21 @@ class ScoringThread(Generic[Task, Result]):
                     self._changed.wait()
                 if not self._queue:
                     return
+                self._gather()
                 taken = self._take()
             if isinstance(taken, tuple):
                 function, called = taken
                 self._tell([(called, _outcome(function), 0)])
             else:
                 self._tell(self._batch(taken))
+
+    def _gather(self) -> None:
+        """Wait a moment for as many tasks as there were the last time."""
+        until = time.monotonic() + _GATHERED_SECONDS
+        while not self._stopping and sum(map(_size, self._queue)) < min(self._last, AT_ONCE):
+            left = until - time.monotonic()
+            if left <= 0 or not self._changed.wait(left):
+                return
 
     def _take(self) -> list[_Waiting[Task]] | tuple[Callable[[], Any], asyncio.Future]:
         """The next call, or all requests before the next call that may be answered together."""
@@ -108,6 +122,7 @@ class ScoringThread(Generic[Task, Result]):
             taken.append(following)
             number += len(following.tasks)
             self._queue.popleft()
+        self._last = number
         return taken
 
     def _batch(self, taken: list[_Waiting[Task]]) -> list[tuple[asyncio.Future, Any, int]]:
@@ -137,6 +152,11 @@ class ScoringThread(Generic[Task, Result]):
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
+
+
+def _size(entry: Any) -> int:
+    """How many tasks; a call is not to be kept waiting."""
+    return AT_ONCE if isinstance(entry, tuple) else len(entry.tasks)
 
 
 def _outcome(function: Callable[[], Any]) -> Any:

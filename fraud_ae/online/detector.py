@@ -5,7 +5,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import pandas as pd
 
 from fraud_ae.data.input_schema import InputSchema
@@ -16,7 +15,7 @@ from fraud_ae.judging import judge
 from fraud_ae.model_info import MODEL_INFO
 from fraud_ae.online.answer import Answer
 from fraud_ae.online.store import HistoryStore
-from fraud_ae.online.tables import microseconds_of
+from fraud_ae.online.tables import Columns, columns_of, in_order
 from fraud_ae.onnx_scorer import MODEL as ONNX_MODEL
 from fraud_ae.yaml_files import read_yaml
 
@@ -64,35 +63,42 @@ class OnlineDetector:
         """How far its features look back."""
         return history_of(self.detector.strategy)
 
-    def score(self, transactions: pd.DataFrame, store: HistoryStore | None = None) -> list[Answer]:
-        """Answers to n canonical transactions, in their order, which is that of their arrival.
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What the columns are that it takes, name -> see `InputColumn`, with the label."""
+        return {c.name: c.kind for c in self.schema.columns} | {"is_fraud": "label"}
 
-        store: what is remembered, to which they are added; None remembers nothing. An id that was
-        answered before, or comes twice, gets the first answer and counts once. A transaction sees
-        those before it in time, of this call too, and of those at its very instant the ones that
-        came before it.
+    def score(self, transactions: pd.DataFrame, store: HistoryStore | None = None) -> list[Answer]:
+        """Answers to n canonical transactions, (n, d); see `answer`."""
+        return self.answer(columns_of(transactions, self.kinds), store)
+
+    def answer(self, asked: Columns, store: HistoryStore | None = None) -> list[Answer]:
+        """Answers to n transactions, in their order, which is that of their arrival.
+
+        asked: all columns of `kinds`. store: what is remembered, to which they are added; None
+        remembers nothing. An id that was answered before, or comes twice, gets the first answer and
+        counts once. A transaction sees those before it in time, of this call too, and of those at
+        its very instant the ones that came before it.
         """
-        ids = transactions["transaction_id"].tolist()
+        ids = asked["transaction_id"]
         known = store.answers(ids) if store else {}
         first = {key: place for place, key in reversed(list(enumerate(ids))) if key not in known}
         answers = {key: answer.again() for key, answer in known.items()}
         if first:
             places = sorted(first.values())
-            new = transactions if len(places) == len(ids) else transactions.iloc[places]
+            new = {name: [values[place] for place in places] for name, values in asked.items()}
             answers |= {answer.transaction_id: answer for answer in self._answers(new, store)}
         return [
             answers[key] if first.get(key) == place else answers[key].again()
             for place, key in enumerate(ids)
         ]
 
-    def _answers(self, new: pd.DataFrame, store: HistoryStore | None) -> list[Answer]:
+    def _answers(self, new: Columns, store: HistoryStore | None) -> list[Answer]:
         """Answers to transactions that nobody has asked about before."""
         if store is None:
-            order = np.argsort(microseconds_of(new["timestamp"]), kind="stable")
-            frame, rows = new.iloc[order].reset_index(drop=True), np.argsort(order, kind="stable")
+            frame, rows = in_order(new, self.kinds, any(v is not None for v in new["is_fraud"]))
         else:
-            columns = store.columns(new)
-            frame, rows = store.with_history(columns)
+            frame, rows = store.with_history(new)
         judged = judge(self.detector, frame, rows)
         flagged = judged.alerts
         reasons = iter(judged.reasons(flagged))
@@ -110,5 +116,5 @@ class OnlineDetector:
             )
         ]
         if store is not None:
-            store.append(columns, answers)
+            store.append(new, answers)
         return answers

@@ -26,7 +26,7 @@ from fraud_ae.online.tables import (
     add_columns,
     columns_of,
     forget,
-    frame_of,
+    in_order,
     marks,
     quoted,
 )
@@ -115,15 +115,8 @@ class HistoryStore:
         both = {
             name: [*values, *new[name]] for name, values in zip(self._kinds, columns, strict=True)
         }
-        places = np.arange(len(rows), len(rows) + len(new["timestamp"]))
-        times = np.array(both["timestamp"])
-        if not self._has_labels:
-            del both["is_fraud"]
-        frame = frame_of(both, self._kinds)
-        if (times[1:] >= times[:-1]).all():
-            return frame, places
-        order = np.argsort(times, kind="stable")
-        return frame.iloc[order].reset_index(drop=True), np.argsort(order, kind="stable")[places]
+        frame, places = in_order(both, self._kinds, self._has_labels)
+        return frame, places[len(rows) :]
 
     def _before(self, new: Columns) -> list[tuple]:
         """What is kept of the customers and terminals of some transactions, without themselves."""
@@ -207,8 +200,8 @@ class HistoryStore:
     def _insert(self, new: Columns) -> None:
         """An id that is there already counts once, as it came first."""
         self._connection.executemany(
-            f"INSERT OR IGNORE INTO transactions ({self._listed}) VALUES ({marks(new)})",
-            zip(*new.values(), strict=True),
+            f"INSERT OR IGNORE INTO transactions ({self._listed}) VALUES ({marks(self._kinds)})",
+            zip(*(new[name] for name in self._kinds), strict=True),
         )
 
     def _take_labels(self, ids: list[str]) -> None:

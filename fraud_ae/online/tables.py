@@ -132,6 +132,22 @@ def columns_of(transactions: pd.DataFrame, kinds: Mapping[str, str]) -> Columns:
     return columns
 
 
+def in_order(
+    columns: Columns, kinds: Mapping[str, str], has_labels: bool
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Canonical transactions in stable order of time, (n, d), and where each has come to stand.
+
+    has_labels: whether the frame is to have `is_fraud`.
+    """
+    if not has_labels:
+        columns = {name: values for name, values in columns.items() if name != "is_fraud"}
+    frame, times = frame_of(columns, kinds), np.array(columns["timestamp"])
+    if (times[1:] >= times[:-1]).all():
+        return frame, np.arange(len(times))
+    order = np.argsort(times, kind="stable")
+    return frame.iloc[order].reset_index(drop=True), np.argsort(order, kind="stable")
+
+
 def frame_of(columns: Columns, kinds: Mapping[str, str]) -> pd.DataFrame:
     """The canonical transactions, (n, d), that are kept so."""
     # A frame of finished columns: each pandas call costs as much as the rest of a short one.

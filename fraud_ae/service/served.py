@@ -43,7 +43,7 @@ class Served:
         columns = [column.name for column in online.schema.columns if column.kind != "label"]
         example = {name: online.schema.example.get(name) for name in columns}
         try:
-            (answer,) = online.score(reader.frame(reader.read([example], listed=False)))
+            (answer,) = online.answer(reader.as_columns(reader.read([example], listed=False)))
         except Refused as error:
             raise UserError(f"{folder}: its own example is refused: {error.error}") from error
         except Exception as error:  # whatever fails here would fail for every client

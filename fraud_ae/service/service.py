@@ -139,7 +139,7 @@ class Service:
             task.row if task.reader is served.reader else served.reader.read([task.value], False)[0]
             for task in tasks
         ]
-        answers = served.online.score(served.reader.frame(rows), self._store)
+        answers = served.online.answer(served.reader.as_columns(rows), self._store)
         self.metrics.scored(answers)
         return answers
 

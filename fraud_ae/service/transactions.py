@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import from_json
@@ -14,6 +13,7 @@ from fraud_ae.data.columns import NUMERIC
 from fraud_ae.data.input_schema import InputColumn, InputSchema
 from fraud_ae.data.schema import short
 from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.online.tables import Columns
 from fraud_ae.service.refused import Refused
 from fraud_ae.service.times import TimeReader
 
@@ -74,21 +74,11 @@ class TransactionReader:
             for row, time, place in zip(rows, shown, places, strict=True)
         ]
 
-    def frame(self, rows: Sequence[Row]) -> pd.DataFrame:
-        """n canonical transactions, as `map_columns(..., labelled=False)` gives them."""
-        columns: dict[str, Any] = {}
-        for name, column in self._columns.items():
-            values = [row[name] for row in rows]
-            if column.kind == "text":
-                columns[name] = pd.Series(values, dtype="str")
-            elif column.kind == "time":
-                columns[name] = pd.DatetimeIndex(np.array(values, dtype="M8[us]"), tz="UTC")
-            elif column.kind == "number":
-                columns[name] = np.array(values, dtype=np.float64)
-            elif any(value is not None for value in values):
-                labels = np.array(values, dtype=np.float64)
-                columns[name] = labels if np.isnan(labels).any() else labels.astype(np.int8)
-        return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)), copy=False)
+    def as_columns(self, rows: Sequence[Row]) -> Columns:
+        """n transactions, in the form in which they are kept."""
+        columns = {name: [row[name] for row in rows] for name in self._columns}
+        labels = columns.get("is_fraud", [None] * len(rows))
+        return columns | {"is_fraud": [None if one is None else float(one) for one in labels]}
 
     def _renamed(self, given: Any, place: str) -> Row:
         """Values by canonical name; of the time, also whether it has the name of the source."""

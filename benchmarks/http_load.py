@@ -18,7 +18,7 @@ class Question:
 
 @dataclass
 class Asked:
-    """status: of HTTP. answer: the JSON of it. seconds: from when it was due to the answer."""
+    """status: of HTTP. answer: its JSON. seconds: from when it could be asked to the answer."""
 
     status: int
     answer: Any
@@ -49,7 +49,8 @@ def ask(
     per_second: open loop: each question is due at its time, however slow the answers are, and its
     seconds count from then. None: closed loop, each connection asks again as soon as it can. Two
     transactions of the same customer or terminal are never on their way together, because they
-    could arrive in another order than that of their times.
+    could arrive in another order than that of their times: the seconds of the second one count from
+    the answer to the first.
     """
     run = _Run(questions, connections, per_second)
     return asyncio.run(run.all(host, port, key))
@@ -63,6 +64,8 @@ class _Run:
         self._left = list(range(len(questions)))[::-1]
         self._held: list[int] = []
         self._busy: set[str] = set()
+        # When the last one of each key was answered.
+        self._answered: dict[str, float] = {}
         self._changed = asyncio.Event()
         self._answers: list[Asked | None] = [None] * len(questions)
 
@@ -93,11 +96,13 @@ class _Run:
             question = self._questions[number]
             self._busy |= question.keys
             due = time.perf_counter() if self._rate is None else self._due(number)
+            due = max(due, *(self._answered.get(key, 0.0) for key in question.keys))
             head = f"{self._head}Content-Length: {len(question.body)}\r\n\r\n"
             writer.write(head.encode() + question.body)
             status, answer = await _response(reader)
             self._answers[number] = Asked(status, answer, time.perf_counter() - due)
             self._busy -= question.keys
+            self._answered |= dict.fromkeys(question.keys, time.perf_counter())
             self._changed.set()
 
     def _due(self, number: int) -> float:

@@ -61,7 +61,7 @@ def test_one_bad_transaction_refuses_its_whole_list(shared, rows):
 def test_too_many_at_once_are_told_when_to_come_back(serve, rows):
     service = serve("--max-waiting", "3")
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        parts = [rows[start : start + 100] for start in range(0, 800, 100)]
+        parts = [rows[start : start + 75] for start in range(0, 600, 75)]
         answers = list(pool.map(lambda part: service.post("/score", part), parts))
     assert {answer.status_code for answer in answers} == {200, 503}
     for answer in answers:
@@ -71,7 +71,7 @@ def test_too_many_at_once_are_told_when_to_come_back(serve, rows):
     # Whoever comes back is answered, each once.
     for part in parts:
         assert len(service.post("/score", part).json()) == len(part)
-    assert service.metric('fraud_ae_history{kind="transactions"}') == 800
+    assert service.metric('fraud_ae_history{kind="transactions"}') == 600
 
 
 @pytest.mark.slow

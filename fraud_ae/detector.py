@@ -3,26 +3,21 @@
 PyTorch is imported in the functions that run a network: scoring with an ONNX file does without.
 """
 
-import json
-import pkgutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from dataclasses import fields as dataclass_fields
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
-from threadpoolctl import ThreadpoolController
 
 from fraud_ae.atomic_files import write_json
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import map_columns
+from fraud_ae.detector_files import read_network, read_part, read_scorer
 from fraud_ae.errors import UserError
-from fraud_ae.evaluation.threshold import ThresholdPolicy, alerts
+from fraud_ae.evaluation.threshold import ThresholdPolicy, alerts, policy_of
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.past import Past, pasts
 from fraud_ae.features.strategy import (
@@ -32,28 +27,18 @@ from fraud_ae.features.strategy import (
 )
 from fraud_ae.features.wording import words_of
 from fraud_ae.manifest import check_manifest, write_manifest
+from fraud_ae.one_thread import one_thread_each
 from fraud_ae.onnx_scorer import MODEL as ONNX_FILE
 from fraud_ae.onnx_scorer import OnnxScorer, load_onnx
 from fraud_ae.reasons import Explainer, Reason
 from fraud_ae.run_store import MODEL_FILES
 from fraud_ae.run_store import SCORES as HELD_OUT_SCORES
-from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
+from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.scorers.signals import AT_ONCE, signals_of
 from fraud_ae.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from torch import nn
-
-# What a file that holds something else may raise.
-_NOT_A_NETWORK = (
-    SafetensorError,
-    ImportError,
-    AttributeError,
-    RuntimeError,
-    KeyError,
-    TypeError,
-    ValueError,
-)
 
 
 @dataclass
@@ -128,7 +113,7 @@ class FraudDetector:
         if (threshold is None) == (not policy):
             raise UserError("give a threshold, or a policy such as method='budget'")
         if threshold is None:
-            chosen = threshold_policy(**policy)
+            chosen = policy_of(policy)
             self.threshold = chosen.choose(self.held_out_scores())
             self.threshold_policy = chosen
             return self
@@ -221,7 +206,7 @@ class FraudDetector:
         """Why encoded rows score as they do: see `Explainer.reasons`."""
         if self.onnx is not None:
             return self._whole.reasons(inputs, top, features, past)
-        with _one_thread_each():
+        with one_thread_each():
             return self.explainer.reasons(self.additive_scores, inputs, top, features, past)
 
     @cached_property
@@ -245,7 +230,7 @@ class FraudDetector:
             return self.scorer.score(signals_of(self.network, inputs, groups))
 
         parts = [partial(scores, start) for start in range(0, max(n_rows, 1), AT_ONCE)]
-        with _one_thread_each():
+        with one_thread_each():
             return np.concatenate(side_by_side(*parts, rows=n_rows))
 
     @cached_property
@@ -295,82 +280,20 @@ class FraudDetector:
         listed = check_manifest(folder, MODEL_FILES)
         if onnx and ONNX_FILE not in listed:
             raise UserError(f"{folder}: keeps no {ONNX_FILE}; write it: fraud-ae export {folder}")
-        settings = _read(folder, "detector.json", dict)
+        settings = read_part(folder, "detector.json", dict)
         policy = settings["threshold_policy"]
         return cls(
             source_format=SourceFormat(**settings["source_format"]),
-            strategy=_read(folder, "strategy.json", strategy_from_dict),
-            encoder=_read(folder, "encoder.json", Encoder.from_dict),
-            network=None if onnx else _load_network(folder, settings["network"]),
+            strategy=read_part(folder, "strategy.json", strategy_from_dict),
+            encoder=read_part(folder, "encoder.json", Encoder.from_dict),
+            network=None if onnx else read_network(folder, settings["network"]),
             network_settings=settings["network"],
-            scorer=None if onnx else _load_scorer(folder, settings["scorer"]),
+            scorer=None if onnx else read_scorer(folder, settings["scorer"]),
             threshold=settings["threshold"],
             threshold_policy=ThresholdPolicy(**policy) if policy else None,
             folder=folder,
             onnx=load_onnx(folder) if onnx else None,
         )
-
-
-def threshold_policy(**fields: str | float) -> ThresholdPolicy:
-    """A policy of some fields. Raises UserError for an unknown one, with those that there are."""
-    known = [field.name for field in dataclass_fields(ThresholdPolicy)]
-    unknown = [name for name in fields if name not in known]
-    if unknown:
-        raise UserError(f"threshold: unknown {', '.join(unknown)}; known are {', '.join(known)}")
-    return ThresholdPolicy(**fields)
-
-
-def _read(folder: Path, name: str, make: Callable[[dict], object]) -> Any:
-    """What a JSON file describes."""
-    try:
-        return make(json.loads((folder / name).read_text()))
-    except (ValueError, KeyError, TypeError) as error:
-        raise _wrong_kind(folder / name, error) from error
-
-
-def _load_network(folder: Path, settings: dict) -> "nn.Module":
-    path = folder / "weights.safetensors"
-    try:
-        from fraud_ae.networks import load_network
-
-        return load_network(path, settings)
-    except _NOT_A_NETWORK as error:
-        raise _wrong_kind(path, error) from error
-
-
-def _load_scorer(folder: Path, path: str) -> Scorer:
-    try:
-        found = pkgutil.resolve_name(path)
-        if not (isinstance(found, type) and issubclass(found, Scorer)):
-            raise TypeError(f"{path} is no scorer")
-        return found.load(folder)
-    except (ImportError, AttributeError, ValueError, KeyError, TypeError) as error:
-        raise _wrong_kind(folder / SCORER_FILE, error) from error
-
-
-def _wrong_kind(path: Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())[:200]
-    return UserError(f"{path}: not what a detector needs ({type(error).__name__}: {reason})")
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Threads of PyTorch and BLAS wait for one another in each layer; parts of rows need not."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with _blas().limit(limits=1):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """The BLAS libraries of this process; looking for them takes longer than to score ten rows."""
-    return ThreadpoolController().select(user_api="blas")
 
 
 def class_path(instance: object) -> str:

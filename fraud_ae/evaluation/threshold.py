@@ -1,7 +1,8 @@
 """From scores to alerts: the threshold, and the policies that choose it."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -142,6 +143,15 @@ class ThresholdPolicy:
         missed = cutoffs.fraud_amount[-1] - cutoffs.fraud_amount
         # Rounded, so that equal costs are equal whatever order their amounts were added up in.
         return int(np.argmin((missed + self.review_cost * cutoffs.alerts).round(6)))
+
+
+def policy_of(settings: Mapping[str, str | float]) -> ThresholdPolicy:
+    """A policy of some fields. Raises UserError for an unknown one, with those that there are."""
+    known = [field.name for field in fields(ThresholdPolicy)]
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        raise UserError(f"threshold: unknown {', '.join(unknown)}; known are {', '.join(known)}")
+    return ThresholdPolicy(**settings)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from fraud_ae.features.baseline import (
 )
 from fraud_ae.features.history import History
 from fraud_ae.features.temporal import PACE, burst_words
-from fraud_ae.features.windows import amounts, delayed_rates, key_codes
+from fraud_ae.features.windows import amounts, delayed_rates, key_codes, longest_window
 from fraud_ae.features.wording import (
     DAY,
     Told,
@@ -111,7 +111,7 @@ class Behavioural(Baseline):
     @property
     def history(self) -> History:
         """The windows of customers, those of terminals with the delay, and all first uses."""
-        longest = float(max(self.windows_days))
+        longest = float(longest_window(self.windows_days))
         return History(longest, longest + self.label_delay_days, False, tuple(FIRST_USES))
 
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -135,8 +135,9 @@ class Behavioural(Baseline):
     def _customer_features(
         self, df: pd.DataFrame, customer: np.ndarray, amount: np.ndarray
     ) -> dict[str, np.ndarray]:
-        longest = f"{max(self.windows_days):g}d"
-        found = amounts(df, customer, self.windows_days, [max(self.windows_days)])
+        days = longest_window(self.windows_days)
+        longest = f"{days:g}d"
+        found = amounts(df, customer, self.windows_days, [days])
         mean, std = found.pop(f"earlier_mean_{longest}"), found.pop(f"earlier_std_{longest}")
         return {
             **{f"customer_{name}": values for name, values in found.items()},
@@ -151,8 +152,9 @@ class Behavioural(Baseline):
         features = {f"terminal_{name}": values for name, values in delayed.items()}
         if "is_fraud" not in df and (terminal >= 0).any():
             _warn_of_unknown_rates([name for name in features if "fraud_rate" in name])
-        longest = f"{max(self.windows_days):g}d"
-        found = amounts(df, terminal, earlier_days=[max(self.windows_days)])
+        days = longest_window(self.windows_days)
+        longest = f"{days:g}d"
+        found = amounts(df, terminal, earlier_days=[days])
         features[f"amount_to_terminal_mean_{longest}"] = _ratio(
             amount, found[f"earlier_mean_{longest}"]
         )

@@ -220,6 +220,11 @@ def _tie_free_times(
     return elapsed // unit * instant + tie, windows, reach
 
 
+def longest_window(windows_days: Sequence[float]) -> float:
+    """In days. Raises UserError where there is none, or one of no length."""
+    return max(_in_microseconds(windows_days))
+
+
 def _in_microseconds(windows_days: Sequence[float]) -> dict[float, int]:
     windows_us = {days: days_to_microseconds(days) for days in windows_days}
     if not windows_us or min(windows_us.values()) <= 0:

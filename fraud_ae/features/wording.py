@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fraud_ae.features.encoder import MISSING, UNSEEN
+from fraud_ae.features.marks import MISSING, UNSEEN
 from fraud_ae.features.past import Past
 
 MINUTE, HOUR, DAY, YEAR = 60, 3600, 86_400, 365 * 86_400

@@ -1,6 +1,6 @@
 """Versions of an experiment's model: each is kept for good, and one of them is in production.
 
-    models/versions/0001/            a whole model, never changed once it is there
+    models/versions/0001/            a whole model, to which an ONNX file of it may be added
     models/production -> versions/0001
     models/decisions/0001.json       why that version is in production, or is not
     models/decisions/history.json    what has been in production, in order
@@ -25,6 +25,7 @@ from fraud_ae.atomic_files import write_folder, write_json
 from fraud_ae.errors import UserError
 from fraud_ae.manifest import MANIFEST
 from fraud_ae.model_info import MODEL_INFO
+from fraud_ae.onnx_scorer import MODEL as ONNX_MODEL
 from fraud_ae.yaml_files import read_yaml
 
 PRODUCTION = "production"
@@ -265,7 +266,8 @@ def _of_info(info: dict) -> dict:
 
 def _hashes(package: Path) -> dict[str, str]:
     files = json.loads((package / MANIFEST).read_text())["files"]
-    return {name: file["sha256"] for name, file in files.items() if name != MODEL_INFO}
+    # An exported file is the same model once more.
+    return {n: file["sha256"] for n, file in files.items() if n not in (MODEL_INFO, ONNX_MODEL)}
 
 
 def copy_model(package: Path, draft: Path) -> None:

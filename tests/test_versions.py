@@ -12,6 +12,7 @@ import yaml
 
 from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import UserError
+from fraud_ae.exporting_models import export_model
 from fraud_ae.other_threshold import change_threshold
 from fraud_ae.versions import Versions, copy_model, publish
 from tests.commands import ROOT
@@ -51,6 +52,15 @@ def promote(versions: Versions, package: Path) -> str:
 
 def threshold_in_production(versions: Versions) -> float | None:
     return FraudDetector.load(versions.folder / "production").threshold
+
+
+def test_an_exported_file_makes_no_other_version(experiment):
+    publish(experiment)
+    production = experiment / "models" / "production"
+    export_model(production)
+    publish(experiment)
+    assert Versions(experiment / "models").numbers == ["0001"]
+    assert FraudDetector.load(production, onnx=True).onnx is not None
 
 
 def test_the_first_model_is_a_version_and_in_production(experiment):

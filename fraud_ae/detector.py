@@ -26,9 +26,8 @@ from fraud_ae.features.strategy import (
     strategy_to_dict,
 )
 from fraud_ae.features.wording import words_of
-from fraud_ae.manifest import check_manifest, write_manifest
+from fraud_ae.manifest import ONNX_MODEL, check_manifest, write_manifest
 from fraud_ae.one_thread import one_thread_each
-from fraud_ae.onnx_scorer import MODEL as ONNX_FILE
 from fraud_ae.onnx_scorer import OnnxScorer, load_onnx
 from fraud_ae.reasons import Explainer, Reason
 from fraud_ae.run_store import MODEL_FILES
@@ -278,8 +277,8 @@ class FraudDetector:
         """
         folder = Path(folder).resolve()
         listed = check_manifest(folder, MODEL_FILES)
-        if onnx and ONNX_FILE not in listed:
-            raise UserError(f"{folder}: keeps no {ONNX_FILE}; write it: fraud-ae export {folder}")
+        if onnx and ONNX_MODEL not in listed:
+            raise UserError(f"{folder}: keeps no {ONNX_MODEL}; write it: fraud-ae export {folder}")
         settings = read_part(folder, "detector.json", dict)
         policy = settings["threshold_policy"]
         return cls(

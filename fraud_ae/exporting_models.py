@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 from fraud_ae.detector import FraudDetector
-from fraud_ae.manifest import write_manifest
+from fraud_ae.manifest import ONNX_MODEL, write_manifest
 from fraud_ae.onnx_export import Exported, export_onnx, made_up_features
-from fraud_ae.onnx_scorer import MODEL, OnnxScorer
+from fraud_ae.onnx_scorer import OnnxScorer
 
 _ROWS = 20_000
 _ROUNDS = 5
@@ -21,7 +21,7 @@ def export_model(folder: Path) -> tuple[Exported, dict[str, float]]:
     """
     detector = FraudDetector.load(folder)
     features = made_up_features(detector.encoder, _ROWS)
-    exported = export_onnx(detector, folder / MODEL, features)
+    exported = export_onnx(detector, folder / ONNX_MODEL, features)
     write_manifest(folder)
     sides = {
         "ONNX Runtime": OnnxScorer(exported.path).score,

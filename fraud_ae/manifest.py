@@ -9,6 +9,8 @@ from fraud_ae.atomic_files import write_json
 from fraud_ae.errors import UserError
 
 MANIFEST = "manifest.json"
+# The same model once more, for those who score without PyTorch.
+ONNX_MODEL = "model.onnx"
 KIND = "fraud_ae detector"
 FORMAT = 3
 

@@ -10,10 +10,10 @@ import pandas as pd
 
 from fraud_ae.errors import UserError
 from fraud_ae.features.encoder import category_codes
+from fraud_ae.manifest import ONNX_MODEL
 from fraud_ae.scorers.signals import AT_ONCE
 from fraud_ae.side_by_side import side_by_side
 
-MODEL = "model.onnx"
 # The key of the metadata under which a file says what it reads.
 METADATA = "fraud_ae"
 FORMAT = 1
@@ -95,7 +95,7 @@ def load_onnx(folder: Path) -> OnnxScorer:
 
     Raises UserError if there is none, or if it was made of another detector.
     """
-    scorer = OnnxScorer(folder / MODEL)
+    scorer = OnnxScorer(folder / ONNX_MODEL)
     if scorer.sources != source_hashes(folder):
         raise UserError(f"{scorer.path}: made of another model than the one beside it; {_AGAIN}")
     return scorer

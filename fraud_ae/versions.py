@@ -23,9 +23,8 @@ from filelock import FileLock
 
 from fraud_ae.atomic_files import write_folder, write_json
 from fraud_ae.errors import UserError
-from fraud_ae.manifest import MANIFEST
+from fraud_ae.manifest import MANIFEST, ONNX_MODEL
 from fraud_ae.model_info import MODEL_INFO
-from fraud_ae.onnx_scorer import MODEL as ONNX_MODEL
 from fraud_ae.yaml_files import read_yaml
 
 PRODUCTION = "production"

@@ -15,8 +15,9 @@ from fraud_ae.errors import UserError
 from fraud_ae.exporting_models import export_model
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.strategy import compute_features
+from fraud_ae.manifest import ONNX_MODEL
 from fraud_ae.onnx_export import export_onnx, made_up_features
-from fraud_ae.onnx_scorer import METADATA, MODEL, OnnxScorer
+from fraud_ae.onnx_scorer import METADATA, OnnxScorer
 from fraud_ae.run_store import Run
 from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.scorers.mahalanobis import MahalanobisScorer
@@ -166,7 +167,7 @@ def model(finished_run: Run, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "model"
     shutil.copytree(finished_run.model_folder, folder)
     exported, rates = export_model(folder)
-    assert exported.path == folder / MODEL
+    assert exported.path == folder / ONNX_MODEL
     assert exported.largest_difference <= 1e-5
     assert set(rates) == {"ONNX Runtime", "PyTorch"}
     return folder
@@ -207,7 +208,7 @@ def test_a_model_without_an_onnx_file_says_how_to_get_one(finished_run):
 
 def test_a_file_that_the_manifest_does_not_know_is_refused(model, finished_run, tmp_path):
     copy = shutil.copytree(finished_run.model_folder, tmp_path / "copy")
-    shutil.copy(model / MODEL, copy)
+    shutil.copy(model / ONNX_MODEL, copy)
     with pytest.raises(UserError, match="keeps no model.onnx"):
         FraudDetector.load(copy, onnx=True)
 
@@ -241,7 +242,7 @@ def test_the_file_of_another_model_is_refused(model, tmp_path):
 @pytest.mark.parametrize("kind", ["text", "not ours", "of the future"])
 def test_a_file_that_is_no_detector_is_refused(model, tmp_path, kind):
     path = tmp_path / "other.onnx"
-    graph = onnx.load(model / MODEL)
+    graph = onnx.load(model / ONNX_MODEL)
     (entry,) = (entry for entry in graph.metadata_props if entry.key == METADATA)
     if kind == "not ours":
         graph.metadata_props.remove(entry)
@@ -253,7 +254,7 @@ def test_a_file_that_is_no_detector_is_refused(model, tmp_path, kind):
 
 
 def test_a_missing_feature_is_named(model):
-    scorer = OnnxScorer(model / MODEL)
+    scorer = OnnxScorer(model / ONNX_MODEL)
     features = made_up_features(FraudDetector.load(model).encoder, 5)
     with pytest.raises(UserError, match=scorer.numeric[0]):
         scorer.score(features.drop(columns=scorer.numeric[0]))

@@ -12,11 +12,11 @@ from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import UserError
 from fraud_ae.features.history import History, history_of
 from fraud_ae.judging import judge
+from fraud_ae.manifest import ONNX_MODEL
 from fraud_ae.model_info import MODEL_INFO
 from fraud_ae.online.answer import Answer
 from fraud_ae.online.store import HistoryStore
 from fraud_ae.online.tables import Columns, columns_of, in_order
-from fraud_ae.onnx_scorer import MODEL as ONNX_MODEL
 from fraud_ae.yaml_files import read_yaml
 
 

@@ -72,38 +72,67 @@ def test_the_file_gives_the_scores_of_the_detector(tmp_path):
     assert_exported(detector, features, tmp_path / "model.onnx")
 
 
-SCORERS = [ReconstructionScorer(cap=5.0), MahalanobisScorer(), CalibratedScorer(members=3)]
-by_scorer = pytest.mark.parametrize("scorer", SCORERS, ids=lambda each: type(each).__name__)
+SCORERS = {
+    "reconstruction": ReconstructionScorer(cap=5.0),
+    "mahalanobis": MahalanobisScorer(),
+    "calibrated": CalibratedScorer(members=3),
+}
 
 
 @pytest.mark.slow
-@by_scorer
-@pytest.mark.parametrize("scaling", ["standard", "robust", "quantile"])
-@pytest.mark.parametrize("clip", [3.0, None])
+@pytest.mark.parametrize(
+    ("scaling", "clip", "scorer"),
+    [
+        ("standard", 3.0, "calibrated"),
+        ("standard", None, "reconstruction"),
+        ("robust", 3.0, "mahalanobis"),
+        ("robust", None, "calibrated"),
+        ("quantile", 3.0, "reconstruction"),
+        ("quantile", None, "calibrated"),
+    ],
+)
 def test_every_encoder_gives_the_scores_of_the_detector(scaling, clip, scorer, tmp_path):
     features, labels = with_gaps(20_000)
-    detector = made_detector(features, labels, PLAIN, scorer, Encoder(scaling, clip=clip))
+    encoder = Encoder(scaling, clip=clip)
+    detector = made_detector(features, labels, PLAIN, SCORERS[scorer], encoder)
     assert_exported(detector, features, tmp_path / "model.onnx")
 
 
 @pytest.mark.slow
-@by_scorer
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("network", "scorer"),
+    [
+        ("plain", "mahalanobis"),
+        ("variational", "calibrated"),
+        ("variational", "reconstruction"),
+        ("masked", "mahalanobis"),
+        ("members", "calibrated"),
+        ("members", "reconstruction"),
+    ],
+)
 def test_every_network_gives_the_scores_of_the_detector(network, scorer, tmp_path):
     features, labels = with_gaps(5000)
-    detector = made_detector(features, labels, NETWORKS[network], scorer)
+    detector = made_detector(features, labels, NETWORKS[network], SCORERS[scorer])
     assert_exported(detector, features, tmp_path / "model.onnx")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "silu"])
-@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
-@pytest.mark.parametrize("several", [{}, {"members": 2, "rounds": 1}], ids=["plain", "masked"])
-def test_every_layer_gives_the_scores_of_the_detector(activation, norm, several, tmp_path):
-    network = NETWORKS["masked" if several else "plain"]
-    network = {**network, **SMALL, **several, "activation": activation, "norm": norm}
+@pytest.mark.parametrize(
+    ("network", "activation", "norm"),
+    [
+        ("plain", "relu", "none"),
+        ("plain", "leaky_relu", "batch"),
+        ("plain", "tanh", "layer"),
+        ("plain", "silu", "batch"),
+        ("masked", "leaky_relu", "layer"),
+        ("masked", "silu", "none"),
+    ],
+)
+def test_every_layer_gives_the_scores_of_the_detector(network, activation, norm, tmp_path):
+    several = {"members": 2, "rounds": 1} if network == "masked" else {}
+    settings = {**NETWORKS[network], **SMALL, **several, "activation": activation, "norm": norm}
     features, labels = with_gaps(3000)
-    detector = made_detector(features, labels, network, CalibratedScorer())
+    detector = made_detector(features, labels, settings, CalibratedScorer())
     assert_exported(detector, features, tmp_path / "model.onnx")
 
 

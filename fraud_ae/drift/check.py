@@ -19,6 +19,7 @@ from fraud_ae.drift.reference import (
     clusters_of,
     load_reference,
     members_of,
+    owners_of,
     quantiles,
     spread_of,
     whole_periods,
@@ -187,11 +188,12 @@ class _Check:
                 continue
             new = own[name].notna() & ~own[name].isin(known["values"])
             share = float(new.mean())
-            spread = spread_of(Bins(edges=(0.5,)), new.astype("float64"), own)
-            effect = compare(spread, spread, {}).design_effect if new.any() else 1.0
-            p_value = stats.binom.sf(
-                np.ceil(new.sum() / effect) - 1, round(len(own) / effect), known["new"]
-            )
+            # Rows of one customer mostly have one value: customers are what comes by chance.
+            owners = owners_of(own)
+            bring, now = owners[new].nunique(), owners.nunique()
+            # Both counts are of rare events; at least one is what another sample may have had.
+            before = max(known["of_one"], 1)
+            p_value = stats.binom.sf(bring - 1, bring + before, now / (now + known["of"]))
             counts = own[name][new].value_counts()
             details = {
                 "share": share,
@@ -268,7 +270,9 @@ class _Check:
             spread_of(bins, pd.Series(alerts(found, threshold).astype(np.float64)), rows)
             for found, rows in ((kept["score"].to_numpy(), kept), (scores, own))
         )
-        found = compare(before, now, {})
+        # Alerts come in bursts, of which a short period may have had none: its likeness, or that of
+        # the reference, whichever lets more happen by chance.
+        found = max((compare(before, now, {}), compare(now, before, {})), key=lambda c: c.p_value)
         then, rate = before.shares[1], now.shares[1]
         low, high = sorted((then, rate))
         matters = high >= LEAST_RATIO * low and high - low >= LEAST_RATE

@@ -79,7 +79,9 @@ def reference_statistics(
             name: _feature(name, features, own, found[name], members) for name in features
         },
         "categories": {
-            name: _known_values(transactions[name]) for name in CATEGORICAL if name in transactions
+            name: _known_values(transactions[name], owners_of(transactions))
+            for name in CATEGORICAL
+            if name in transactions
         },
         "score": _score(scored, transactions, any(t.looks_back for t in found.values())),
         "ranking": ranking(
@@ -144,6 +146,11 @@ def whole_periods(timestamp: pd.Series, cycle: str | None) -> np.ndarray:
     return inner & (day >= day[-1] - whole)
 
 
+def owners_of(transactions: pd.DataFrame) -> pd.Series:
+    """Who brings the values of a category: customers, or transactions where there are none."""
+    return transactions.get("customer_id", transactions["transaction_id"])
+
+
 def members_of(transactions: pd.DataFrame) -> dict[str, Members]:
     """Customers and terminals of n transactions, where they are known."""
     return {
@@ -196,16 +203,17 @@ def quantiles(values: pd.Series) -> list[float] | None:
     return [float(f"{value:.6g}") for value in found]
 
 
-def _known_values(column: pd.Series) -> dict:
-    """The values of a category, and how often new ones are to be expected.
+def _known_values(column: pd.Series, whose: pd.Series) -> dict:
+    """The values of a category, and what says how many new ones are to be expected.
 
-    The share of rows with a value that was never seen is about that of the values seen once (Good,
-    1953).
+    whose: of each row, the customer, or the transaction itself where there are none. Of further
+    ones, about as many in each hundred bring a value that was never seen as there are values that
+    one alone had (Good, 1953).
     """
-    counts = column.dropna().astype(str).value_counts()
-    once = max(int((counts == 1).sum()), 1)
-    values = sorted(counts.index) if len(counts) <= MOST_KNOWN else None
-    return {"values": values, "new": once / max(int(counts.sum()), 1)}
+    known = pd.DataFrame({"value": column, "whose": whose}).dropna().astype(str)
+    owners = known.drop_duplicates()["value"].value_counts()
+    values = sorted(owners.index) if len(owners) <= MOST_KNOWN else None
+    return {"values": values, "of_one": int((owners == 1).sum()), "of": known["whose"].nunique()}
 
 
 def _score(scored: pd.DataFrame, transactions: pd.DataFrame, looks_back: bool) -> dict:

@@ -72,7 +72,7 @@ class FraudDetector:
         Returns (n,) float32 in the order of the rows; higher is more anomalous.
         Raises DataError if columns are missing or hold bad values.
         """
-        if len(df) == 0:
+        if isinstance(df, pd.DataFrame) and len(df) == 0:
             return np.empty(0, dtype=np.float32)
         transactions = map_columns(df, self.source_format, labelled=False)
         if transactions["timestamp"].is_monotonic_increasing:
@@ -116,7 +116,8 @@ class FraudDetector:
             self.threshold = chosen.choose(self.held_out_scores())
             self.threshold_policy = chosen
             return self
-        if not np.isfinite(threshold):
+        is_number = isinstance(threshold, int | float | np.number)
+        if isinstance(threshold, bool) or not is_number or not np.isfinite(threshold):
             raise UserError(f"threshold={threshold}: must be a finite number")
         self.threshold, self.threshold_policy = float(threshold), None
         return self
@@ -172,7 +173,7 @@ class FraudDetector:
         for each row, in the order of the rows, the strongest first: see `fraud_ae.reasons`. What is
         usual for a customer is told of the earlier rows of this frame.
         """
-        if len(df) == 0:
+        if isinstance(df, pd.DataFrame) and len(df) == 0:
             return []
         transactions = map_columns(df, self.source_format, labelled=False)
         order = np.argsort(transactions["timestamp"].astype("int64").to_numpy(), kind="stable")

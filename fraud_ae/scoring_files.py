@@ -56,8 +56,14 @@ def _with_history(file: CanonicalFile, history) -> Iterator[tuple[pd.DataFrame, 
         waiting, new = [], 0
 
 
-def check_output(out: Path) -> None:
-    """Say before any work that a file cannot be written. Raises UserError."""
+def check_output(out: Path, *read: Path | None) -> None:
+    """Say before any work that a file cannot be written, or would take the place of one of `read`.
+
+    Raises UserError.
+    """
+    for path in read:
+        if path is not None and out.resolve() == path.resolve():
+            raise UserError(f"{out}: is read, and would be lost; write to another file")
     if out.suffix.lower() not in _SUFFIXES:
         raise UserError(f"{out}: unknown kind of file; its name must end in .csv or .parquet")
     if out.is_dir():

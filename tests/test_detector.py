@@ -283,11 +283,30 @@ def test_the_threshold_can_be_set_to_a_number(finished_run, transactions, scores
     assert detector.predict(transactions).all()
 
 
-@pytest.mark.parametrize("given", [{}, {"threshold": np.nan}, {"threshold": 1, "method": "cost"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"threshold": np.nan},
+        {"threshold": 1, "method": "cost"},
+        {"threshold": True},
+        {"threshold": "high"},
+        {"method": "percentile", "percentile": 300},
+        {"method": "recall", "least_recall": 80},
+        {"method": "budget", "alerts_per_day": "50"},
+        {"method": "cost", "review_cost": -5},
+    ],
+)
 def test_a_threshold_that_is_none_is_refused(finished_run, given):
     detector = FraudDetector.load(finished_run.model_folder)
     with pytest.raises(UserError, match="threshold"):
         detector.set_threshold(**given)
+
+
+@pytest.mark.parametrize("given", [None, [1], np.ones((3, 2))])
+def test_what_is_no_frame_is_refused(finished_run, given):
+    with pytest.raises(DataError, match="pandas frame"):
+        FraudDetector.load(finished_run.model_folder).predict(given)
 
 
 def test_a_policy_needs_the_scores_that_a_model_for_production_keeps(finished_run):

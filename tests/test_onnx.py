@@ -66,6 +66,7 @@ def assert_exported(detector: FraudDetector, features: pd.DataFrame, path: Path)
     assert scorer.score(features.iloc[:0]).shape == (0,)
 
 
+@pytest.mark.slow
 def test_the_file_gives_the_scores_of_the_detector(tmp_path):
     features, labels = with_gaps(1000)
     detector = made_detector(features, labels, PLAIN, CalibratedScorer(members=2))

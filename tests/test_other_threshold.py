@@ -34,6 +34,7 @@ def shown(printed: str) -> dict[str, list[str]]:
     return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in rows}
 
 
+@pytest.mark.slow
 def test_every_way_is_shown_beside_what_is_now(model):
     printed = run("-m", "fraud_ae", "threshold", str(model), cwd=model.parent)
     rows = shown(printed)
@@ -50,6 +51,7 @@ def test_every_way_is_shown_beside_what_is_now(model):
     assert float(recall) == pytest.approx(found, abs=6e-4)
 
 
+@pytest.mark.slow
 def test_another_is_kept_only_if_asked(model):
     before = FraudDetector.load(model).threshold
     arguments = ("-m", "fraud_ae", "threshold", str(model), "--method=percentile")

@@ -11,7 +11,7 @@ from fraud_ae.data import canonical_file
 from fraud_ae.detector import FraudDetector
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.explaining_files import explain_file
-from fraud_ae.scoring_files import score_file
+from fraud_ae.scoring_files import check_output, score_file
 from tests.commands import run, start
 
 
@@ -130,6 +130,13 @@ def test_an_output_that_cannot_be_written_is_named(detector, transactions, tmp_p
         scored(detector, tmp_path / "in.csv", tmp_path / out)
 
 
+def test_what_is_read_is_never_written_over(tmp_path):
+    (tmp_path / "in.csv").write_text("kept")
+    for read in ((tmp_path / "in.csv", None), (tmp_path / "other.csv", tmp_path / "in.csv")):
+        with pytest.raises(UserError, match="would be lost"):
+            check_output(tmp_path / "folder" / ".." / "in.csv", *read)
+
+
 def test_the_highest_scores_and_some_ids_are_explained(
     detector, transactions, expected, part_rows, tmp_path
 ):
@@ -148,6 +155,7 @@ def test_the_highest_scores_and_some_ids_are_explained(
     assert set(some[0].to_dict()["reasons"][0]) >= {"text", "share"}
 
 
+@pytest.mark.slow
 def test_the_commands_score_and_explain_a_file(model, transactions, expected, tmp_path):
     transactions.to_csv(tmp_path / "new.csv", index=False)
     chosen = f"--model={model}"

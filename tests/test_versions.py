@@ -54,6 +54,7 @@ def threshold_in_production(versions: Versions) -> float | None:
     return FraudDetector.load(versions.folder / "production").threshold
 
 
+@pytest.mark.slow
 def test_an_exported_file_makes_no_other_version(experiment):
     publish(experiment)
     production = experiment / "models" / "production"

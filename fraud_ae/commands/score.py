@@ -45,7 +45,7 @@ def score(
     from fraud_ae.detector import FraudDetector
     from fraud_ae.scoring_files import check_output, score_file
 
-    check_output(out)
+    check_output(out, file, history)
     detector = FraudDetector.load(model_folder(model))
     started = time.perf_counter()
     with (

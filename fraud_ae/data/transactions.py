@@ -10,6 +10,7 @@ import pandas as pd
 from fraud_ae.data import schema
 from fraud_ae.data.columns import CANONICAL, OPTIONAL, REQUIRED, SCENARIO
 from fraud_ae.data.source_format import SourceFormat, did_you_mean, listed
+from fraud_ae.errors import DataError
 from fraud_ae.side_by_side import side_by_side
 
 _LOGGER = logging.getLogger("fraud_ae")
@@ -34,6 +35,8 @@ def map_columns(
     that have none, and absent if no row has one, and fraud_scenario is left out. Raises DataError
     with all problems at once.
     """
+    if not isinstance(raw, pd.DataFrame):
+        raise DataError(f"transactions must be a pandas frame; got a {type(raw).__name__}")
     sources, problems = _resolve(raw, source_format, labelled)
     if len(raw) == 0:
         problems.append("the table has no rows")

@@ -43,6 +43,10 @@ def verdict(checked: Mapping) -> str:
     """In one line whether something has drifted, and what."""
     names = list(dict.fromkeys(told(f) for f in checked["findings"] if f["drift"]))
     if not names:
+        findings = checked["findings"]
+        left = sum(finding["not_judged"] is not None for finding in findings)
+        if left:
+            return f"stable: nothing has drifted; {left} of {len(findings)} could not be judged"
         return "stable: nothing has drifted"
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"drift: {', '.join(names[:_MOST_NAMED])}{more}"

@@ -15,6 +15,14 @@ log = logging.getLogger("fraud_ae")
 METHODS = ("percentile", "best_f1", "recall", "precision", "budget", "cost")
 # These learn from labels, so that rows without any fraud teach them nothing.
 NEEDS_FRAUD = ("best_f1", "recall", "precision", "cost")
+_ALLOWED = {
+    "percentile": (0.0, 100.0),
+    "least_recall": (0.0, 1.0),
+    # What no threshold reaches is told when it is chosen.
+    "least_precision": (0.0, np.inf),
+    "alerts_per_day": (0.0, np.inf),
+    "review_cost": (0.0, np.inf),
+}
 
 
 def percentile_threshold(scores: np.ndarray, percentile: float) -> float:
@@ -53,7 +61,8 @@ class ThresholdPolicy:
       the amounts, for each alert, with as few alerts as give it (example-dependent costs,
       Bahnsen et al., 2014). It may alert on nothing or on everything.
 
-    Equal scores are alerted on together or not at all. Raises UserError for an unknown method.
+    Equal scores are alerted on together or not at all. Raises UserError for an unknown method or a
+    number that cannot be.
     """
 
     method: str = "percentile"
@@ -68,6 +77,12 @@ class ThresholdPolicy:
             raise UserError(
                 f"threshold.method={self.method}: unknown; known are {', '.join(METHODS)}"
             )
+        for name, (low, high) in _ALLOWED.items():
+            value = getattr(self, name)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (is_number and low <= value <= high):
+                up_to = f"from {low:g} to {high:g}" if high < np.inf else f"of {low:g} or more"
+                raise UserError(f"threshold.{name}={value}: must be a number {up_to}")
 
     def choose(self, scored: pd.DataFrame) -> float:
         """The threshold; `alerts(scores, threshold)` are the transactions above it.

@@ -20,6 +20,7 @@ def rows(validation):
     return plain(validation)
 
 
+@pytest.mark.slow
 def test_every_answer_that_was_given_is_there_after_sigkill(serve, rows, history):
     service = serve("--history", str(history))
     remembered = service.metric('fraud_ae_history{kind="transactions"}')
@@ -63,18 +64,18 @@ def test_every_answer_that_was_given_is_there_after_sigkill(serve, rows, history
 @pytest.mark.slow
 def test_sigterm_answers_what_waits_and_closes_the_store(serve, rows):
     service = serve()
-    many = [{**rows[n % len(rows)], "transaction_id": f"N{n}"} for n in range(1800)]
-    parts = [many[start : start + 300] for start in range(0, 1800, 300)]
+    many = [{**rows[n % len(rows)], "transaction_id": f"N{n}"} for n in range(600)]
+    parts = [many[start : start + 100] for start in range(0, 600, 100)]
     with ThreadPoolExecutor(len(parts)) as pool:
         waiting = [pool.submit(requests.post, f"{service.url}/score", json=p) for p in parts]
-        while service.metric("fraud_ae_waiting_transactions") < 600:
+        while service.metric("fraud_ae_waiting_transactions") < 200:
             assert not all(answer.done() for answer in waiting)
         assert service.stop() == 0
         answers = [answer.result() for answer in waiting]
-    assert [len(answer.json()) for answer in answers] == [300] * 6
+    assert [len(answer.json()) for answer in answers] == [100] * 6
     assert not service.store.with_name("history.db-wal").exists()
     again = serve()
-    assert again.metric('fraud_ae_history{kind="answers"}') == 1800
+    assert again.metric('fraud_ae_history{kind="answers"}') == 600
 
 
 @pytest.mark.slow

@@ -58,6 +58,7 @@ def test_one_bad_transaction_refuses_its_whole_list(shared, rows):
     assert shared.metric('fraud_ae_history{kind="transactions"}') == before
 
 
+@pytest.mark.slow
 def test_too_many_at_once_are_told_when_to_come_back(serve, rows):
     service = serve("--max-waiting", "3")
     with concurrent.futures.ThreadPoolExecutor(8) as pool:

@@ -115,6 +115,7 @@ def test_metrics_are_those_of_prometheus(shared, rows):
         assert name in answer.text, name
 
 
+@pytest.mark.slow
 def test_the_score_and_alert_rate_histograms_count_what_was_scored(serve, model, rows):
     service = serve()
     answers = [

@@ -203,6 +203,7 @@ def model(finished_run: Run, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_detector_scores_with_its_onnx_file_without_pytorch(model, dataset, tmp_path):
     code = """
 import sys

@@ -63,6 +63,7 @@ def test_a_drift_is_1_and_is_written_as_json_and_as_a_page(folder):
     assert "log_amount" in (folder / "found.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_an_error_is_2(folder):
     code, printed = drift(folder, "model", "no_amount.csv")
     assert (code, "Traceback" in printed) == (2, False), printed

@@ -159,6 +159,7 @@ def test_scores_of_a_period_and_alerts_at_another_threshold(open_store, transact
     assert [a["score"] for a in store.review.alerts(*period, limit=1)] == [0.9]
 
 
+@pytest.mark.slow
 def test_a_second_service_is_refused_in_one_line(open_store, tmp_path, online):
     open_store()
     code = f"""

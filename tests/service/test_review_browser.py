@@ -14,6 +14,7 @@ try:
 except ModuleNotFoundError:
     sync_playwright = None
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(sync_playwright is None, reason="playwright is not installed"),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
 ]

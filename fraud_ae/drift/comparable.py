@@ -5,6 +5,7 @@ days of the week, more days that `fit` has learned of. Which of these a feature 
 out, so that it holds for any strategy.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,9 @@ class Traits:
 
     looks_back: on earlier rows. reads_labels: on labels of earlier rows. cycle: on the hour
     (`day`), the day of the week (`week`) or the date (`date`) of its row, None for none of them.
-    stands_for: the category of whose values it holds what `fit` has learned of each, if so.
+    stands_for: the category of whose values it holds what `fit` has learned of each, if so. Such a
+    number says as much as the category, while what was learned of rare values, or of values of the
+    rows that were learned from, would look like a drift.
     """
 
     looks_back: bool
@@ -114,18 +117,48 @@ def traits(
             return "date"
         return "week" if name in weekday else "day" if name in hour else None
 
+    def made(frame: pd.DataFrame) -> pd.DataFrame:
+        return _moved(strategy, frame, newest, by)
+
+    behind = _columns_behind(usual, frame, newest, made)
     return {
-        name: Traits(name in backward, name in labels, cycle(name), _category_behind(name, usual))
+        name: Traits(
+            name in backward,
+            name in labels,
+            cycle(name),
+            behind.get(name) or _category_behind(name, usual),
+        )
         for name in usual
     }
 
 
-def _category_behind(name: str, features: pd.DataFrame) -> str | None:
-    """The category whose value decides a number: its learned rate, share, and the like.
+def _columns_behind(
+    usual: pd.DataFrame,
+    frame: pd.DataFrame,
+    rows: np.ndarray,
+    features: Callable[[pd.DataFrame], pd.DataFrame],
+) -> dict[str, str]:
+    """Which numbers are made of one categorical column alone: feature -> column.
 
-    Such a number says as much as the category, and what was learned of rare values by chance alone
-    would look like a drift towards them.
+    They change with its values, and move with them from row to row; how often a value comes does
+    not matter. usual: what `features` gives of the frame, for some of its rows, (n,) bool.
     """
+    behind = {}
+    for column in (name for name in CATEGORICAL if name in frame):
+        rolled, unseen = frame[column].copy(), frame[column].copy()
+        rolled[rows] = np.roll(rolled[rows].to_numpy(), 1)
+        unseen[rows] = "a value that nobody ever had"
+        moved = features(frame.assign(**{column: rolled}))
+        for name in differing_rows(usual, features(frame.assign(**{column: unseen}))):
+            if _is_number(usual[name]):
+                expected = np.roll(usual[name].to_numpy(np.float64), 1)
+                if np.array_equal(expected, moved[name].to_numpy(np.float64), equal_nan=True):
+                    behind[name] = column
+    return behind
+
+
+def _category_behind(name: str, features: pd.DataFrame) -> str | None:
+    """The category among the features whose value decides a number, as an age band its rate."""
     if not _is_number(features[name]) or features[name].nunique() < _LEAST_VALUES:
         return None
     for other in features:

@@ -42,6 +42,16 @@ def test_a_learned_rate_stands_for_its_category():
     assert found["account_age_days"].stands_for is None
 
 
+def test_so_does_a_share_of_values_that_hardly_ever_come_twice():
+    """In rows that were learned from, each is known; in later ones none is, drift or not."""
+    strategy, transactions, *others = of(DemographicRisk())
+    towns = [f"Town {number}" for number in range(len(transactions))]
+    transactions = transactions.assign(customer_location=pd.Series(towns, dtype="str"))
+    found = traits(fit_strategy(strategy, transactions), transactions, *others)
+    assert found["location_rarity"].stands_for == "customer_location"
+    assert found["amount"].stands_for is None
+
+
 def test_what_was_learned_by_day_is_read_as_it_stood_in_the_end():
     strategy, transactions, rows, days, until = of(DemographicRisk())
     features = features_of(strategy, transactions, rows, days, until)

@@ -11,11 +11,22 @@ from fraud_ae.errors import UserError
 from fraud_ae.features.history import History
 from fraud_ae.features.known_rates import KnownCounts, count_by_day, known_share
 from fraud_ae.features.strategy import FeatureStrategy, as_floats
-from fraud_ae.features.wording import Told, Words, about, money, percent, plain, usually
+from fraud_ae.features.wording import (
+    DAY,
+    Told,
+    Words,
+    about,
+    duration,
+    money,
+    percent,
+    plain,
+    usually,
+)
 
 CATEGORIES = ("payment_method", "product_category", "device")
 
-AMOUNT = "amount"
+# What several features tell of.
+AMOUNT, ACCOUNT_AGE, CUSTOMER_AGE = "amount", "account age", "customer age"
 
 
 class Baseline(FeatureStrategy):
@@ -34,6 +45,8 @@ class Baseline(FeatureStrategy):
         """How the features are told to a reviewer, see `Words`."""
         return (
             Words("(?:log_)?amount", AMOUNT, tell_amount),
+            Words("account_age_days", ACCOUNT_AGE, tell_account_age),
+            Words("customer_age", CUSTOMER_AGE, tell_customer_age),
             Words("location_rarity", "location", _location),
         )
 
@@ -98,6 +111,26 @@ def tell_amount(told: Told) -> tuple[str, str]:
     if own is not None:
         return amount_words(told), f"{usually(own, about)} for this customer"
     return amount_words(told), told.range(about, "amount")
+
+
+def tell_account_age(told: Told) -> tuple[str, str]:
+    """How old the account is, whatever feature is told."""
+    days = told.values.get("account_age_days", float("nan"))
+    if days != days:
+        return "account age missing", "usually there"
+
+    def age(days: float) -> str:
+        return duration(days * DAY) if days >= 1 else "less than 1 day"
+
+    return f"account {told.shown(age, 'account_age_days')} old", told.range(age, "account_age_days")
+
+
+def tell_customer_age(told: Told) -> tuple[str, str]:
+    """How old the customer is, whatever feature is told."""
+    if "customer_age" not in told.values or told.is_missing:
+        return plain(told)
+    name, years = "customer_age", "{:.0f}".format
+    return f"customer {told.shown(years, name)} years old", told.range(years, name)
 
 
 def _location(told: Told) -> tuple[str, str]:

@@ -5,10 +5,17 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from fraud_ae.features.baseline import Baseline, with_baseline_columns
+from fraud_ae.features.baseline import (
+    ACCOUNT_AGE,
+    CUSTOMER_AGE,
+    Baseline,
+    tell_account_age,
+    tell_customer_age,
+    with_baseline_columns,
+)
 from fraud_ae.features.known_rates import KnownCounts, count_by_day, known_rates
 from fraud_ae.features.strategy import as_floats
-from fraud_ae.features.wording import DAY, Told, Words, duration, flag, percent, plain, readable
+from fraud_ae.features.wording import Told, Words, flag, percent, readable
 
 AGE_EDGES = (0, 25, 35, 45, 55, 65, np.inf)
 AGE_BANDS = ("<25", "25-34", "35-44", "45-54", "55-64", "65+")
@@ -48,8 +55,8 @@ class DemographicRisk(Baseline):
         )
         return (
             *super().words,
-            Words("account_age_days|log_account_age|new_account", "account age", _account_age),
-            Words("customer_age|age_band", "customer age", _age),
+            Words("log_account_age|new_account", ACCOUNT_AGE, tell_account_age),
+            Words("age_band", CUSTOMER_AGE, tell_customer_age),
             Words("address_mismatch", "address mismatch", mismatch),
             Words("risk_of_(.+)", r"fraud by \1", _risk),
         )
@@ -102,24 +109,6 @@ def age_band(age: pd.Series) -> pd.Series:
     bands[bands == len(AGE_BANDS)] = -1
     names = pd.array(AGE_BANDS, dtype="str").take(bands, allow_fill=True)
     return pd.Series(names, index=age.index, name=age.name)
-
-
-def _account_age(told: Told) -> tuple[str, str]:
-    days = told.values.get("account_age_days", float("nan"))
-    if days != days:
-        return "account age missing", "usually there"
-
-    def age(days: float) -> str:
-        return duration(days * DAY) if days >= 1 else "less than 1 day"
-
-    return f"account {told.shown(age, 'account_age_days')} old", told.range(age, "account_age_days")
-
-
-def _age(told: Told) -> tuple[str, str]:
-    if "customer_age" not in told.values or told.is_missing:
-        return plain(told)
-    name, years = "customer_age", "{:.0f}".format
-    return f"customer {told.shown(years, name)} years old", told.range(years, name)
 
 
 def _risk(told: Told) -> tuple[str, str]:

@@ -243,6 +243,18 @@ def test_features_are_told_as_a_reviewer_would(name, value, usual, others, expec
     assert tell(name, value, usual, **others) == expected
 
 
+def test_columns_that_every_strategy_has_are_told_in_words_by_every_strategy():
+    for strategy in (Baseline(), Behavioural()):
+        for name, value, expected in (
+            ("account_age_days", 17.0, "account 17 days old"),
+            ("customer_age", 32.0, "customer 32 years old"),
+        ):
+            subject, parts, teller = subject_of(name, words_of(strategy))
+            told = Told(name, parts, {name: value}, {name: [18.0, 51.0]})
+            assert subject == name.removesuffix("_days").replace("_", " ")
+            assert teller(told)[0] == expected
+
+
 @pytest.mark.parametrize(
     ("value", "expected"), [(0.4, "less than 1 day"), (1.0, "1 day"), (3.0, "3 days")]
 )

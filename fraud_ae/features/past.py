@@ -95,14 +95,11 @@ def pasts(transactions: pd.DataFrame, rows: np.ndarray) -> Iterator[Past]:
         codes = pd.factorize(transactions["customer_id"])[0]
     asked = np.flatnonzero(np.isin(codes, codes[rows]) & (codes >= 0))
     order = asked[np.argsort(codes[asked], kind="stable")]
-    starts = np.searchsorted(codes[order], codes[rows], side="left")
-    for row, start in zip(rows, starts, strict=True):
-        end = start
-        if codes[row] >= 0:
-            # Within a customer, positions are in order.
-            own = order[start : np.searchsorted(codes[order], codes[row], side="right")]
-            end = start + int(np.searchsorted(own, row))
-        yield Past(transactions, us, int(row), order[start:end])
+    starts, ends = (np.searchsorted(codes[order], codes[rows], side=s) for s in ("left", "right"))
+    for row, start, end in zip(rows, starts, ends, strict=True):
+        # Within a customer, positions are in order; a missing customer has none.
+        before = int(np.searchsorted(order[start:end], row)) if codes[row] >= 0 else 0
+        yield Past(transactions, us, int(row), order[start : start + before])
 
 
 def usual_hours(us: np.ndarray) -> tuple[float, float]:

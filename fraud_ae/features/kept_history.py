@@ -10,20 +10,20 @@ from fraud_ae.features.strategy import compute_features
 
 # So many transactions are computed one by one.
 _TRIED = 40
+# More rows would take long, and show no more.
+_MOST = 200_000
 
 
-def forgetful_features(
-    strategy: Any, transactions: pd.DataFrame, features: pd.DataFrame | None = None
-) -> list[str]:
+def forgetful_features(strategy: Any, transactions: pd.DataFrame) -> list[str]:
     """Names of the features that change when only the declared history of a row is kept.
 
     A service keeps, of each customer and terminal, what `strategy.history` says. Some transactions
     are computed from just that, and compared with what the whole table gives.
-    strategy: fitted. transactions: (n, d) canonical, in order of time. features: (n, n_features)
-    that the whole table gives, computed here by default.
+    strategy: fitted. transactions: (n, d) canonical, in order of time; of a long table, the first
+    ones are tried.
     """
-    if features is None:
-        features = compute_features(strategy, transactions)
+    transactions = transactions.iloc[:_MOST]
+    features = compute_features(strategy, transactions)
     history = history_of(strategy)
     rows = np.unique(np.linspace(0, len(transactions) - 1, _TRIED).astype(int))
     changed: dict[str, None] = {}

@@ -33,7 +33,6 @@ _POLICY = (
     "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
     "form-action 'none'"
 )
-Lifespan = Callable[[FastAPI], Any]
 
 
 def create_app(service: Service, key: str | None = None) -> FastAPI:

@@ -8,17 +8,15 @@ import json
 import math
 import shlex
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
 
-from fraud_ae import __version__
 from fraud_ae.atomic_files import write_whole
 from fraud_ae.errors import UserError
 from fraud_ae.report.content import report_content
-from fraud_ae.report.formats import FILTERS, figure, number, percent
+from fraud_ae.report.formats import figure, number, percent
+from fraud_ae.report.templates import packed, page_template
 from fraud_ae.sweep.command_line import OUTPUTS
 from fraud_ae.sweep.comparison import compare_experiments
 from fraud_ae.sweep.summary import experiment_folders
@@ -61,30 +59,17 @@ def write_reports(patterns: Sequence[str]) -> None:
 
 def render(content: dict) -> str:
     """The page of a report's content, see `report_content`."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("fraud_ae.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(FILTERS)
-    own = files("fraud_ae.report")
     drawn = {name: content[name] for name in _DRAWN}
-    return environment.get_template("page.html.jinja").render(
+    return page_template("page.html.jinja").render(
         **content,
-        style=Markup(own.joinpath("page.css").read_text("utf-8")),
-        script=Markup(own.joinpath("page.js").read_text("utf-8")),
+        script=packed("page.js"),
         drawn=Markup(json_for_html(drawn)),
         plotly=Markup(_packed_plotly()) if _has_charts(content) else None,
         axis=_strategy_axis(content),
         start=_start(content["explorer"]),
         again=functools.partial(_again, content["provenance"]["overrides"]),
-        written=datetime.now(UTC).isoformat(timespec="minutes"),
-        version=__version__,
     )
 
 

@@ -11,13 +11,8 @@ from fraud_ae.drift.check import check_drift
 from fraud_ae.drift.reference import REFERENCE
 from fraud_ae.errors import UserError
 from fraud_ae.manifest import write_manifest
+from tests.browsers import NEEDS_BROWSER, browsers
 from tests.commands import start
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-try:
-    from playwright.sync_api import sync_playwright
-except ModuleNotFoundError:
-    sync_playwright = None
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +81,8 @@ def test_a_model_without_a_reference_says_what_to_do(folder, watched, tmp_path):
         check_drift(tmp_path / "model", folder / "new.csv")
 
 
-@pytest.mark.skipif(sync_playwright is None, reason="playwright is not installed")
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
+@NEEDS_BROWSER[0]
+@NEEDS_BROWSER[1]
 def test_the_page_has_pictures_in_both_themes_and_asks_for_nothing(watched, newest, tmp_path):
     from fraud_ae.report.drift import drift_page
 
@@ -95,10 +90,8 @@ def test_the_page_has_pictures_in_both_themes_and_asks_for_nothing(watched, newe
     page_file = tmp_path / "drift.html"
     page_file.write_text(drift_page(checked), encoding="utf-8")
     complaints = []
-    with sync_playwright() as playwright:
-        arguments = ["--headless", "--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        page = browser.new_context(offline=True, color_scheme="light").new_page()
+    with browsers() as launch:
+        page = launch().new_context(offline=True, color_scheme="light").new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(page_file.as_uri())
         assert page.locator("#distributions tbody tr").count() == page.locator(".bars-of").count()
@@ -109,5 +102,4 @@ def test_the_page_has_pictures_in_both_themes_and_asks_for_nothing(watched, newe
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
         page.set_viewport_size({"width": 375, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
-        browser.close()
     assert complaints == []

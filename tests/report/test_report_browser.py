@@ -1,7 +1,5 @@
 """The report as a browser shows it: drawn, moved, switched, and narrow."""
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,28 +8,11 @@ from fraud_ae.evaluation.threshold import alerts, utc_days
 from fraud_ae.report.content import report_content
 from fraud_ae.report.page import write_report
 from fraud_ae.run_store import SCORES, TEST_SCORES
+from tests.browsers import NEEDS_BROWSER, browsers
 from tests.report.made import PRODUCTION, WINNER, MadeExperiment
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-try:
-    from playwright.sync_api import sync_playwright
-except ModuleNotFoundError:
-    sync_playwright = None
-pytestmark = [
-    pytest.mark.skipif(sync_playwright is None, reason="playwright is not installed"),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
-]
+pytestmark = NEEDS_BROWSER
 
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 CHARTS = ("parallel", "heat", "losses", "roc", "pr", "histogram")
 # Set once all charts are there, to the theme that they were drawn in.
 DRAWN = "document.documentElement.dataset.drawn"
@@ -52,17 +33,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def launch():
     """Starts a browser with further arguments."""
-    with sync_playwright() as playwright:
-        browsers = []
-
-        def launch(*further: str):
-            arguments = [*ARGUMENTS, *further]
-            browsers.append(playwright.chromium.launch(executable_path=CHROMIUM, args=arguments))
-            return browsers[-1]
-
+    with browsers() as launch:
         yield launch
-        for browser in browsers:
-            browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,34 +1,15 @@
 """The review page as a browser shows it: alerts, reasons, the slider, outcomes, and the key."""
 
 import re
-import shutil
 
 import numpy as np
 import pytest
 
+from tests.browsers import NEEDS_BROWSER, browsers, expect
 from tests.service.running import RunningService, plain
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-try:
-    from playwright.sync_api import expect, sync_playwright
-except ModuleNotFoundError:
-    sync_playwright = None
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sync_playwright is None, reason="playwright is not installed"),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
-]
+pytestmark = [pytest.mark.slow, *NEEDS_BROWSER]
 
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 KEY = "secret"
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -56,10 +37,8 @@ def service(model, history, rows, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
+    with browsers() as launch:
+        yield launch()
 
 
 @pytest.fixture

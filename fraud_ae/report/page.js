@@ -89,7 +89,8 @@
   }
 
   // ---- charts ------------------------------------------------------------------------------
-  const CONFIG = { displayModeBar: false, responsive: true };
+  // Not `responsive`: that redraws while the page is laid out for paper, at a size already scaled.
+  const CONFIG = { displayModeBar: false };
 
   function layout(more) {
     const axis = {
@@ -256,6 +257,18 @@
     chart.style.setProperty("--drawn-width", size.width);
     chart.style.setProperty("--drawn-height", size.height);
   }
+
+  const onPaper = matchMedia("print");
+  let fitting;
+  function fitSoon() {
+    clearTimeout(fitting);
+    fitting = setTimeout(() => {
+      if (onPaper.matches) return;
+      document.querySelectorAll(".js-plotly-plot").forEach((chart) => Plotly.Plots.resize(chart));
+    }, 100);
+  }
+  window.addEventListener("resize", fitSoon);
+  onPaper.addEventListener("change", fitSoon);
 
   let round = 0;
   // Nothing waits for being scrolled to, as a screenshot, an archive and a printer never scroll.

@@ -51,7 +51,7 @@ def wide(tmp_path_factory):
     made.features()
     made.gate()
     further = ("trainer.weight_decay", "model.input_noise", "model.normalization_layer")
-    values = {name: (0.00025, 0.0001) for name in further[:2]} | {further[2]: ("batch", "layer")}
+    values = dict.fromkeys(further[:2], (0.00025, 0.0001)) | {further[2]: ("batch", "layer")}
     made.broad(values)
     for stage in ("refined", "final", "production", "top_transactions"):
         getattr(made, stage)()
@@ -277,20 +277,21 @@ def test_tables_are_there_without_javascript(browser, folder):
 def test_on_paper_everything_fits_and_nothing_scrolls(opened, wide, width):
     page = opened(of=wide)
     page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
-    page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(media="print")
+    page.set_viewport_size({"width": width, "height": 900})
     found = page.evaluate(
         """(width) => {
-          const told = (e) => `${e.tagName}.${e.getAttribute("class")} #${e.id}: ${e.textContent.slice(0, 40)}`;
-          const shown = [...document.querySelectorAll("body *")].filter((e) => e.checkVisibility());
+          const told = (e) => `${e.tagName}.${e.getAttribute("class")}: ${e.textContent}`;
+          const all = [...document.querySelectorAll("body *")];
+          const shown = all.filter((e) => e.checkVisibility());
           const html = shown.filter((e) => !e.closest("svg, .gl-container, th.plot"));
+          const scrolls = (e) => /auto|scroll/.test(getComputedStyle(e).overflow);
+          const cells = html.filter((e) => e.matches("td, th"));
           return {
             wide: html.filter((e) => e.getBoundingClientRect().right > width + 1).map(told),
-            scrolling: html.filter((e) => ["auto", "scroll"].includes(getComputedStyle(e).overflowX)
-              || ["auto", "scroll"].includes(getComputedStyle(e).overflowY)).map(told),
-            spilling: html.filter((e) => e.matches("td, th") && e.scrollWidth > e.clientWidth + 1).map(told),
-            smallest: Math.min(...html.filter((e) => e.matches("td, th"))
-              .map((e) => parseFloat(getComputedStyle(e).fontSize))),
+            scrolling: html.filter(scrolls).map(told),
+            spilling: cells.filter((e) => e.scrollWidth > e.clientWidth + 1).map(told),
+            smallest: Math.min(...cells.map((e) => parseFloat(getComputedStyle(e).fontSize))),
             page: document.documentElement.scrollWidth,
           };
         }""",
@@ -320,6 +321,20 @@ def test_a_pdf_holds_every_column_within_its_margins(opened, wide, tmp_path):
     assert {"caught", "epoch", "winner", WINNER[:7]} <= {word for *_, word in words}
     assert min(float(left) for left, *_ in words) >= 41
     assert max(float(right) for _, right, _ in words) <= width - 41
+
+
+def test_charts_follow_the_window_and_come_back_from_paper(opened):
+    page = opened()
+    wide = "Math.round(document.getElementById('losses')._fullLayout.width) === {}"
+    drawn = round(page.locator("#losses").bounding_box()["width"])
+    page.set_viewport_size({"width": 600, "height": 900})
+    narrow = round(page.locator("#losses").bounding_box()["width"])
+    assert narrow < drawn
+    page.wait_for_function(wide.format(narrow))
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(media="screen")
+    page.wait_for_function(wide.format(drawn))
 
 
 def test_whoever_reads_in_the_dark_prints_on_white(opened):

@@ -8,10 +8,10 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
-from fraud_ae import config
+from fraud_ae.configuration import schemas as config
+from fraud_ae.configuration.checks import checked_settings
+from fraud_ae.configuration.command_line import check_experiment, complete_retraining
 from fraud_ae.errors import exit_on_user_error
-from fraud_ae.sweep.command_line import check_experiment, complete_retraining
-from fraud_ae.sweep.settings import checked_settings
 
 config.register()
 CONF = str(Path(__file__).resolve().parent / "conf")
@@ -23,7 +23,7 @@ def pipeline(cfg: DictConfig) -> None:
     """Run the stages that are asked for, audit the strategies, or show the results."""
     settings = checked_settings(cfg)
     if cfg.audit:
-        from fraud_ae.sweep.audit import audit_strategies
+        from fraud_ae.pipeline.audit import audit_strategies
 
         audit_strategies(settings, list(HydraConfig.get().overrides.task))
         return
@@ -34,8 +34,8 @@ def pipeline(cfg: DictConfig) -> None:
         print(save_workspace(wandb["entity"], wandb["project"], wandb["wait_seconds"]))
         return
     if cfg.mode == "rollback":
-        from fraud_ae.sweep.command_line import OUTPUTS
-        from fraud_ae.versions import Versions
+        from fraud_ae.configuration.command_line import OUTPUTS
+        from fraud_ae.detector.versions import Versions
 
         before, now = Versions(OUTPUTS / cfg.experiment / "models").rollback()
         print(f"{cfg.experiment}: version {now} is in production, {before} was before")
@@ -45,11 +45,11 @@ def pipeline(cfg: DictConfig) -> None:
         _retrain(settings)
         return
     if not cfg.summary and not cfg.report:
-        from fraud_ae.sweep.stages import run_stages
+        from fraud_ae.pipeline.stages import run_stages
 
         run_stages(settings, list(HydraConfig.get().overrides.task))
     if cfg.summary or not cfg.report:
-        from fraud_ae.sweep.summary import print_summary
+        from fraud_ae.pipeline.summary import print_summary
 
         print_summary(patterns, settings)
     # Last, so that whatever keeps it from being written, all else is there and has been said.
@@ -61,12 +61,12 @@ def pipeline(cfg: DictConfig) -> None:
 
 def _retrain(settings: dict) -> None:
     """A retraining, its summary, both reports, and at the end what was decided."""
+    from fraud_ae.configuration.command_line import OUTPUTS
+    from fraud_ae.detector.versions import Versions
+    from fraud_ae.pipeline.summary import print_summary
+    from fraud_ae.pipeline.version_tables import explain
+    from fraud_ae.production.retraining import retrain
     from fraud_ae.report.page import write_reports
-    from fraud_ae.sweep.command_line import OUTPUTS
-    from fraud_ae.sweep.retraining import retrain
-    from fraud_ae.sweep.summary import print_summary
-    from fraud_ae.sweep.version_tables import explain
-    from fraud_ae.versions import Versions
 
     found = retrain(settings, list(HydraConfig.get().overrides.task))
     name = settings["experiment"]

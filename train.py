@@ -6,10 +6,10 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from fraud_ae import config
+from fraud_ae.configuration import schemas as config
+from fraud_ae.configuration.checks import checked_settings
+from fraud_ae.configuration.command_line import complete
 from fraud_ae.errors import exit_on_user_error
-from fraud_ae.sweep.command_line import complete
-from fraud_ae.sweep.settings import checked_settings
 
 config.register()
 CONF = str(Path(__file__).resolve().parent / "conf")
@@ -21,11 +21,11 @@ def train(cfg: DictConfig) -> float | None:
     """One Hydra job; returns the value that a sweep maximises, None of an audit."""
     settings = checked_settings(cfg)
     if cfg.audit:
-        from fraud_ae.sweep.audit import audit_strategy
+        from fraud_ae.pipeline.audit import audit_strategy
 
         return audit_strategy(settings)
     # torch and all that is heavy comes only after the configuration is known to be right.
-    from fraud_ae.sweep.job import run_job
+    from fraud_ae.sweeps.job import run_job
 
     return run_job(cfg, settings)
 

@@ -20,9 +20,9 @@ from yaml import safe_load
 
 from benchmarks.http_load import Asked, ask, question
 from benchmarks.measuring import parser, show, write
-from fraud_ae.detector import FraudDetector
-from fraud_ae.model_info import MODEL_INFO
-from fraud_ae.sweep.build import dataset_of, split_of
+from fraud_ae.configuration.build import dataset_of, split_of
+from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.model_info import MODEL_INFO
 
 _TOLERANCE = 1e-5
 

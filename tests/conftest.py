@@ -8,14 +8,8 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
-from fraud_ae import config
-from fraud_ae.data.sources import Dataset
-from fraud_ae.detector import FraudDetector
-from fraud_ae.evaluation.figures import Evaluation
-from fraud_ae.features.encoded import encode
-from fraud_ae.production import Plan, make_production_model
-from fraud_ae.run_store import Run, production_identity, run_identity
-from fraud_ae.sweep.build import (
+from fraud_ae.configuration import schemas as config
+from fraud_ae.configuration.build import (
     dataset_of,
     encoder_of,
     evaluation_of,
@@ -24,7 +18,13 @@ from fraud_ae.sweep.build import (
     strategy_of,
     tracked_run,
 )
-from fraud_ae.training_data import TrainingData
+from fraud_ae.data.sources import Dataset
+from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.experiments.run_store import Run, production_identity, run_identity
+from fraud_ae.experiments.training_data import TrainingData
+from fraud_ae.features.encoded_data import encode
+from fraud_ae.production.final_model import Plan, make_production_model
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SMALL = (
@@ -60,7 +60,7 @@ def dataset(compose) -> Dataset:
 @pytest.fixture(scope="session")
 def train(dataset) -> Callable[..., Run]:
     """Trains the run of a configuration into a folder, and returns it finished."""
-    from fraud_ae.experiment import train_run
+    from fraud_ae.experiments.run import train_run
 
     own = dataset
 
@@ -111,7 +111,7 @@ class Made:
 @pytest.fixture(scope="session")
 def make(dataset) -> Callable[..., Made]:
     """Makes the production model of a configuration and its finished run in a folder."""
-    from fraud_ae import experiment
+    from fraud_ae.experiments import run as experiment
 
     own = dataset
 

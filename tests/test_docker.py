@@ -13,7 +13,7 @@ import yaml
 
 from fraud_ae.data.input_schema import InputSchema
 from tests.commands import ROOT
-from tests.service.running import RunningService
+from tests.serving.running import RunningService
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 

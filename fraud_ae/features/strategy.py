@@ -12,7 +12,7 @@ from pandas.api.extensions import ExtensionArray
 
 from fraud_ae.errors import StrategyRefused, UserError
 from fraud_ae.features.history import History
-from fraud_ae.features.saving import strategy_from_dict, strategy_to_dict
+from fraud_ae.features.serialization.strategies import strategy_from_dict, strategy_to_dict
 
 __all__ = [
     "FeatureStrategy",
@@ -109,7 +109,7 @@ def check_strategy(strategy: Any, df: pd.DataFrame) -> None:
     Raises StrategyRefused if it builds nothing that the baseline does not already build, or
     reads a column that df lacks, and UserError if it breaks the contract of `compute_features`.
     """
-    from fraud_ae.features.baseline import Baseline
+    from fraud_ae.features.strategies.baseline import Baseline
 
     name, rows = type(strategy).__name__, df.head(TRIAL_ROWS)
     try:

@@ -12,9 +12,9 @@ from torch import nn
 from fraud_ae.errors import TrainingDiverged, UserError
 from fraud_ae.models.batches import Batches, InOrder, Rows, Stream
 from fraud_ae.models.checkpoint import Checkpoint
-from fraud_ae.models.course import Course
 from fraud_ae.models.lightning_model import LightningNetworks
 from fraud_ae.models.settings import TrainerSettings
+from fraud_ae.models.training_state import Course
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 # So many rows of several networks fit into the caches of a core.

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from fraud_ae.atomic_files import write_whole
+from fraud_ae.configuration.command_line import OUTPUTS
 from fraud_ae.errors import UserError
+from fraud_ae.pipeline.comparison import compare_experiments
+from fraud_ae.pipeline.summary import experiment_folders
 from fraud_ae.report.content import report_content
 from fraud_ae.report.formats import figure, number, percent
-from fraud_ae.report.templates import packed, page_template
-from fraud_ae.sweep.command_line import OUTPUTS
-from fraud_ae.sweep.comparison import compare_experiments
-from fraud_ae.sweep.summary import experiment_folders
+from fraud_ae.report.rendering import packed, page_template
+from fraud_ae.runtime.atomic_files import write_whole
 
 REPORT = "report.html"
 # What the charts are drawn from; everything else is in the tables already.

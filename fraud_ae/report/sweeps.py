@@ -4,8 +4,12 @@ import math
 
 import pandas as pd
 
-from fraud_ae.report.kept import Kept
-from fraud_ae.sweep.importance import kept_importances, parameter_columns, varied_parameters
+from fraud_ae.report.results import Kept
+from fraud_ae.sweeps.studies.importance import (
+    kept_importances,
+    parameter_columns,
+    varied_parameters,
+)
 
 _FIGURES = ("average_precision", "precision", "recall", "f1", "value_caught")
 

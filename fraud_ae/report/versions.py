@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fraud_ae.sweep.version_tables import METRICS, told
-from fraud_ae.versions import Versions
+from fraud_ae.detector.versions import Versions
+from fraud_ae.pipeline.version_tables import METRICS, told
 
 
 def versions(folder: Path) -> dict | None:

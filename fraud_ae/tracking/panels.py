@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from fraud_ae.detector.reasons import Reason
 from fraud_ae.evaluation.curves import precision_recall_points, roc_points
 from fraud_ae.evaluation.threshold import alerts
-from fraud_ae.reasons import Reason
 
 _BINS = 50
 _COLUMNS = ("transaction_id", "customer_id", "timestamp", "amount", "is_fraud", "score", "alert")
@@ -16,7 +16,7 @@ _COLUMNS = ("transaction_id", "customer_id", "timestamp", "amount", "is_fraud", 
 def panels(scored: pd.DataFrame, threshold: float, top: Sequence[dict]) -> dict:
     """Everything to log of scored rows: name -> W&B chart, table or histogram.
 
-    scored: a scored frame. top: see `fraud_ae.reasons.top_transactions`.
+    scored: a scored frame. top: see `fraud_ae.detector.reasons.top_transactions`.
     """
     import wandb
 

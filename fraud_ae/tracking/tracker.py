@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from fraud_ae.atomic_files import write_json
 from fraud_ae.models.history import curve_point
+from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.tracking.panels import board_panels, panels
 from fraud_ae.tracking.server import within
-from fraud_ae.tracking.tracked_run import TrackedRun
+from fraud_ae.tracking.target import TrackedRun
 
 # Where W&B keeps what waits to be sent, in the user's home unless this says something else.
 _DATA_DIR = "WANDB_DATA_DIR"
@@ -68,7 +68,7 @@ class Tracker:
     ) -> None:
         """Flat summary figures; curves, histograms and the highest scores of a scored frame.
 
-        metrics: name -> figure. top: see `fraud_ae.reasons.top_transactions`.
+        metrics: name -> figure. top: see `fraud_ae.detector.reasons.top_transactions`.
         """
         defined = {name: value for name, value in metrics.items() if value is not None}
 

@@ -9,10 +9,10 @@ import pandas as pd
 import yaml
 
 from fraud_ae.evaluation.figures import Evaluation
-from fraud_ae.run_store import SCORES, TEST_SCORES
-from fraud_ae.sweep.data_facts import DATA
-from fraud_ae.sweep.gate import decide
-from fraud_ae.sweep.leaderboard import write_leaderboard
+from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
+from fraud_ae.pipeline.data_facts import DATA
+from fraud_ae.pipeline.gate import decide
+from fraud_ae.sweeps.leaderboard import write_leaderboard
 
 FINGERPRINT = "0123456789abcdef"
 EVALUATION = Evaluation(replicates=20)

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from fraud_ae.evaluation.threshold import alerts, utc_days
+from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
 from fraud_ae.report.content import report_content
 from fraud_ae.report.page import write_report
-from fraud_ae.run_store import SCORES, TEST_SCORES
 from tests.browsers import NEEDS_BROWSER, browsers
 from tests.report.made import PRODUCTION, WINNER, MadeExperiment
 

@@ -233,7 +233,7 @@ def test_the_death_of_the_clients_own_service_loses_nothing(
 import os, signal
 from pathlib import Path
 from fraud_ae.tracking.server import Server
-from fraud_ae.tracking.tracked_run import TrackedRun
+from fraud_ae.tracking.target import TrackedRun
 from fraud_ae.tracking.tracker import track
 
 folder = Path({str(tmp_path)!r})

@@ -1,0 +1,145 @@
+"""The stages of a pipeline, each the same command that a user would type."""
+
+import difflib
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import yaml
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from fraud_ae.configuration.build import dataset_of, strategy_of
+from fraud_ae.configuration.command_line import OUTPUTS, complete
+from fraud_ae.errors import StrategyRefused, UserError
+from fraud_ae.pipeline.background_audit import AuditBeside
+from fraud_ae.pipeline.data_facts import write_data_facts
+from fraud_ae.pipeline.gate import decide, explain
+from fraud_ae.pipeline.remote_results import read_elsewhere
+from fraud_ae.runtime.workers import shared_workers
+from fraud_ae.sweeps.callback import BEST
+from fraud_ae.sweeps.job import trained
+from fraud_ae.sweeps.launcher import begin_workers
+
+STAGES = ("features", "broad", "refined", "final", "production")
+# Keys of `conf/pipeline.yaml` that `train.py` does not know.
+_OWN_KEYS = (
+    "mode",
+    "promotion",
+    "stages",
+    "gate",
+    "overrides",
+    "summary",
+    "report",
+    "workspace",
+    "experiments",
+    "stage",
+)
+
+
+def run_stages(settings: dict, overrides: list[str]) -> None:
+    """Run the stages of a pipeline; the gate stands behind the feature sweep.
+
+    settings: the resolved pipeline configuration. overrides: those of its command line; the ones
+    that are not the pipeline's own go on to every stage.
+    Raises UserError for an unknown stage or where a stage cannot be run.
+    """
+    _check_stages(settings)
+    begin_workers(settings["experiment"], HydraConfig.get().launcher.get("workers"))
+    facts = write_data_facts(settings, overrides)
+    if "features" in settings["stages"]:
+        _check_classes(facts["split"])
+    folder, audit = OUTPUTS / settings["experiment"], None
+    passed_on = [o for o in overrides if re.split(r"[.=]", o.lstrip("+~"))[0] not in _OWN_KEYS]
+    for stage in (s for s in STAGES if s in settings["stages"]):
+        sweep = [] if stage == "production" else ["-m"]
+        compared = _strategies_to_compare(overrides) if stage == "features" else []
+        own = settings["overrides"].get(stage, [])
+        _run([*sweep, f"stage={stage}", *compared, *passed_on, *own])
+        if stage == "features":
+            gate = settings["gate"]
+            elsewhere = read_elsewhere(settings, {"jobType": "features"})
+            others = elsewhere.runs if elsewhere else ()
+            decision = decide(folder, **gate, elsewhere=others)
+            print(explain(decision, overrides))
+            audit = _audit_beside(decision["best_strategy"], folder)
+            if not decision["tune"]:
+                break
+    if audit is not None:
+        audit.finish()
+    print(
+        f"\n{len(trained)} runs trained now"
+        if trained
+        else "\nnothing trained: all finished before"
+    )
+
+
+def _check_classes(split: dict[str, dict]) -> None:
+    """What no figure could be made of is said before hours of training."""
+    validation, train = split["validation"], split["train"]
+    if 0 < validation["frauds"] < validation["rows"]:
+        return
+    raise UserError(
+        f"validation has {validation['frauds']:,} frauds in {validation['rows']:,} rows (training "
+        f"has {train['frauds']:,} in {train['rows']:,}), and validation rows of both classes are "
+        "needed to compare anything. Move the parts: 'data.split.fractions=[0.5,0.3,0.2]', a "
+        "shorter data.split.label_delay_days, or dates such as data.split.train_end"
+    )
+
+
+def _audit_beside(strategy: str, folder: Path) -> AuditBeside:
+    workers = shared_workers(HydraConfig.get().launcher.get("workers"))
+    return AuditBeside(strategy, yaml.safe_load((folder / BEST["features"]).read_text()), workers)
+
+
+def _check_stages(settings: dict) -> None:
+    for key in ("stages", "overrides"):
+        for stage in settings[key]:
+            if stage not in STAGES:
+                near = difflib.get_close_matches(stage, STAGES, n=1)
+                meant = f" (did you mean {near[0]}?)" if near else ""
+                known = ", ".join(STAGES)
+                raise UserError(f"{key}: unknown stage {stage}{meant}; known are {known}")
+
+
+def _strategies_to_compare(overrides: list[str]) -> list[str]:
+    """The sweep over all strategies that the data have columns for; none if one was chosen."""
+    if any(o.startswith("features=") for o in overrides):
+        return []
+    return [f"features={','.join(usable_strategies(overrides))}"]
+
+
+def usable_strategies(overrides: list[str]) -> dict[str, dict]:
+    """The strategies that the data have columns for: name -> resolved configuration.
+
+    overrides: of the command line of the pipeline. Of the others a line tells.
+    """
+    usable = {}
+    for name in GlobalHydra.instance().config_loader().get_group_options("features"):
+        cfg = compose(config_name="pipeline", overrides=[*overrides, f"features={name}"])
+        config = OmegaConf.to_container(cfg, resolve=True)
+        try:
+            strategy_of(config, dataset_of(config))
+            usable[name] = config
+        except StrategyRefused as error:
+            print(f"left out of the feature sweep: {name}\n  {error}")
+    return usable
+
+
+def _run(arguments: list[str]) -> None:
+    """Run `python train.py ARGUMENTS` in this process, which has torch and the data loaded."""
+    import train
+
+    arguments = complete(arguments)
+    shown = [a for a in arguments if not a.startswith("hydra.searchpath")]
+    print(f"\n$ python train.py {shlex.join(shown)}", flush=True)
+    GlobalHydra.instance().clear()
+    outer, argv = HydraConfig.instance().cfg, sys.argv
+    try:
+        train.run(arguments)
+    finally:
+        sys.argv = argv
+        HydraConfig.instance().cfg = outer

@@ -1,0 +1,338 @@
+"""The production model: the one look at the test rows, and the fit that is deployed."""
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from fraud_ae import __version__
+from fraud_ae.audit.history_check import forgetful_features
+from fraud_ae.audit.label_use import features_from_labels
+from fraud_ae.data.input_schema import InputSchema
+from fraud_ae.data.sources import Dataset
+from fraud_ae.data.split import Split
+from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.manifest import write_manifest
+from fraud_ae.detector.model_info import MODEL_INFO, flat_metrics, is_challenger
+from fraud_ae.evaluation.breakdown import breakdown
+from fraud_ae.evaluation.custom_metrics import check_metrics
+from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.evaluation.scored_frames import scored_frame
+from fraud_ae.evaluation.threshold import NEEDS_FRAUD
+from fraud_ae.experiments.recipe import Recipe
+from fraud_ae.experiments.run_store import SCORES, TEST_SCORES, Run
+from fraud_ae.features.encoder import Encoder
+from fraud_ae.features.history import history_of
+from fraud_ae.production.drift.reference import reference_statistics, save_reference
+from fraud_ae.production.refits import Refits
+from fraud_ae.runtime.atomic_files import write_folder, write_whole
+from fraud_ae.runtime.workers import Workers
+from fraud_ae.tracking.target import TrackedRun
+from fraud_ae.tracking.tracker import Tracker, track_run
+
+_PACKAGES = ("torch", "pytorch-lightning", "scikit-learn", "pandas", "polars", "numpy")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the deployed model comes about.
+
+    winner: the finished run that validation chose. run: the folder of the deployed fit. strategy,
+    encoder: not fitted.
+    fit_on: `train` deploys the winner itself, `train+validation` and `all` fit anew on more rows.
+    folds: parts of the newest fitted period, each scored by a fit without it, for the threshold.
+    """
+
+    winner: Run
+    run: Run
+    strategy: Any
+    encoder: Encoder
+    recipe: Recipe
+    fit_on: str
+    folds: int
+
+
+def make_production_model(
+    plan: Plan,
+    dataset: Dataset,
+    split: Split,
+    folder: Path,
+    *,
+    evaluation: Evaluation,
+    target: TrackedRun,
+    config: dict,
+    report: Callable[[str], None],
+    workers: Workers | None = None,
+) -> dict:
+    """Fit and publish the model for production, unless that very fit is there already.
+
+    The test rows are scored once, when the run is made; another threshold or metric is answered
+    from the kept scores. folder: of the experiment, where `models/final_model/` and
+    `model_info.yaml` are written. report: called with a line before each long step. workers: fit
+    side by side; by default this process fits one after another.
+    Returns the content of model_info.yaml.
+    """
+    if plan.run.finished:
+        created = plan.run.metrics()["fitted_at"]
+        return _publish(plan, dataset, split, folder, evaluation, config, created)
+    check_metrics(evaluation.extra)
+    started = time.perf_counter()
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    plan.run.start()
+    with track_run(target, plan.run.folder, config, dataset.fingerprint) as tracker:
+        _fit_and_score(plan, dataset, split, tracker, report, workers or Workers(1))
+        info = _publish(plan, dataset, split, folder, evaluation, config, created)
+        _log_test(plan, evaluation, tracker, info)
+        _log_models(plan, folder, tracker, info)
+    plan.run.finish({"fitted_at": created, "train_seconds": time.perf_counter() - started})
+    return info
+
+
+def _fit_and_score(
+    plan: Plan,
+    dataset: Dataset,
+    split: Split,
+    tracker: Tracker,
+    report: Callable[[str], None],
+    workers: Workers,
+) -> None:
+    transactions = dataset.transactions
+    winner = FraudDetector.load(plan.winner.model_folder)
+    history = plan.winner.history().iloc[: plan.winner.metrics()["best_epoch"]]
+    plan.run.write_history(history.to_dict("records"))
+    if plan.fit_on == "train":
+        deployed, held_out = winner, plan.winner.scores()
+    else:
+        rates = history["learning_rate"].tolist()
+        refits = Refits(plan, dataset, rates, winner.scorer, workers)
+        fit_rows, newest = _rows(plan.fit_on, split, transactions)
+        report(f"fit on {plan.fit_on}: {fit_rows.sum():,} transactions, {len(rates)} epochs")
+        parts = [p for p in np.array_split(np.flatnonzero(newest), plan.folds) if len(p)]
+        for number, part in enumerate(parts, start=1):
+            report(f"threshold: fit {number} of {len(parts)} without {len(part):,} transactions")
+        (deployed, curve, steps), *folds = refits.run(fit_rows, parts)
+        for row in curve:
+            tracker.log_epoch(row, steps)
+        scores = np.concatenate(folds)
+        held_out = scored_frame(dataset, newest, scores, split)
+    deployed.save(plan.run.model_folder)
+    plan.run.write_scores(held_out)
+    report("score the test rows")
+    _score_test(plan, winner, deployed, dataset, split)
+
+
+def _rows(fit_on: str, split: Split, transactions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to fit on, and the newest period among them, both (n,) bool."""
+    if fit_on == "all":
+        return np.ones(len(transactions), dtype=bool), split.test(transactions)
+    # The labels of the gap after the training rows have become known too by then.
+    fit_rows = split.before_test(transactions)
+    fit_rows = fit_rows & (transactions["timestamp"] >= split.train_start).to_numpy()
+    return fit_rows, split.validation(transactions)
+
+
+def _score_test(
+    plan: Plan, winner: FraudDetector, deployed: FraudDetector, dataset: Dataset, split: Split
+) -> None:
+    test = split.test(dataset.transactions)
+    scores = winner.score_transactions(dataset.transactions, test)
+    frame = scored_frame(dataset, test, scores, split)
+    if plan.fit_on != "all":
+        frame["deployed_score"] = deployed.score_transactions(dataset.transactions, test)
+    frame.to_parquet(plan.run.folder / TEST_SCORES, index=False)
+
+
+def _figures(plan: Plan, evaluation: Evaluation) -> dict:
+    """All figures, each under the fit that it belongs to, read from kept scores."""
+    policy = evaluation.policy
+    kept, held_out = plan.winner.scores(), plan.run.scores()
+    test = pd.read_parquet(plan.run.folder / TEST_SCORES)
+    threshold, deployed_threshold = policy.choose(kept), policy.choose(held_out)
+    facts = plan.winner.metrics()
+    validation = evaluation.figures(kept, threshold)
+    found = evaluation.figures(test, threshold)
+    deployed = {
+        "fitted_on": plan.fit_on,
+        "threshold": deployed_threshold,
+        "threshold_from": _threshold_source(plan),
+        "threshold_policy": asdict(policy),
+    }
+    if "deployed_score" in test:
+        of_deployed = test.assign(score=test["deployed_score"])
+        deployed["test"] = _as_test(evaluation.figures(of_deployed, deployed_threshold))
+    return {
+        "winner": {
+            "fitted_on": "train",
+            "run_id": plan.winner.id,
+            **{k: facts[k] for k in ("best_epoch", "feature_count", "fraud_ratio")},
+            "validation": validation,
+            "test": _as_test(found),
+            "optimism": _optimism(validation, found),
+            "validation_by_group": _by_group(kept, threshold),
+            "test_by_group": _by_group(test, threshold),
+        },
+        "deployed": deployed,
+    }
+
+
+def _optimism(validation: dict, test: dict) -> dict:
+    """How much better the figures of the rows are that the winner was chosen on."""
+    return {
+        name: None if None in (validation[name], test[name]) else validation[name] - test[name]
+        for name in ("final_auc", "average_precision", "precision", "recall", "f1")
+    }
+
+
+def _by_group(scored: pd.DataFrame, threshold: float) -> list[dict]:
+    rows = breakdown(scored, threshold).to_dict("records")
+    return [{k: None if pd.isna(v) else v for k, v in row.items()} for row in rows]
+
+
+def _as_test(figures: dict) -> dict:
+    return {name.replace("final_auc", "test_auc"): value for name, value in figures.items()}
+
+
+def _threshold_source(plan: Plan) -> str:
+    if plan.fit_on == "train":
+        return "validation rows, which the model was not fitted on"
+    period = "test" if plan.fit_on == "all" else "validation"
+    return f"{period} rows, in {plan.folds} parts, each scored by a fit without it"
+
+
+def _publish(
+    plan: Plan,
+    dataset: Dataset,
+    split: Split,
+    folder: Path,
+    evaluation: Evaluation,
+    config: dict,
+    created: str,
+) -> dict:
+    found, held_out = _figures(plan, evaluation), plan.run.scores()
+    detector = FraudDetector.load(plan.run.model_folder)
+    detector = detector.choose_threshold(evaluation.policy, held_out)
+    transactions = dataset.transactions
+    visible = transactions[split.before_test(transactions)]
+    info = {
+        "name": config["experiment"],
+        "created": created,
+        "run_id": plan.run.id,
+        "labels": _label_use(plan, detector, visible),
+        "figures": found,
+        "data": {
+            "fingerprint": dataset.fingerprint,
+            "rows": len(transactions),
+            "from": transactions["timestamp"].iloc[0].isoformat(),
+            "to": transactions["timestamp"].iloc[-1].isoformat(),
+            "split": split.describe(transactions),
+        },
+        "feature_names": detector.feature_names,
+        "history": _history(detector, visible),
+        "configuration": config,
+        "versions": {
+            "fraud_ae": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+    }
+    text = yaml.safe_dump(info, sort_keys=False)
+    used = tuple(getattr(detector.strategy, "columns", ()))
+    schema = InputSchema.of(transactions, dataset.source_format, used)
+    reference = reference_statistics(
+        detector.strategy,
+        transactions,
+        held_out,
+        _scored_by_itself(plan, detector, transactions, split, held_out),
+        label_delay_days=split.label_delay_days,
+        replicates=evaluation.replicates,
+    )
+
+    def fill(draft: Path) -> None:
+        detector.save(draft)
+        schema.save(draft)
+        held_out.to_parquet(draft / SCORES, index=False)
+        save_reference(draft, reference)
+        write_whole(draft / MODEL_INFO, text)
+        write_manifest(draft)
+
+    write_folder(folder / "models" / "final_model", fill)
+    write_whole(folder / MODEL_INFO, text)
+    return info
+
+
+def _scored_by_itself(
+    plan: Plan,
+    detector: FraudDetector,
+    transactions: pd.DataFrame,
+    split: Split,
+    held_out: pd.DataFrame,
+) -> pd.DataFrame:
+    """Rows that the deployed fit itself scored: other fits may have another scale.
+
+    It was not fitted on them, unless it was fitted on all.
+    """
+    if plan.fit_on == "train":
+        return held_out
+    test = pd.read_parquet(plan.run.folder / TEST_SCORES)
+    if "deployed_score" in test:
+        return test.assign(score=test["deployed_score"])
+    return test.assign(score=detector.score_transactions(transactions, split.test(transactions)))
+
+
+def _history(detector: FraudDetector, transactions: pd.DataFrame) -> dict:
+    """How far the features look back, and those that look further than their strategy says."""
+    declared = asdict(history_of(detector.strategy))
+    forgetful = forgetful_features(detector.strategy, transactions)
+    return {
+        **declared,
+        "first_uses": list(declared["first_uses"]),
+        "forgetful_features": forgetful,
+    }
+
+
+def _label_use(plan: Plan, detector: FraudDetector, transactions: pd.DataFrame) -> dict:
+    """What labels went into the detector; without any of it, it may be called unsupervised."""
+    features = features_from_labels(plan.strategy, transactions)
+    scorer, method = detector.scorer, detector.threshold_policy.method
+    # One that learns labels has read them even if they were too few to learn from.
+    learned = features or plan.recipe.scorer.learns_labels or method in NEEDS_FRAUD
+    return {
+        "unsupervised": plan.recipe.train_on == "all" and not learned,
+        "train_on": plan.recipe.train_on,
+        "features_from_labels": features,
+        "scorer": type(scorer).__name__,
+        "scorer_uses_labels": scorer.uses_labels,
+        "scorer_fallback": scorer.fallback,
+        "threshold_uses_labels": method in NEEDS_FRAUD,
+    }
+
+
+def _log_test(plan: Plan, evaluation: Evaluation, tracker: Tracker, info: dict) -> None:
+    """The test rows as the winner scores them; reasons are those of its validation rows."""
+    test = pd.read_parquet(plan.run.folder / TEST_SCORES)
+    threshold = evaluation.policy.choose(plan.winner.scores())
+    top = plan.winner.top_transactions()
+    tracker.log_evaluation(test, threshold, flat_metrics(info["figures"]), top)
+
+
+def _log_models(plan: Plan, folder: Path, tracker: Tracker, info: dict) -> None:
+    """The winner as it was tuned and tested is the candidate, what is deployed is production.
+
+    A challenger is not deployed before it has been compared.
+    """
+    name, path = f"{info['name']}-detector", folder / MODEL_INFO
+    model = folder / "models" / "final_model"
+    role = "challenger" if is_challenger(info) else "production"
+    if plan.fit_on == "train":
+        tracker.log_model(model, path, name, ("candidate", role), info)
+        return
+    tracker.log_model(plan.winner.model_folder, path, name, ("candidate",), info)
+    tracker.log_model(model, path, name, (role,), info)

@@ -8,12 +8,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
-from fraud_ae.configuration import schemas as config
-from fraud_ae.configuration.checks import checked_settings
 from fraud_ae.configuration.command_line import check_experiment, complete_retraining
 from fraud_ae.errors import exit_on_user_error
+from fraud_ae.sweeps.plugins import register
 
-config.register()
+register()
 CONF = str(Path(__file__).resolve().parent / "conf")
 
 
@@ -21,59 +20,64 @@ CONF = str(Path(__file__).resolve().parent / "conf")
 @exit_on_user_error
 def pipeline(cfg: DictConfig) -> None:
     """Run the stages that are asked for, audit the strategies, or show the results."""
-    settings = checked_settings(cfg)
+    # Here, as `--help` does without pandas.
+    from fraud_ae.configuration.job import PipelineJob
+
+    job = PipelineJob.of(cfg, HydraConfig.get().runtime.choices)
     if cfg.audit:
         from fraud_ae.pipeline.audit import audit_strategies
+        from fraud_ae.pipeline.stages import usable_strategies
 
-        audit_strategies(settings, list(HydraConfig.get().overrides.task))
+        overrides = list(HydraConfig.get().overrides.task)
+        if any(override.startswith("features=") for override in overrides):
+            audit_strategies({job.choices["features"]: job})
+        else:
+            audit_strategies(usable_strategies(overrides))
         return
     if cfg.workspace:
         from fraud_ae.tracking.workspace import save_workspace
 
-        wandb = settings["wandb"]
-        print(save_workspace(wandb["entity"], wandb["project"], wandb["wait_seconds"]))
+        print(save_workspace(job.wandb.entity, job.wandb.project, job.wandb.wait_seconds))
         return
     if cfg.mode == "rollback":
-        from fraud_ae.configuration.command_line import OUTPUTS
         from fraud_ae.detector.versions import Versions
 
-        before, now = Versions(OUTPUTS / cfg.experiment / "models").rollback()
+        before, now = Versions(job.folder / "models").rollback()
         print(f"{cfg.experiment}: version {now} is in production, {before} was before")
         return
     patterns = _patterns(cfg.experiments or cfg.experiment)
     if cfg.mode == "retrain" and not cfg.summary and not cfg.report:
-        _retrain(settings)
+        _retrain(job)
         return
     if not cfg.summary and not cfg.report:
         from fraud_ae.pipeline.stages import run_stages
 
-        run_stages(settings, list(HydraConfig.get().overrides.task))
+        run_stages(job, list(HydraConfig.get().overrides.task))
     if cfg.summary or not cfg.report:
         from fraud_ae.pipeline.summary import print_summary
 
-        print_summary(patterns, settings)
+        print_summary(job.outputs, patterns, job)
     # Last, so that whatever keeps it from being written, all else is there and has been said.
     if cfg.report or not cfg.summary:
         from fraud_ae.report.page import write_reports
 
-        write_reports(patterns)
+        write_reports(job.outputs, patterns)
 
 
-def _retrain(settings: dict) -> None:
+def _retrain(job) -> None:
     """A retraining, its summary, both reports, and at the end what was decided."""
-    from fraud_ae.configuration.command_line import OUTPUTS
     from fraud_ae.detector.versions import Versions
     from fraud_ae.pipeline.summary import print_summary
     from fraud_ae.pipeline.version_tables import explain
     from fraud_ae.production.retraining import retrain
     from fraud_ae.report.page import write_reports
 
-    found = retrain(settings, list(HydraConfig.get().overrides.task))
-    name = settings["experiment"]
-    print_summary([name], settings)
+    found = retrain(job, list(HydraConfig.get().overrides.task))
+    print_summary(job.outputs, [job.experiment], job)
     # A challenger whose folder has been cleared away has no report any more.
-    write_reports([each for each in found.experiments if (OUTPUTS / each / "runs").is_dir()])
-    print(f"\n{explain(found.decision, Versions(OUTPUTS / name / 'models'))}")
+    finished = [name for name in found.experiments if (job.outputs / name / "runs").is_dir()]
+    write_reports(job.outputs, finished)
+    print(f"\n{explain(found.decision, Versions(job.folder / 'models'))}")
 
 
 def _patterns(experiments: str | ListConfig) -> list[str]:

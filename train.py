@@ -4,30 +4,35 @@ import sys
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from fraud_ae.configuration import schemas as config
-from fraud_ae.configuration.checks import checked_settings
 from fraud_ae.configuration.command_line import complete
 from fraud_ae.errors import exit_on_user_error
+from fraud_ae.sweeps.plugins import register
 
-config.register()
+register()
 CONF = str(Path(__file__).resolve().parent / "conf")
 
 
 @hydra.main(config_path=CONF, config_name="train", execution_whitelist=["fraud_ae.*"])
 @exit_on_user_error
 def train(cfg: DictConfig) -> float | None:
-    """One Hydra job; returns the value that a sweep maximises, None of an audit."""
-    settings = checked_settings(cfg)
-    if cfg.audit:
-        from fraud_ae.pipeline.audit import audit_strategy
+    """One Hydra job; returns the value that a sweep maximises."""
+    # Here, as `--help` does without pandas.
+    from fraud_ae.configuration.job import Job
 
-        return audit_strategy(settings)
+    job = Job.of(cfg, HydraConfig.get().runtime.choices)
     # torch and all that is heavy comes only after the configuration is known to be right.
-    from fraud_ae.sweeps.job import run_job
+    if job.stage.name == "production":
+        from fraud_ae.production.job import run_production_job
 
-    return run_job(cfg, settings)
+        return run_production_job(job)
+    from fraud_ae.sweeps.job import run_single_job, run_sweep_job
+
+    is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    return run_sweep_job(job) if is_sweep else run_single_job(job)
 
 
 def run(arguments: list[str]) -> None:

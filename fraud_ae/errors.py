@@ -17,6 +17,10 @@ class StrategyRefused(UserError):
     """A feature strategy cannot be built, or adds nothing to the baseline, on these columns."""
 
 
+class LeakFound(UserError):
+    """A feature strategy shows a transaction its future or its label."""
+
+
 class TrainingDiverged(UserError):
     """The loss became infinite or NaN."""
 

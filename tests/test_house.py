@@ -7,15 +7,9 @@ from tests import house
 # Imports that still go up; each one that goes is taken out of here.
 CLIMBS = {
     "fraud_ae.audit.stored -> fraud_ae.experiments.run_store",
-    "fraud_ae.configuration.command_line -> fraud_ae.sweeps.candidates",
-    "fraud_ae.configuration.schemas -> fraud_ae.sweeps.launcher",
-    "fraud_ae.configuration.schemas -> fraud_ae.sweeps.sweeper",
     "fraud_ae.detector.detector -> fraud_ae.experiments.run_store",
     "fraud_ae.detector.model_info -> fraud_ae.experiments.run_store",
     "fraud_ae.models.persistence -> fraud_ae.scorers.signals",
-    "fraud_ae.sweeps.job -> fraud_ae.production.final_model",
-    "fraud_ae.tracking.repeated_runs -> fraud_ae.experiments.run_store",
-    "fraud_ae.tracking.target -> fraud_ae.experiments.run_store",
 }
 KNOW_HYDRA = ("cli", "production", "pipeline", "sweeps", "configuration")
 

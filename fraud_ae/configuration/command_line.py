@@ -7,7 +7,6 @@ from pathlib import Path
 import yaml
 
 from fraud_ae.errors import UserError
-from fraud_ae.sweeps.candidates import candidate_folder
 
 OUTPUTS = Path("outputs")
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -83,6 +82,11 @@ def complete_retraining(arguments: list[str]) -> list[str]:
         added = [o for o in added if not override_key(o).startswith("data.")]
     named = [] if "experiment" in given else [f"experiment={name}"]
     return [*arguments, *added, *named]
+
+
+def candidate_folder(experiment_folder: Path) -> Path:
+    """The Hydra config group `candidate` of one experiment."""
+    return experiment_folder / "conf" / "candidate"
 
 
 def override_key(override: str) -> str:

@@ -1,32 +1,52 @@
 """Typed schemas of the configuration: what `conf/` is checked against when a run is composed.
 
 Hydra merges every YAML file and command-line override into these dataclasses, so a mistyped key
-or a value of the wrong type stops before anything is computed. Ranges are checked by `validate`.
+or a value of the wrong type stops before anything is computed. Ranges are checked by `checks`.
 Nothing heavy is imported here: `--help` and every configuration error must answer at once.
 """
 
-import functools
-import math
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import dataclass, field, fields, make_dataclass
+from typing import Any, Literal, get_type_hints
 
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
 
-from fraud_ae.errors import UserError
+from fraud_ae.configuration.parts import (
+    Gate,
+    ProductionFit,
+    Promotion,
+    SplitSettings,
+    Stage,
+    WandbSettings,
+)
+from fraud_ae.models.settings import TrainerSettings
 
 
-@dataclass
-class SplitConfig:
-    fractions: list[float] = field(default_factory=lambda: [0.6, 0.2, 0.2])
-    label_delay_days: float = 7.0
-    train_start: str | None = None
-    train_end: str | None = None
-    validation_start: str | None = None
-    validation_end: str | None = None
-    test_start: str | None = None
-    test_end: str | None = None
+def _schema(part: type) -> type:
+    """The fields of a frozen part of a job as a dataclass that Hydra can merge values into."""
+    types = get_type_hints(part)
+    typed = []
+    for part_field in fields(part):
+        if part_field.default_factory is not NO_DEFAULT:
+            default = field(default_factory=part_field.default_factory)
+        elif part_field.default is NO_DEFAULT:
+            default = field(default=MISSING)
+        else:
+            default = field(default=part_field.default)
+        typed.append((part_field.name, types[part_field.name], default))
+    schema = make_dataclass(f"{part.__name__}Schema", typed)
+    # Composed configurations are pickled with their types.
+    schema.__module__ = __name__
+    return schema
+
+
+SplitSettingsSchema = _schema(SplitSettings)
+TrainerSettingsSchema = _schema(TrainerSettings)
+StageSchema = _schema(Stage)
+ProductionFitSchema = _schema(ProductionFit)
+WandbSettingsSchema = _schema(WandbSettings)
+GateSchema = _schema(Gate)
+PromotionSchema = _schema(Promotion)
 
 
 @dataclass
@@ -34,7 +54,7 @@ class DataConfig:
     _target_: str = MISSING
     name: str = MISSING
     train_on: Literal["normal", "all"] = "normal"
-    split: SplitConfig = field(default_factory=SplitConfig)
+    split: SplitSettingsSchema = field(default_factory=SplitSettingsSchema)
 
 
 @dataclass
@@ -91,14 +111,14 @@ class StrategyConfig:
 
 @dataclass
 class BehaviouralConfig(StrategyConfig):
-    windows_days: list[float] = field(default_factory=lambda: [1.0, 7.0, 30.0])
-    label_delay_days: float = 7.0
+    windows_days: list[float] = MISSING
+    label_delay_days: float = MISSING
 
 
 @dataclass
 class DemographicRiskConfig(StrategyConfig):
-    label_delay_days: float = 7.0
-    smoothing: float = 20.0
+    label_delay_days: float = MISSING
+    smoothing: float = MISSING
 
 
 @dataclass
@@ -129,18 +149,6 @@ class VariationalConfig(AutoencoderConfig):
 class MaskedConfig(AutoencoderConfig):
     mask_ratio: float = 0.3
     rounds: int = 3
-
-
-@dataclass
-class TrainerConfig:
-    max_epochs: int = 10
-    batch_size: int = 128
-    learning_rate: float = 0.001
-    weight_decay: float = 0.0
-    early_stopping_patience: int = 5
-    reduce_lr_patience: int = 3
-    min_delta: float = 0.001
-    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
 
 
 @dataclass
@@ -180,35 +188,6 @@ class MetricsConfig:
 
 
 @dataclass
-class ProductionConfig:
-    fit_on: Literal["train", "train+validation", "all"] = "train+validation"
-    folds: int = 3
-    # Whether the model is only compared with the one in production, by `mode=retrain`.
-    challenger: bool = False
-
-
-@dataclass
-class StageConfig:
-    name: Literal["single", "features", "broad", "refined", "final", "production"] = MISSING
-    sweep: bool = False
-    reads: str | None = None
-    requires_candidate: bool = False
-    keep: int = 0
-    tags: list[str] = field(default_factory=list)
-
-
-@dataclass
-class WandbConfig:
-    mode: Literal["offline", "online", "disabled"] = "offline"
-    entity: str | None = None
-    project: str = "fraud-detection-autoencoder"
-    # Most that a command waits in all for a server that is slow or does not answer.
-    wait_seconds: float = 20.0
-    # Whether the summary and the gate also see what others have run, on the server.
-    read: bool = False
-
-
-@dataclass
 class StackedLauncherConfig:
     _target_: str = "fraud_ae.sweeps.launcher.StackedLauncher"
     workers: int | None = None
@@ -227,6 +206,8 @@ class TrainConfig:
     """One run: `conf/train.yaml`. Groups whose options a user may add are typed by the option."""
 
     experiment: str = MISSING
+    # Every experiment is a folder of it.
+    outputs_dir: str = "outputs"
     seed: int = 42
     objective: str = "final_auc"
     retrain: bool = False
@@ -237,34 +218,13 @@ class TrainConfig:
     features: Any = MISSING
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     model: Any = MISSING
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    trainer: TrainerSettingsSchema = field(default_factory=TrainerSettingsSchema)
     scorer: Any = MISSING
     threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
-    production: ProductionConfig = field(default_factory=ProductionConfig)
-    stage: StageConfig = field(default_factory=StageConfig)
-    wandb: WandbConfig = field(default_factory=WandbConfig)
-
-
-@dataclass
-class GateConfig:
-    baseline_auc: float = 0.70
-    min_gain: float = 0.0
-    force: bool = False
-
-
-@dataclass
-class PromotionConfig:
-    """When a challenger takes the place of the model in production."""
-
-    policy: Literal["not_worse", "better", "always", "never"] = "not_worse"
-    metric: Literal["average_precision", "auc"] = "average_precision"
-    # So much worse the challenger may be, at the lower end of the interval.
-    tolerance: float = 0.02
-    confidence: float = 0.95
-    replicates: int = 1000
-    # With fewer frauds among the rows compared, nothing can be told.
-    least_frauds: int = 10
+    production: ProductionFitSchema = field(default_factory=ProductionFitSchema)
+    stage: StageSchema = field(default_factory=StageSchema)
+    wandb: WandbSettingsSchema = field(default_factory=WandbSettingsSchema)
 
 
 @dataclass
@@ -272,11 +232,11 @@ class PipelineConfig(TrainConfig):
     """All stages: `conf/pipeline.yaml`."""
 
     mode: Literal["run", "retrain", "rollback"] = "run"
-    promotion: PromotionConfig = field(default_factory=PromotionConfig)
+    promotion: PromotionSchema = field(default_factory=PromotionSchema)
     stages: list[str] = field(
         default_factory=lambda: ["features", "broad", "refined", "final", "production"]
     )
-    gate: GateConfig = field(default_factory=GateConfig)
+    gate: GateSchema = field(default_factory=GateSchema)
     # Further overrides for one stage alone, such as a grid of one's own for broad.
     overrides: dict[str, list[str]] = field(default_factory=dict)
     summary: bool = False
@@ -306,116 +266,3 @@ SCHEMAS = {
         "calibrated": CalibratedScorerConfig,
     },
 }
-
-
-@functools.cache
-def register() -> None:
-    """Make the schemas known to Hydra under the names that `conf/` uses."""
-    OmegaConf.register_resolver("trials", _trials, replace=True)
-    store = ConfigStore.instance().store
-    from fraud_ae.sweeps.launcher import StackedLauncher
-    from fraud_ae.sweeps.sweeper import BatchSweeper
-
-    Plugins.instance().register(StackedLauncher)
-    Plugins.instance().register(BatchSweeper)
-    store(group="hydra/launcher", name="stacked", node=StackedLauncherConfig, provider="fraud_ae")
-    store(group="hydra/sweeper", name="batch", node=BatchSweeperConfig, provider="fraud_ae")
-    store(name="train_schema", node=_with_open_nodes(TrainConfig))
-    store(name="pipeline_schema", node=_with_open_nodes(PipelineConfig))
-    # Groups below hydra/ are not offered to users as choices.
-    for group, schemas in SCHEMAS.items():
-        for name, schema in schemas.items():
-            store(group=f"hydra/schema/{group}", name=name, node=schema)
-
-
-def _trials(sampler: str, otherwise: int) -> int:
-    """So many trials that a grid, which ends by itself, always runs whole."""
-    return 1_000_000 if sampler.endswith("GridSampler") else otherwise
-
-
-def _with_open_nodes(schema: type) -> Any:
-    """`metrics.extra.NAME=...` and `overrides.STAGE=...` name new keys; all others are known."""
-    node = OmegaConf.structured(schema)
-    OmegaConf.set_struct(node.metrics.extra, False)
-    if "overrides" in node:
-        OmegaConf.set_struct(node.overrides, False)
-    return node
-
-
-_POSITIVE = (
-    "trainer.max_epochs",
-    "trainer.batch_size",
-    "trainer.learning_rate",
-    "trainer.early_stopping_patience",
-    "model.latent_dim",
-    "model.members",
-    "model.rounds",
-    "threshold.alerts_per_day",
-    "metrics.top_k",
-    "metrics.replicates",
-    "encoder.max_categories",
-    "production.folds",
-    "promotion.replicates",
-    "promotion.least_frauds",
-)
-_NOT_NEGATIVE = (
-    "trainer.weight_decay",
-    "trainer.reduce_lr_patience",
-    "trainer.min_delta",
-    "model.input_noise",
-    "model.kl_weight",
-    "threshold.review_cost",
-    "data.split.label_delay_days",
-    "wandb.wait_seconds",
-    "promotion.tolerance",
-)
-
-
-def validate(config: dict) -> None:
-    """Check the ranges that types cannot express.
-
-    config: the resolved configuration as a plain dict.
-    Raises UserError naming every key that is out of range, its value and what would be right.
-    """
-    rules = [(key, lambda v: v > 0, "greater than 0") for key in _POSITIVE]
-    rules += [(key, lambda v: v >= 0, "0 or more") for key in _NOT_NEGATIVE]
-    rules += [
-        ("threshold.percentile", lambda v: 0 < v < 100, "between 0 and 100"),
-        ("threshold.least_recall", lambda v: 0 < v <= 1, "greater than 0 and at most 1"),
-        ("threshold.least_precision", lambda v: 0 < v <= 1, "greater than 0 and at most 1"),
-        ("model.mask_ratio", lambda v: 0 < v < 1, "between 0 and 1"),
-        ("gate.min_gain", lambda v: -1 < v < 1, "between -1 and 1"),
-        ("model.dropout", lambda v: 0 <= v < 1, "0 or more and less than 1"),
-        ("model.hidden_sizes", lambda v: all(n > 0 for n in v), "a list of positive sizes"),
-        ("encoder.clip", lambda v: v is None or v > 0, "greater than 0, or null"),
-        ("scorer.members", lambda v: v > 0, "greater than 0"),
-        ("scorer.normal_rows", lambda v: v > 0, "greater than 0"),
-        ("scorer.cap", lambda v: v is None or v > 0, "greater than 0, or null"),
-        ("seed", lambda v: 0 <= v < 2**32, "0 or more and less than 2**32"),
-        ("gate.baseline_auc", lambda v: 0 <= v <= 1, "between 0 and 1"),
-        ("trainer.learning_rate", math.isfinite, "a finite number"),
-        ("production.folds", lambda v: v >= 2, "2 or more"),
-        ("promotion.confidence", lambda v: 0 < v < 1, "between 0 and 1"),
-    ]
-    problems = []
-    wandb = config.get("wandb", {})
-    if wandb.get("read") and wandb.get("mode") != "online":
-        problems.append("wandb.read=true: reads from the server, so it needs wandb.mode=online")
-    for key, holds, wanted in rules:
-        value = _lookup(config, key)
-        if value is not _ABSENT and not holds(value):
-            problems.append(f"{key}={value}: must be {wanted}")
-    if problems:
-        raise UserError("\n".join(problems))
-
-
-_ABSENT = object()
-
-
-def _lookup(config: dict, key: str) -> Any:
-    node: Any = config
-    for part in key.split("."):
-        if not isinstance(node, dict) or part not in node:
-            return _ABSENT
-        node = node[part]
-    return node

@@ -6,24 +6,23 @@ import yaml
 
 from fraud_ae import __version__
 from fraud_ae.detector.manifest import MANIFEST
-from fraud_ae.experiments.run_store import MODEL_FILES, Run
+from fraud_ae.experiments.run_store import MODEL_FILES
 
 MODEL_INFO = "model_info.yaml"
 
 
-def published_info(folder: Path, run: Run, config: dict) -> dict | None:
+def published_info(folder: Path, run_id: str, configuration: dict) -> dict | None:
     """What `model_info.yaml` says, if the model was made of this run with this configuration.
 
-    folder: of the experiment. None if it was not, is not whole, or has metrics of the user's own,
-    whose code may have changed.
+    folder: of the experiment. None if it was not, or is not whole.
     """
     path, model = folder / MODEL_INFO, folder / "models" / "final_model"
     kept = (*MODEL_FILES, MANIFEST, MODEL_INFO)
     whole = path.is_file() and all((model / name).is_file() for name in kept)
-    if not whole or config["metrics"]["extra"]:
+    if not whole:
         return None
     info = yaml.safe_load(path.read_text())
-    same = info["run_id"] == run.id and info["configuration"] == config
+    same = info["run_id"] == run_id and info["configuration"] == configuration
     return info if same and info["versions"]["fraud_ae"] == __version__ else None
 
 

@@ -1,4 +1,4 @@
-"""Trainings that are kept, so that a longer one of the same network goes on from a shorter one."""
+"""Epochs of earlier trainings, from which a longer one of the same network goes on."""
 
 import logging
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ log = logging.getLogger("fraud_ae")
 
 
 @dataclass(frozen=True)
-class KeptTraining:
+class ResumableTraining:
     """Where a training is kept, and how much of it is there.
 
     folder: of the training, a file for each number of epochs. epochs: those of the file to go on

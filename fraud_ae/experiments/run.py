@@ -19,7 +19,7 @@ from fraud_ae.evaluation.custom_metrics import check_metrics
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.scored_frames import with_scores
 from fraud_ae.experiments.recipe import Recipe
-from fraud_ae.experiments.resumable import KeptTraining
+from fraud_ae.experiments.resumable import ResumableTraining
 from fraud_ae.experiments.run_figures import first_figures, write_groups
 from fraud_ae.experiments.run_store import Run
 from fraud_ae.experiments.training_data import TrainingData
@@ -31,8 +31,8 @@ from fraud_ae.models.persistence import build_network
 from fraud_ae.models.stacked import stack_key
 from fraud_ae.models.training import TrainedNetwork, Training, only, train_together
 from fraud_ae.scorers.signals import SignalRows, scoring_network
-from fraud_ae.tracking.target import TrackedRun
-from fraud_ae.tracking.tracker import track_run
+from fraud_ae.tracking.target import TrackingTarget
+from fraud_ae.tracking.tracker import track
 
 
 def network_settings(network: dict, groups: list[int]) -> dict:
@@ -63,7 +63,7 @@ def train_networks(
     encoded: Sequence[Encoded],
     validation_rows: np.ndarray | None,
     *,
-    kept: Sequence[KeptTraining] | None = None,
+    kept: Sequence[ResumableTraining] | None = None,
     learning_rates: Sequence[float] | None = None,
     report: Callable[[int, dict], None] | None = None,
     logger=None,
@@ -110,7 +110,7 @@ def _rows(encoded: Encoded, mask: np.ndarray) -> Rows:
     return Rows(torch.from_numpy(encoded.inputs), torch.from_numpy(np.flatnonzero(mask)))
 
 
-def _start(kept: KeptTraining) -> Checkpoint | None:
+def _start(kept: ResumableTraining) -> Checkpoint | None:
     return Checkpoint.load(kept.file(kept.epochs)) if kept.epochs else None
 
 
@@ -159,17 +159,16 @@ def train_run(
     data: TrainingData,
     *,
     evaluation: Evaluation,
-    target: TrackedRun,
-    config: dict,
-    kept: KeptTraining | None = None,
+    target: TrackingTarget,
+    kept: ResumableTraining | None = None,
     report: Callable[[dict], None] | None = None,
     trained: TrainedNetwork | None = None,
 ) -> None:
     """Train one run and write its folder; `metrics.json` comes last.
 
-    evaluation: what is logged with the run; another needs no training. config: the resolved
-    configuration, for W&B. kept: see `train_networks`. trained: the network, where it was trained
-    beside others already; its history is logged then. Raises TrainingDiverged if the loss is not
+    evaluation: what is logged with the run; another needs no training. target: where it is logged.
+    kept: see `train_networks`. trained: the network, where it was trained beside others already;
+    its history is logged then. Raises TrainingDiverged if the loss is not
     finite.
     """
     started = time.perf_counter()
@@ -177,7 +176,7 @@ def train_run(
     check_metrics(evaluation.extra)
     evaluation.policy.check_labels(data.validation["is_fraud"].to_numpy())
     run.start()
-    with track_run(target, run.folder, config, run.identity["data"]["fingerprint"]) as tracker:
+    with track(target, run.folder) as tracker:
         if trained is None:
             trained = only(
                 train_networks(

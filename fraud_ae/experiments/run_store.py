@@ -3,11 +3,9 @@
 import csv
 import functools
 import hashlib
-import importlib.util
 import json
 import logging
 import shutil
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +13,6 @@ import pyarrow.parquet as pq
 import yaml
 from filelock import FileLock
 
-from fraud_ae import __version__
 from fraud_ae.runtime.atomic_files import write_json, write_whole
 
 log = logging.getLogger("fraud_ae")
@@ -35,61 +32,11 @@ SCORES, TEST_SCORES = "validation_scores.parquet", "test_scores.parquet"
 # The validation rows of highest score, with the reasons of each.
 TOP_TRANSACTIONS = "top_transactions.json"
 
-# Raised when a change of the code makes earlier runs worthless.
-_FORMAT = 7
-
-
-def run_identity(config: dict, fingerprint: str) -> dict:
-    """Everything that decides a run's weights and scores, and nothing else.
-
-    config: the resolved configuration. fingerprint: of the transactions. Where the data lies, the
-    threshold, metrics and all names are left out, so that a run is shared between them.
-    """
-    trainer = {k: v for k, v in config["trainer"].items() if k != "accelerator"}
-    recipe = {
-        "model": config["model"],
-        "trainer": trainer,
-        "scorer": config["scorer"],
-        "seed": config["seed"],
-    }
-    encoded = features_identity(config, fingerprint)
-    return {**encoded, **recipe, "code": {**encoded["code"], **_own_code(recipe)}}
-
-
-def features_identity(config: dict, fingerprint: str) -> dict:
-    """Everything that decides the encoded transactions, and nothing else; as `run_identity`."""
-    return {
-        "format": _FORMAT,
-        "version": __version__,
-        "data": {
-            "fingerprint": fingerprint,
-            "train_on": config["data"]["train_on"],
-            "split": config["data"]["split"],
-        },
-        "features": config["features"],
-        "encoder": config["encoder"],
-        "code": _own_code(config["features"]),
-    }
-
-
-def production_identity(winner: "Run", fit_on: str, folds: int) -> dict:
-    """What decides a deployed fit: the winner's identity, and the rows it is fitted on."""
-    return {**winner.identity, "production": {"fit_on": fit_on, "folds": folds}}
-
 
 def run_id(identity: dict) -> str:
     """16 hexadecimal characters, the same for the same identity on every machine."""
     text = json.dumps(identity, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def validation_set(fingerprint: str, split: dict) -> str:
-    """8 hexadecimal characters, the same where the validation rows are.
-
-    fingerprint: of the transactions. split: the settings of their parts.
-    """
-    text = json.dumps([fingerprint, split], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 class Run:
@@ -192,26 +139,3 @@ class Run:
 def _warn_once(message: str) -> None:
     """Whoever asks again, as a sweep does before each of its jobs, knows it already."""
     log.warning(message)
-
-
-def _own_code(node: object) -> dict[str, str]:
-    """Hashes of the files of a user's own classes: editing one makes new runs."""
-    if isinstance(node, list):
-        return {k: v for item in node for k, v in _own_code(item).items()}
-    if not isinstance(node, dict):
-        return {}
-    hashes = {k: v for item in node.values() for k, v in _own_code(item).items()}
-    module = str(node.get("_target_", "fraud_ae.")).rpartition(".")[0]
-    if module.partition(".")[0] != "fraud_ae":
-        spec = _spec(module)
-        if spec is not None and spec.origin and Path(spec.origin).is_file():
-            hashes[module] = hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]
-    return hashes
-
-
-def _spec(module: str) -> ModuleSpec | None:
-    """Where a module lies, None where there is none: whoever imports it says so better."""
-    try:
-        return importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return None

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.audit.stored import is_audited, keep_audit
-from fraud_ae.configuration.build import dataset_of, experiment_folder, split_of, strategy_of
-from fraud_ae.experiments.run_store import features_identity
+from fraud_ae.configuration.job import Job
 from fraud_ae.runtime.workers import Workers
 
 if TYPE_CHECKING:
@@ -18,27 +17,26 @@ if TYPE_CHECKING:
 _MOST_ROWS = 200_000
 
 
-class AuditBeside:
+class BackgroundAudit:
     """Audits a strategy once, unless that was done before.
 
-    name: the option of `features`. config: resolved, with that strategy.
+    name: the option of `features`. job: with that strategy.
     """
 
-    def __init__(self, name: str, config: dict, workers: Workers) -> None:
+    def __init__(self, name: str, job: Job, workers: Workers) -> None:
         self._name = name
-        self._folder = experiment_folder(config)
-        self._identity = features_identity(config, dataset_of(config).fingerprint)
+        self._job = job
         self._workers = workers
         self._future = None
-        if not is_audited(self._folder, name, self._identity):
-            self._future = workers.submit(_findings, config)
+        if not is_audited(job.folder, name, job.features_identity):
+            self._future = workers.submit(_findings, job)
 
     def finish(self) -> None:
         """Wait for the findings, keep them, and say what they are; nothing if there were some."""
         if self._future is None:
             return
         findings = self._workers.outcome(self._future)
-        keep_audit(self._folder, self._name, self._identity, findings)
+        keep_audit(self._job.folder, self._name, self._job.features_identity, findings)
         failed = [finding for finding in findings if not finding.passed]
         if not failed:
             print(f"leak audit of {self._name}: {len(findings)} checks passed")
@@ -46,22 +44,20 @@ class AuditBeside:
         print(f"LEAK AUDIT of {self._name}: {len(failed)} of {len(findings)} checks failed")
         for finding in failed:
             print(f"  {finding.check}: {', '.join(finding.features)}")
-        print(f"  no figure can be trusted: python train.py audit=true features={self._name}")
+        print(f"  no figure can be trusted: fraud-ae audit {self._name}")
 
 
-def _findings(config: dict) -> "list[Finding]":
+def _findings(job: Job) -> "list[Finding]":
     from fraud_ae.audit.leakage import audit
 
-    dataset = dataset_of(config)
-    split = split_of(config, dataset)
-    known = dataset.transactions[split.before_test(dataset.transactions)]
+    transactions = job.dataset.transactions
     return audit(
-        strategy_of(config, dataset),
-        _some_customers(known),
-        split,
-        label_delay_days=config["data"]["split"]["label_delay_days"],
-        allowed=config["allow_features"],
-        seed=config["seed"],
+        job.strategy,
+        _some_customers(transactions[job.split.before_test(transactions)]),
+        job.split,
+        label_delay_days=job.split_settings.label_delay_days,
+        allowed=job.allowed_features,
+        seed=job.seed,
     )
 
 

@@ -10,7 +10,7 @@ import yaml
 from fraud_ae.detector.model_info import MODEL_INFO, is_challenger
 from fraud_ae.detector.versions import Versions
 from fraud_ae.errors import UserError
-from fraud_ae.experiments.run_store import validation_set
+from fraud_ae.experiments.identity import validation_set
 from fraud_ae.pipeline.data_facts import DATA
 from fraud_ae.pipeline.gate import DECISION
 from fraud_ae.runtime.yaml_files import read_yaml

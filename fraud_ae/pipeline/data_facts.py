@@ -3,29 +3,28 @@
 import json
 from pathlib import Path
 
-from fraud_ae.configuration.build import dataset_of, experiment_folder, split_of
+from fraud_ae.configuration.job import Job
 from fraud_ae.errors import UserError
 from fraud_ae.runtime.atomic_files import write_json
 
 DATA = "data.json"
 
 
-def write_data_facts(config: dict, overrides: list[str]) -> dict:
+def write_data_facts(job: Job, overrides: list[str]) -> dict:
     """Write `data.json` of an experiment, and return it: facts without labels of the test period.
 
-    config: resolved. overrides: of the command line of this pipeline; each different one is kept,
+    overrides: of the command line of this pipeline; each different one is kept,
     in the order in which they were first used on these transactions. Raises UserError if the
     file cannot be written.
     """
-    dataset = dataset_of(config)
+    dataset, split = job.dataset, job.split
     transactions = dataset.transactions
-    split = split_of(config, dataset)
     # In order of time, so that they are the first ones.
     visible = transactions.iloc[: split.before_test(transactions).sum()]
     frauds = int(visible["is_fraud"].sum())
-    path = experiment_folder(config) / DATA
+    path = job.folder / DATA
     facts = {
-        "name": config["data"]["name"],
+        "name": job.source.name,
         "fingerprint": dataset.fingerprint,
         "rows": len(transactions),
         "from": transactions["timestamp"].iloc[0].isoformat(),

@@ -7,9 +7,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from fraud_ae.configuration.parts import Gate
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.bootstrap import paired_bootstrap
-from fraud_ae.experiments.run_store import SCORES, validation_set
+from fraud_ae.experiments.identity import validation_set
+from fraud_ae.experiments.run_store import SCORES
 from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.sweeps.leaderboard import read_leaderboard
 from fraud_ae.tracking.remote_runs import RemoteRun
@@ -17,13 +19,7 @@ from fraud_ae.tracking.remote_runs import RemoteRun
 DECISION = "decision.json"
 
 
-def decide(
-    folder: Path,
-    baseline_auc: float,
-    min_gain: float,
-    force: bool,
-    elsewhere: Sequence[RemoteRun] = (),
-) -> dict:
+def decide(folder: Path, gate: Gate, remote_runs: Sequence[RemoteRun] = ()) -> dict:
     """Judge the feature sweep of an experiment, and write `decision.json`.
 
     Tuning goes on if the best strategy's final_auc is above `baseline_auc`, and its gain over the
@@ -31,7 +27,7 @@ def decide(
     bootstrap over the customers of the same validation rows. With `force` it goes on in any case.
     Where the baseline strategy was not among the strategies compared, only the first is asked.
 
-    elsewhere: feature sweeps of others. Those of the very same validation rows stand in where the
+    remote_runs: feature sweeps of others. Those of the very same validation rows stand in where the
     baseline strategy was not run here; without its scores there is no interval, so that the gain
     itself has to be above `min_gain`. A better strategy of theirs is named, and is no candidate.
 
@@ -48,27 +44,27 @@ def decide(
     best = finished.iloc[0]
     baseline = finished[finished["features"] == "baseline"]
     own = baseline.iloc[0] if len(baseline) else None
-    others = _comparable(folder, finished, elsewhere)
+    others = _comparable(folder, finished, remote_runs)
     theirs = _best(run for run in others if run.strategy == "baseline")
     gain = None
     if own is not None:
         gain = _gain(folder, best["run_id"], own["run_id"])
     elif theirs is not None:
         gain = _point_gain(float(best["final_auc"]) - theirs.figures["final_auc"])
-    failed = _failed(best, baseline_auc, gain, min_gain)
+    failed = _failed(best, gate.baseline_auc, gain, gate.min_gain)
     decision = {
-        "tune": force or not failed,
-        "forced": force and bool(failed),
+        "tune": gate.force or not failed,
+        "forced": gate.force and bool(failed),
         "best_strategy": best["features"],
         "final_auc": float(best["final_auc"]),
         "run_id": best["run_id"],
         "baseline_strategy_auc": _auc(own, theirs),
         "baseline_strategy_from": _told(theirs) if own is None else None,
         "best_elsewhere": _told(_best(others)),
-        "baseline_auc": baseline_auc,
-        "gain_over_baseline_auc": float(best["final_auc"]) - baseline_auc,
+        "baseline_auc": gate.baseline_auc,
+        "gain_over_baseline_auc": float(best["final_auc"]) - gate.baseline_auc,
         "gain_over_baseline_strategy": gain,
-        "min_gain": min_gain,
+        "min_gain": gate.min_gain,
         "failed": failed,
     }
     write_json(folder / DECISION, decision)
@@ -76,17 +72,17 @@ def decide(
 
 
 def _comparable(
-    folder: Path, board: pd.DataFrame, elsewhere: Sequence[RemoteRun]
+    folder: Path, board: pd.DataFrame, remote_runs: Sequence[RemoteRun]
 ) -> list[RemoteRun]:
     """Runs of others whose figures are of the same validation rows, and which are not here."""
-    if not elsewhere:
+    if not remote_runs:
         return []
     first = yaml.safe_load((folder / "runs" / board["run_id"].iloc[0] / "config.yaml").read_text())
     rows = validation_set(first["data"]["fingerprint"], first["data"]["split"])
     known = set(board["run_id"])
     return [
         run
-        for run in elsewhere
+        for run in remote_runs
         if run.validation_set == rows and run.run_id not in known and "final_auc" in run.figures
     ]
 

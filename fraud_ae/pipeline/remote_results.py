@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from fraud_ae.configuration.build import known_server
+from fraud_ae.configuration.job import Job
 from fraud_ae.tracking.remote_runs import RemoteRun, read_runs
 
 log = logging.getLogger("fraud_ae")
@@ -15,39 +15,40 @@ _MOST_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class RemoteResults:
     """Finished runs of a W&B project. project: its path, None where it could not be read."""
 
     project: str | None
     runs: tuple[RemoteRun, ...]
 
 
-def read_elsewhere(settings: dict, filters: dict) -> Elsewhere | None:
+def read_remote_results(job: Job, filters: dict) -> RemoteResults | None:
     """The runs of the project that match, or None where `wandb.read` does not ask for them.
 
-    settings: resolved. filters: in W&B's own form. Where the server does not give them, a warning
+    filters: in W&B's own form. Where the server does not give them, a warning
     says so, and there are none.
     """
-    wandb = settings["wandb"]
-    if not wandb["read"]:
+    if not job.wandb.read:
         return None
-    server = known_server(settings)
+    server = job.known_server
     if server is not None and not server.answers():
         # It has been waited for, and that has been said.
-        return Elsewhere(None, ())
+        return RemoteResults(None, ())
     try:
-        path, runs = read_runs(wandb["entity"], wandb["project"], filters, wandb["wait_seconds"])
+        path, runs = read_runs(job.wandb.entity, job.wandb.project, filters, job.wandb.wait_seconds)
     except ConnectionError as error:
         log.warning("W&B cannot be read (%s): only what was run here is known", error)
-        return Elsewhere(None, ())
-    return Elsewhere(path, tuple(runs))
+        return RemoteResults(None, ())
+    return RemoteResults(path, tuple(runs))
 
 
-def print_elsewhere(elsewhere: Elsewhere, here: Sequence[str], console: Console) -> None:
-    """Print the best runs of others. here: ids of the runs that are in the folder itself."""
-    others = [run for run in elsewhere.runs if run.run_id not in here]
+def print_remote_results(
+    results: RemoteResults, local_ids: Sequence[str], console: Console
+) -> None:
+    """Print the best runs of others. local_ids: of the runs that are in the folder itself."""
+    others = [run for run in results.runs if run.run_id not in local_ids]
     console.print(
-        f"from W&B, {elsewhere.project}: {len(elsewhere.runs)} finished runs, {len(others)} of "
+        f"from W&B, {results.project}: {len(results.runs)} finished runs, {len(others)} of "
         "them not here; all other figures are of runs here",
         soft_wrap=True,
     )

@@ -10,15 +10,14 @@ import yaml
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
-from fraud_ae.configuration.build import dataset_of, strategy_of
-from fraud_ae.configuration.command_line import OUTPUTS, complete
+from fraud_ae.configuration.command_line import complete
+from fraud_ae.configuration.job import Job, PipelineJob
 from fraud_ae.errors import StrategyRefused, UserError
-from fraud_ae.pipeline.background_audit import AuditBeside
+from fraud_ae.pipeline.background_audit import BackgroundAudit
 from fraud_ae.pipeline.data_facts import write_data_facts
 from fraud_ae.pipeline.gate import decide, explain
-from fraud_ae.pipeline.remote_results import read_elsewhere
+from fraud_ae.pipeline.remote_results import read_remote_results
 from fraud_ae.runtime.workers import shared_workers
 from fraud_ae.sweeps.callback import BEST
 from fraud_ae.sweeps.job import trained
@@ -40,32 +39,30 @@ _OWN_KEYS = (
 )
 
 
-def run_stages(settings: dict, overrides: list[str]) -> None:
+def run_stages(job: PipelineJob, overrides: list[str]) -> None:
     """Run the stages of a pipeline; the gate stands behind the feature sweep.
 
-    settings: the resolved pipeline configuration. overrides: those of its command line; the ones
-    that are not the pipeline's own go on to every stage.
+    overrides: those of its command line; the ones that are not the pipeline's own go on to every
+    stage.
     Raises UserError for an unknown stage or where a stage cannot be run.
     """
-    _check_stages(settings)
-    begin_workers(settings["experiment"], HydraConfig.get().launcher.get("workers"))
-    facts = write_data_facts(settings, overrides)
-    if "features" in settings["stages"]:
+    _check_stages(job)
+    begin_workers(job.folder, HydraConfig.get().launcher.get("workers"))
+    facts = write_data_facts(job, overrides)
+    if "features" in job.stages:
         _check_classes(facts["split"])
-    folder, audit = OUTPUTS / settings["experiment"], None
+    audit = None
     passed_on = [o for o in overrides if re.split(r"[.=]", o.lstrip("+~"))[0] not in _OWN_KEYS]
-    for stage in (s for s in STAGES if s in settings["stages"]):
+    for stage in (s for s in STAGES if s in job.stages):
         sweep = [] if stage == "production" else ["-m"]
         compared = _strategies_to_compare(overrides) if stage == "features" else []
-        own = settings["overrides"].get(stage, [])
+        own = job.overrides.get(stage, [])
         _run([*sweep, f"stage={stage}", *compared, *passed_on, *own])
         if stage == "features":
-            gate = settings["gate"]
-            elsewhere = read_elsewhere(settings, {"jobType": "features"})
-            others = elsewhere.runs if elsewhere else ()
-            decision = decide(folder, **gate, elsewhere=others)
+            remote = read_remote_results(job, {"jobType": "features"})
+            decision = decide(job.folder, job.gate, remote.runs if remote else ())
             print(explain(decision, overrides))
-            audit = _audit_beside(decision["best_strategy"], folder)
+            audit = _background_audit(decision["best_strategy"], job.folder)
             if not decision["tune"]:
                 break
     if audit is not None:
@@ -90,14 +87,15 @@ def _check_classes(split: dict[str, dict]) -> None:
     )
 
 
-def _audit_beside(strategy: str, folder: Path) -> AuditBeside:
+def _background_audit(strategy: str, folder: Path) -> BackgroundAudit:
+    settings = yaml.safe_load((folder / BEST["features"]).read_text())
     workers = shared_workers(HydraConfig.get().launcher.get("workers"))
-    return AuditBeside(strategy, yaml.safe_load((folder / BEST["features"]).read_text()), workers)
+    return BackgroundAudit(strategy, Job.of_settings(settings, {"features": strategy}), workers)
 
 
-def _check_stages(settings: dict) -> None:
+def _check_stages(job: PipelineJob) -> None:
     for key in ("stages", "overrides"):
-        for stage in settings[key]:
+        for stage in getattr(job, key):
             if stage not in STAGES:
                 near = difflib.get_close_matches(stage, STAGES, n=1)
                 meant = f" (did you mean {near[0]}?)" if near else ""
@@ -112,18 +110,18 @@ def _strategies_to_compare(overrides: list[str]) -> list[str]:
     return [f"features={','.join(usable_strategies(overrides))}"]
 
 
-def usable_strategies(overrides: list[str]) -> dict[str, dict]:
-    """The strategies that the data have columns for: name -> resolved configuration.
+def usable_strategies(overrides: list[str]) -> dict[str, PipelineJob]:
+    """The strategies that the data have columns for: name -> its job.
 
     overrides: of the command line of the pipeline. Of the others a line tells.
     """
     usable = {}
     for name in GlobalHydra.instance().config_loader().get_group_options("features"):
         cfg = compose(config_name="pipeline", overrides=[*overrides, f"features={name}"])
-        config = OmegaConf.to_container(cfg, resolve=True)
+        job = PipelineJob.of(cfg, {"features": name})
         try:
-            strategy_of(config, dataset_of(config))
-            usable[name] = config
+            job.strategy  # noqa: B018 (built, and refused where columns are missing)
+            usable[name] = job
         except StrategyRefused as error:
             print(f"left out of the feature sweep: {name}\n  {error}")
     return usable

@@ -9,14 +9,14 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from fraud_ae.configuration.command_line import OUTPUTS
+from fraud_ae.configuration.job import Job
 from fraud_ae.errors import UserError
 from fraud_ae.experiments.result_tables import figure, print_model
 from fraud_ae.pipeline.comparison import compare_experiments
 from fraud_ae.pipeline.comparison_tables import print_comparison
 from fraud_ae.pipeline.data_facts import read_data_facts
 from fraud_ae.pipeline.gate import DECISION, explain
-from fraud_ae.pipeline.remote_results import print_elsewhere, read_elsewhere
+from fraud_ae.pipeline.remote_results import print_remote_results, read_remote_results
 from fraud_ae.pipeline.version_tables import print_versions
 from fraud_ae.runtime.atomic_files import write_whole
 from fraud_ae.runtime.yaml_files import read_yaml
@@ -28,47 +28,49 @@ _SWEEPS = ("features", "broad", "refined", "final")
 _COLUMNS = ("final_auc", "average_precision", "precision", "recall", "f1")
 
 
-def print_summary(patterns: Sequence[str], settings: dict) -> None:
+def print_summary(outputs: Path, patterns: Sequence[str], job: Job | None = None) -> None:
     """Print the summary of every experiment whose name matches one of some patterns.
 
-    patterns: such as `*`. settings: the resolved pipeline configuration; with `wandb.read` it shows
-    runs of others, too. Several are compared at the end, on the screen and in `experiments.csv`.
+    outputs: the folder of all experiments. patterns: such as `*`. job: with its `wandb.read` it
+    shows runs of others, too. Several are compared at the end, on the screen and in
+    `experiments.csv`.
 
     Raises UserError if there is none, or where the comparison cannot be read or written.
     """
-    folders = experiment_folders(patterns)
+    folders = experiment_folders(outputs, patterns)
     console = Console(highlight=False)
-    elsewhere = read_elsewhere(settings, {"group": {"$in": [folder.name for folder in folders]}})
+    filters = {"group": {"$in": [folder.name for folder in folders]}}
+    remote = read_remote_results(job, filters) if job else None
     for folder in folders:
         _print_experiment(folder, console)
-        if elsewhere and elsewhere.project:
-            own = [run for run in elsewhere.runs if run.experiment == folder.name]
-            here = [path.parent.name for path in folder.glob("runs/*/metrics.json")]
-            print_elsewhere(replace(elsewhere, runs=tuple(own)), here, console)
+        if remote and remote.project:
+            runs = [run for run in remote.runs if run.experiment == folder.name]
+            local_ids = [path.parent.name for path in folder.glob("runs/*/metrics.json")]
+            print_remote_results(replace(remote, runs=tuple(runs)), local_ids, console)
     if len(folders) > 1:
-        _compare(patterns, console)
+        _compare(outputs, patterns, console)
 
 
-def experiment_folders(patterns: Sequence[str]) -> list[Path]:
+def experiment_folders(outputs: Path, patterns: Sequence[str]) -> list[Path]:
     """The folders of the experiments that have been run and whose names match, in order.
 
     patterns: such as `*`, of which one has to match.
 
     Raises UserError if there is none.
     """
-    found = {path.parent for each in patterns for path in OUTPUTS.glob(f"{each}/runs")}
+    found = {path.parent for each in patterns for path in outputs.glob(f"{each}/runs")}
     folders = sorted(folder for folder in found if (folder / "runs").is_dir())
     if not folders:
-        there = ", ".join(sorted(path.parent.name for path in OUTPUTS.glob("*/runs"))) or "none"
-        asked = " or ".join(str(OUTPUTS / pattern) for pattern in patterns)
+        there = ", ".join(sorted(path.parent.name for path in outputs.glob("*/runs"))) or "none"
+        asked = " or ".join(str(outputs / pattern) for pattern in patterns)
         raise UserError(f"{asked}: nothing has been run (experiments: {there})")
     return folders
 
 
-def _compare(patterns: Sequence[str], console: Console) -> None:
-    experiments = compare_experiments(OUTPUTS, patterns)
+def _compare(outputs: Path, patterns: Sequence[str], console: Console) -> None:
+    experiments = compare_experiments(outputs, patterns)
     print_comparison(experiments, console)
-    path = OUTPUTS / COMPARISON
+    path = outputs / COMPARISON
     try:
         write_whole(path, experiments.to_csv(index=False))
     except OSError as error:

@@ -5,31 +5,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
+from fraud_ae.configuration.parts import Promotion
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.bootstrap import METRICS, paired_bootstrap
 from fraud_ae.evaluation.metrics import ranking_metrics
-
-
-@dataclass(frozen=True)
-class Policy:
-    """When a challenger takes the place of the champion.
-
-    policy: `not_worse`, if the interval of challenger - champion begins at -tolerance or above
-    (a test of non-inferiority); `better`, if it begins above 0; `always`; `never`. metric:
-    `average_precision` or `auc`. tolerance: in units of the metric, 0 or more. confidence (0 to 1)
-    and replicates: of the paired bootstrap over customers. least_frauds: with fewer of them nothing
-    can be told, and only `always` promotes.
-    """
-
-    policy: str = "not_worse"
-    metric: str = "average_precision"
-    tolerance: float = 0.02
-    confidence: float = 0.95
-    replicates: int = 1000
-    least_frauds: int = 10
 
 
 @dataclass(frozen=True)
@@ -93,7 +75,7 @@ def contest(
     return Contest(rows, alerts, **facts)
 
 
-def judge(contest: Contest, policy: Policy) -> dict:
+def judge(contest: Contest, policy: Promotion) -> dict:
     """Whether the challenger is to be promoted, and all that speaks for it.
 
     Returns plain data: promoted, verdict (`better`, `not worse`, `worse or unclear`, `cannot
@@ -140,13 +122,13 @@ def _seen_until(info: dict) -> pd.Timestamp:
     return pd.Timestamp(data["split"]["validation"]["end"]) - pd.Timedelta(1, unit="us")
 
 
-def _too_little(rows: int, frauds: int, policy: Policy) -> str | None:
+def _too_little(rows: int, frauds: int, policy: Promotion) -> str | None:
     if frauds < policy.least_frauds:
         return f"{frauds} frauds in {rows:,} rows; {policy.least_frauds} are needed"
     return None if frauds < rows else f"all {rows:,} rows are frauds"
 
 
-def _compared(rows: pd.DataFrame, metric: str, policy: Policy) -> dict:
+def _compared(rows: pd.DataFrame, metric: str, policy: Promotion) -> dict:
     labels = rows["is_fraud"].to_numpy()
     clusters = rows["customer_id" if "customer_id" in rows else "transaction_id"]
     scores = {name: rows[name].to_numpy() for name in ("champion", "challenger")}
@@ -163,7 +145,7 @@ def _compared(rows: pd.DataFrame, metric: str, policy: Policy) -> dict:
     return each | {name: found[name] for name in ("difference", "low", "high")}
 
 
-def _verdict(figures: dict | None, problem: str | None, policy: Policy) -> tuple[str, str]:
+def _verdict(figures: dict | None, problem: str | None, policy: Promotion) -> tuple[str, str]:
     if figures is None or figures["low"] is None:
         return "cannot tell", problem or "all rows are of one customer, so there is no interval"
     low = figures["low"]

@@ -35,8 +35,8 @@ from fraud_ae.production.drift.reference import reference_statistics, save_refer
 from fraud_ae.production.refits import Refits
 from fraud_ae.runtime.atomic_files import write_folder, write_whole
 from fraud_ae.runtime.workers import Workers
-from fraud_ae.tracking.target import TrackedRun
-from fraud_ae.tracking.tracker import Tracker, track_run
+from fraud_ae.tracking.target import TrackingTarget
+from fraud_ae.tracking.tracker import Tracker, track
 
 _PACKAGES = ("torch", "pytorch-lightning", "scikit-learn", "pandas", "polars", "numpy")
 
@@ -49,6 +49,7 @@ class Plan:
     encoder: not fitted.
     fit_on: `train` deploys the winner itself, `train+validation` and `all` fit anew on more rows.
     folds: parts of the newest fitted period, each scored by a fit without it, for the threshold.
+    experiment, configuration: written down in `model_info.yaml`.
     """
 
     winner: Run
@@ -58,6 +59,8 @@ class Plan:
     recipe: Recipe
     fit_on: str
     folds: int
+    experiment: str
+    configuration: dict
 
 
 def make_production_model(
@@ -67,8 +70,7 @@ def make_production_model(
     folder: Path,
     *,
     evaluation: Evaluation,
-    target: TrackedRun,
-    config: dict,
+    target: TrackingTarget,
     report: Callable[[str], None],
     workers: Workers | None = None,
 ) -> dict:
@@ -82,14 +84,14 @@ def make_production_model(
     """
     if plan.run.finished:
         created = plan.run.metrics()["fitted_at"]
-        return _publish(plan, dataset, split, folder, evaluation, config, created)
+        return _publish(plan, dataset, split, folder, evaluation, created)
     check_metrics(evaluation.extra)
     started = time.perf_counter()
     created = datetime.now(UTC).isoformat(timespec="seconds")
     plan.run.start()
-    with track_run(target, plan.run.folder, config, dataset.fingerprint) as tracker:
+    with track(target, plan.run.folder) as tracker:
         _fit_and_score(plan, dataset, split, tracker, report, workers or Workers(1))
-        info = _publish(plan, dataset, split, folder, evaluation, config, created)
+        info = _publish(plan, dataset, split, folder, evaluation, created)
         _log_test(plan, evaluation, tracker, info)
         _log_models(plan, folder, tracker, info)
     plan.run.finish({"fitted_at": created, "train_seconds": time.perf_counter() - started})
@@ -213,7 +215,6 @@ def _publish(
     split: Split,
     folder: Path,
     evaluation: Evaluation,
-    config: dict,
     created: str,
 ) -> dict:
     found, held_out = _figures(plan, evaluation), plan.run.scores()
@@ -222,7 +223,7 @@ def _publish(
     transactions = dataset.transactions
     visible = transactions[split.before_test(transactions)]
     info = {
-        "name": config["experiment"],
+        "name": plan.experiment,
         "created": created,
         "run_id": plan.run.id,
         "labels": _label_use(plan, detector, visible),
@@ -236,7 +237,7 @@ def _publish(
         },
         "feature_names": detector.feature_names,
         "history": _history(detector, visible),
-        "configuration": config,
+        "configuration": plan.configuration,
         "versions": {
             "fraud_ae": __version__,
             "python": platform.python_version(),

@@ -3,15 +3,15 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from fraud_ae.configuration.build import dataset_of, split_of, tracked_run
-from fraud_ae.configuration.command_line import OUTPUTS, override_key
+from fraud_ae.configuration.command_line import override_key
+from fraud_ae.configuration.job import PipelineJob
 from fraud_ae.detector.model_info import MODEL_INFO
 from fraud_ae.detector.versions import Versions, copy_model
 from fraud_ae.errors import UserError
@@ -19,13 +19,15 @@ from fraud_ae.experiments.run_store import TEST_SCORES
 from fraud_ae.pipeline.gate import DECISION
 from fraud_ae.pipeline.stages import run_stages
 from fraud_ae.runtime.yaml_files import read_yaml
-from fraud_ae.tracking.tracker import track_run
+from fraud_ae.tracking.target import DataReference, drawable
+from fraud_ae.tracking.tracker import track
 
 # Overrides of a retraining that say nothing about its challenger.
 _OWN_KEYS = ("experiment", "mode", "promotion")
 # Settings that no training of a challenger depends on.
 _NO_TRAINING = (
     "experiment",
+    "outputs_dir",
     "mode",
     "promotion",
     "gate",
@@ -51,84 +53,86 @@ class Retraining:
     experiments: tuple[str, str]
 
 
-def retrain(settings: dict, overrides: Sequence[str]) -> Retraining:
+def retrain(job: PipelineJob, overrides: Sequence[str]) -> Retraining:
     """Run a pipeline on the configured data as a challenger, and promote it if it is good enough.
 
-    settings: the resolved pipeline configuration; its experiment is the champion's. overrides:
-    those of the command line. The challenger of version NNNN is the experiment `NAME-NNNN`, with
-    all that a pipeline leaves; its model becomes version NNNN of the experiment NAME, promoted or
+    job: its experiment is the champion's. overrides: those of the command line. The challenger of
+    version NNNN is the experiment `NAME-NNNN`, with all that a pipeline leaves; its model becomes
+    version NNNN of the experiment NAME, promoted or
     not. The same command goes on after a kill, and decides nothing twice: what has been rolled back
     since stays so, unless the policy is another one.
 
     Raises UserError where no model is in production, there is no production stage, or another
     retraining of the experiment is running.
     """
-    name = settings["experiment"]
-    versions = Versions(OUTPUTS / name / "models")
+    versions = Versions(job.folder / "models")
     if versions.in_production is None:
-        there = sorted(path.parents[1].name for path in OUTPUTS.glob("*/models/production"))
+        there = sorted(path.parents[1].name for path in job.outputs.glob("*/models/production"))
         raise UserError(
             f"{versions.folder / 'production'}: there is no model in production to compare a "
             f"challenger with (experiments that have one: {', '.join(there) or 'none'}). Make the "
-            f"first one: python pipeline.py experiment={name} ..."
+            f"first one: python pipeline.py experiment={job.experiment} ..."
         )
-    if "production" not in settings["stages"]:
-        raise UserError("mode=retrain needs the stage production in 'stages=[...]'")
+    if "production" not in job.stages:
+        raise UserError("a retraining needs the stage production in 'stages=[...]'")
     with versions.lock():
         versions.settle()
-    lock = FileLock(OUTPUTS / name / ".locks" / "retraining.lock")
+    lock = FileLock(job.folder / ".locks" / "retraining.lock")
     try:
         with lock.acquire(timeout=0):
-            return _retrain(settings, list(overrides), versions)
+            return _retrain(job, list(overrides), versions)
     except Timeout:
-        raise UserError(f"{OUTPUTS / name}: another retraining of it is running") from None
+        raise UserError(f"{job.folder}: another retraining of it is running") from None
 
 
-def _retrain(settings: dict, overrides: list[str], versions: Versions) -> Retraining:
-    name, dataset = settings["experiment"], dataset_of(settings)
+def _retrain(job: PipelineJob, overrides: list[str], versions: Versions) -> Retraining:
     request = {
-        "training": _training(settings, dataset.fingerprint, overrides),
-        "policy": {**settings["promotion"], "gate": settings["gate"]},
+        "training": _training(job, overrides),
+        "policy": {**asdict(job.promotion), "gate": asdict(job.gate)},
     }
     number = _number(versions, request)
-    challenger = f"{name}-{number}"
-    found = Retraining(versions.decisions().get(number, {}), (name, challenger))
+    challenger = replace(
+        job,
+        experiment=f"{job.experiment}-{number}",
+        production=replace(job.production, challenger=True),
+    )
+    names = (job.experiment, challenger.experiment)
+    found = Retraining(versions.decisions().get(number, {}), names)
     if _is_decided(versions, number, found.decision, request):
         print(f"\nthis retraining has been decided: {versions.decision_file(number)}")
         return found
-    if (OUTPUTS / challenger / "models" / "production").exists():
+    if (challenger.folder / "models" / "production").exists():
         raise UserError(
-            f"{OUTPUTS / challenger}: is an experiment of its own, and would be the challenger's; "
+            f"{challenger.folder}: is an experiment of its own, and would be the challenger's; "
             "move it away"
         )
-    _run_challenger(settings, overrides, challenger)
-    common = {"kind": "retrain", "experiment": challenger, "request": request}
+    _run_challenger(challenger, overrides)
+    common = {"kind": "retrain", "experiment": challenger.experiment, "request": request}
     with versions.lock():
-        decision, package = _decide(settings, versions, OUTPUTS / challenger)
+        decision, package = _decide(challenger, versions)
         same = versions.same_as(package) if package else None
         if same is not None and same != versions.in_production:
             number = same
         fill = partial(copy_model, package) if package else None
         decision = versions.decide(number, {**common, **decision}, fill)
     if package is not None:
-        _log_version(settings, versions, decision)
-    return Retraining(decision, (name, challenger))
+        _log_version(job, versions, decision)
+    return Retraining(decision, names)
 
 
-def _run_challenger(settings: dict, overrides: list[str], challenger: str) -> None:
+def _run_challenger(challenger: PipelineJob, overrides: list[str]) -> None:
     own = [o for o in overrides if override_key(o).partition(".")[0] not in _OWN_KEYS]
-    own += [f"experiment={challenger}", "production.challenger=true"]
-    production = {**settings["production"], "challenger": True}
-    run_stages({**settings, "experiment": challenger, "production": production}, own)
+    own += [f"experiment={challenger.experiment}", "production.challenger=true"]
+    run_stages(challenger, own)
 
 
-def _training(settings: dict, fingerprint: str, overrides: list[str]) -> str:
+def _training(job: PipelineJob, overrides: list[str]) -> str:
     """16 hexadecimal characters, the same where the same challenger comes out."""
-    told = {key: value for key, value in settings.items() if key not in _NO_TRAINING}
+    told = {key: value for key, value in job.settings.items() if key not in _NO_TRAINING}
     # Where the data lie changes nothing.
     told["data"] = {k: v for k, v in told["data"].items() if k not in ("path", "labels")}
     sweeper = [o for o in overrides if override_key(o).startswith(("hydra.sweeper", "hydra/sw"))]
-    text = json.dumps([fingerprint, told, sweeper], sort_keys=True)
+    text = json.dumps([job.dataset.fingerprint, told, sweeper], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -150,50 +154,49 @@ def _is_decided(versions: Versions, number: str, decision: dict, request: dict) 
     return is_kept and (has_been or decision["champion"] == versions.in_production)
 
 
-def _decide(settings: dict, versions: Versions, experiment: Path) -> tuple[dict, Path | None]:
-    """The decision on the model of a challenger's experiment, and its package if it has one."""
+def _decide(challenger: PipelineJob, versions: Versions) -> tuple[dict, Path | None]:
+    """The decision on the model of a challenger, and its package if it has one."""
     # PyTorch comes with them, which who has decided already need not wait for.
     from fraud_ae.detector.detector import FraudDetector
-    from fraud_ae.production.challenger import Policy, contest, judge
+    from fraud_ae.production.challenger import contest, judge
 
     champion = versions.in_production
-    gate = json.loads((experiment / DECISION).read_text()) if _asks(settings) else {"tune": True}
-    if not gate["tune"]:
-        reason = "; ".join(gate["failed"])
-        return _none(champion, _GATE, reason), None
+    experiment = challenger.folder
+    if "features" in challenger.stages:
+        gate = json.loads((experiment / DECISION).read_text())
+        if not gate["tune"]:
+            return _none(champion, _GATE, "; ".join(gate["failed"])), None
     package = experiment / "models" / "final_model"
     if versions.same_as(package) == champion:
         return _none(champion, _SAME, "the challenger is the very model in production"), None
-    info, dataset = read_yaml(experiment / MODEL_INFO), dataset_of(settings)
+    info = read_yaml(experiment / MODEL_INFO)
     compared = contest(
         FraudDetector.load(versions.version(champion)),
         versions.info(champion),
         info,
         pd.read_parquet(experiment / "runs" / info["run_id"] / TEST_SCORES),
-        dataset,
-        split_of(settings, dataset),
+        challenger.dataset,
+        challenger.split,
     )
-    decision = judge(compared, Policy(**settings["promotion"]))
+    decision = judge(compared, challenger.promotion)
     return {"champion": champion, "data": info["data"]["fingerprint"], **decision}, package
-
-
-def _asks(settings: dict) -> bool:
-    """Whether the gate stands in the way of the challenger."""
-    return "features" in settings["stages"]
 
 
 def _none(champion: str, verdict: str, reason: str) -> dict:
     return {"promoted": False, "champion": champion, "verdict": verdict, "reason": reason}
 
 
-def _log_version(settings: dict, versions: Versions, decision: dict) -> None:
+def _log_version(job: PipelineJob, versions: Versions, decision: dict) -> None:
     """The challenger as a version of the champion's artifact; `production` if it was promoted."""
     folder = versions.version(decision["version"])
     info = read_yaml(folder / MODEL_INFO)
-    stage = {"name": "retrain", "tags": ["retrain"]}
-    target = tracked_run({**settings, "stage": stage}, {})
+    data = info["data"]
+    target = replace(job.sweep_target, job_type="retrain", tags=("retrain",)).with_run(
+        drawable(info["configuration"], {}, data["fingerprint"], job.validation_set),
+        DataReference(job.source.name, data["fingerprint"], job.source.path),
+    )
     aliases = ("challenger", "production") if decision["promoted"] else ("challenger",)
     kept = versions.folder / "decisions"
-    with track_run(target, kept, info["configuration"], info["data"]["fingerprint"]) as tracker:
-        artifact, described = f"{settings['experiment']}-detector", {**info, "decision": decision}
+    with track(target, kept) as tracker:
+        artifact, described = f"{job.experiment}-detector", {**info, "decision": decision}
         tracker.log_model(folder, folder / MODEL_INFO, artifact, aliases, described)

@@ -11,11 +11,11 @@ from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from fraud_ae.configuration.build import experiment_folder, tracked_run
-from fraud_ae.configuration.command_line import OUTPUTS
+from fraud_ae.configuration.command_line import candidate_folder
+from fraud_ae.configuration.job import Job, experiment_folder
 from fraud_ae.runtime.atomic_files import write_whole
 from fraud_ae.runtime.workers import shared_workers
-from fraud_ae.sweeps.candidates import candidate_folder, write_candidates
+from fraud_ae.sweeps.candidates import write_candidates
 from fraud_ae.sweeps.leaderboard import (
     leaderboard,
     leaderboard_path,
@@ -48,7 +48,7 @@ class StageCallback(Callback):
             config.objective,
             list(swept),
         )
-        folder = OUTPUTS / config.experiment
+        folder = experiment_folder(config)
         self.studies = StudyWriter(
             folder,
             config.stage.name,
@@ -67,7 +67,7 @@ class StageCallback(Callback):
         # Hydra calls this too while an error or an interrupt passes through.
         if sys.exc_info()[0] is not None:
             return
-        folder = OUTPUTS / config.experiment
+        folder = experiment_folder(config)
         try:
             results = finish_stage(
                 folder, config.stage.name, config.stage.keep, Path(config.hydra.sweep.dir)
@@ -100,19 +100,14 @@ def _track(config: DictConfig, results: list[dict]) -> None:
     """The ranking as a W&B run, told by a worker, which knows W&B already."""
     from fraud_ae.tracking.leaderboard_run import track_board
 
-    settings = {
-        "experiment": config.experiment,
-        "stage": OmegaConf.to_container(config.stage, resolve=True),
-        "wandb": OmegaConf.to_container(config.wandb, resolve=True),
-    }
     board = leaderboard(results)
     # What tells the rows apart: strategies, candidates, or else nothing but their runs.
     names = (name for name in ("candidate", "features") if name in board)
     label = next((name for name in names if board[name].nunique() > 1), "run_id")
-    target = tracked_run(settings, {})
-    folder = leaderboard_path(experiment_folder(settings), config.stage.name).with_suffix("")
+    job = Job.of(config, config.hydra.runtime.choices)
+    folder = leaderboard_path(job.folder, job.stage.name).with_suffix("")
     workers = shared_workers(config.hydra.launcher.get("workers"))
-    workers.outcome(workers.submit(track_board, board, label, target, folder))
+    workers.outcome(workers.submit(track_board, board, label, job.sweep_target, folder))
 
 
 def told_overrides(config: DictConfig) -> dict[str, Override]:

@@ -2,12 +2,16 @@
 
 import json
 import re
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
+from fraud_ae.configuration.command_line import candidate_folder
+from fraud_ae.configuration.job import Job
 from fraud_ae.errors import UserError
 from fraud_ae.runtime.atomic_files import write_whole
 
@@ -17,42 +21,37 @@ _DATA = "# Data: "
 SECTIONS = (*GROUPS, "encoder", "threshold", "seed")
 
 
-def candidate_folder(experiment_folder: Path) -> Path:
-    """The Hydra config group `candidate` of one experiment."""
-    return experiment_folder / "conf" / "candidate"
+def swept_values(settings: dict, task_overrides: list[str]) -> dict:
+    """The values that a job was given on its command line: dotted key -> resolved value.
 
-
-def swept_values(cfg: DictConfig, task_overrides: list[str]) -> dict:
-    """The values that a job was given on its command line: dotted key -> resolved value."""
+    settings: resolved, of the job.
+    """
     keys = [o.key_or_group for o in OverridesParser.create().parse_overrides(task_overrides)]
     return {
-        key: _plain(OmegaConf.select(cfg, key))
+        key: reduce(getitem, key.split("."), settings)
         for key in keys
         if key not in GROUPS and key.split(".")[0] in SECTIONS
     }
 
 
-def winning_overrides(
-    cfg: DictConfig, choices: dict[str, str], parameters: dict, folder: Path
-) -> dict:
+def winning_overrides(job: Job, parameters: dict) -> dict:
     """Everything that a candidate file has to say to make this job's run again.
 
-    choices: option of each config group. parameters: the job's own, see `swept_values`. folder: of
-    the experiment; the candidate that the job itself came from lies there, and its values go on to
-    the new one.
+    parameters: of the job, see `swept_values`. The values of the candidate that the job itself came
+    from go on to the new one.
     """
     values: dict = {}
-    if choices.get("candidate"):
-        earlier = read_candidate(candidate_folder(folder) / f"{choices['candidate']}.yaml")
+    if job.choices.get("candidate"):
+        earlier = read_candidate(candidate_folder(job.folder) / f"{job.choices['candidate']}.yaml")
         values = {k: v for k, v in earlier.items() if k != "defaults"}
     tree = OmegaConf.create(values)
     # The number of epochs belongs to the stage, so it must be told to a stage that has none.
-    given = {**parameters, "trainer.max_epochs": cfg.trainer.max_epochs}
+    given = {**parameters, "trainer.max_epochs": job.trainer.max_epochs}
     for key, value in given.items():
         OmegaConf.update(tree, key, value, force_add=True)
     return {
-        "defaults": [{f"override /{group}": choices[group]} for group in GROUPS],
-        **_plain(tree),
+        "defaults": [{f"override /{group}": job.choices[group]} for group in GROUPS],
+        **OmegaConf.to_container(tree),
     }
 
 
@@ -109,10 +108,6 @@ def check_data(folder: Path, name: str, fingerprint: str) -> None:
             "(experiment=NAME), run the stages before this one again, or go without a candidate "
             "(candidate=null)"
         )
-
-
-def _plain(value: object) -> object:
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _flat(values: dict, before: str = "") -> dict:

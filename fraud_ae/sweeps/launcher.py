@@ -1,4 +1,7 @@
-"""A Hydra launcher for which a sweep is one batch of work."""
+"""A Hydra launcher for which a sweep is one batch of work.
+
+What reads data is imported in the functions: `--help` answers without it.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,8 +11,6 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from fraud_ae.configuration.checks import checked_settings
-from fraud_ae.configuration.command_line import OUTPUTS
 from fraud_ae.errors import UserError, exit_on_user_error
 from fraud_ae.sweeps.composed_jobs import ComposedJobs
 
@@ -41,7 +42,9 @@ class StackedLauncher(Launcher):
         Ends the command with a message if what it was told cannot be used.
         """
         self._check()
-        begin_workers(str(self.config.experiment), self.workers)
+        from fraud_ae.configuration.job import experiment_folder
+
+        begin_workers(experiment_folder(self.config), self.workers)
         setup_globals()
         folder = Path(str(self.config.hydra.sweep.dir))
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,16 +65,15 @@ class StackedLauncher(Launcher):
                 raise UserError(f"hydra.launcher.{name}={value}: must be greater than 0")
 
     def _in_order_of_readiness(self, configs: list[DictConfig], folder: Path) -> Iterator[int]:
-        if any(config.audit for config in configs):
-            yield from range(len(configs))
-            return
         # What is wrong with any of them is said at once, before hours of training.
-        settings = [checked_settings(config) for config in configs]
+        from fraud_ae.configuration.job import Job
+
+        jobs = [Job.of(config, config.hydra.runtime.choices) for config in configs]
         from fraud_ae.sweeps.job import check_candidate, is_ready, trained
 
-        for own, config in zip(settings, configs, strict=True):
-            check_candidate(own, config.hydra.runtime.choices)
-        ready = [is_ready(own) for own in settings]
+        for job in jobs:
+            check_candidate(job)
+        ready = [is_ready(job) for job in jobs]
         waiting = [number for number, there in enumerate(ready) if not there]
         if waiting:
             from fraud_ae.runtime.workers import shared_workers
@@ -83,9 +85,8 @@ class StackedLauncher(Launcher):
             # What trains takes long to import: here, while the workers begin.
             from fraud_ae.sweeps.training.prefetched import TrainingsAhead
 
-            left = [settings[number] for number in waiting]
-            choices = [configs[number].hydra.runtime.choices for number in waiting]
-            ahead = TrainingsAhead(left, choices, folder, trained, workers, self.stack_size)
+            left = [jobs[number] for number in waiting]
+            ahead = TrainingsAhead(left, folder, trained, workers, self.stack_size)
             yield from (waiting[position] for position in ahead.ready())
 
     def _run(self, config: DictConfig) -> JobReturn:
@@ -102,9 +103,12 @@ class StackedLauncher(Launcher):
         return returned
 
 
-def begin_workers(experiment: str, workers: int | None) -> None:
-    """Begin what takes a worker seconds, if the experiment is new: something is to be trained."""
-    if not (OUTPUTS / experiment / "runs").is_dir():
+def begin_workers(experiment: Path, workers: int | None) -> None:
+    """Begin what takes a worker seconds, if an experiment is new: something is to be trained.
+
+    experiment: its folder.
+    """
+    if not (experiment / "runs").is_dir():
         from fraud_ae.runtime.workers import shared_workers
 
         shared_workers(workers).start()

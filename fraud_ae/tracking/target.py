@@ -1,17 +1,30 @@
 """What a W&B run is called, which others it stands beside, and the configuration that it shows."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
 
-from fraud_ae.experiments.run_store import validation_set
 from fraud_ae.tracking.server import Server
+
+# Groups whose options W&B's panels tell apart by name.
+_NAMED_GROUPS = ("features", "model", "scorer")
 
 
 @dataclass(frozen=True)
-class TrackedRun:
+class DataReference:
+    """The transactions that a run is made of. path: of their file, None for generated ones."""
+
+    name: str
+    fingerprint: str
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class TrackingTarget:
     """Where a training is logged to. group: experiment; job_type: stage.
 
-    mode: `offline`, `online` or `disabled`. choices: the option of each config group, such as
-    `features: combined`. server: None where it is never to be asked.
+    mode: `offline`, `online` or `disabled`. server: None where it is never to be asked.
+    configuration: what W&B shows of it, see `drawable`. data: an input of the run, if it has one.
     """
 
     mode: str
@@ -20,27 +33,36 @@ class TrackedRun:
     group: str
     job_type: str
     tags: tuple[str, ...]
-    choices: dict[str, str] = field(default_factory=dict)
     server: Server | None = None
+    configuration: dict = field(default_factory=dict)
+    data: DataReference | None = None
 
-    def config(self, config: dict, fingerprint: str) -> dict:
-        """A resolved configuration in the shape that W&B's panels can draw.
-
-        Parameter importance and parallel coordinates know numbers, texts and nested names alone: a
-        list becomes a text, and each group has the name of its option. fingerprint: of the data.
-        """
-        shown = _drawable(config)
-        for group, option in self.choices.items():
-            if isinstance(shown.get(group), dict):
-                shown[group] = {**shown[group], "name": option}
-        rows = validation_set(fingerprint, config["data"]["split"])
-        shown["data"] = {**shown["data"], "fingerprint": fingerprint, "validation_set": rows}
-        return shown
+    def with_run(self, configuration: dict, data: DataReference) -> Self:
+        """The same target for one run."""
+        return replace(self, configuration=configuration, data=data)
 
 
-def _drawable(value: object) -> object:
+def drawable(
+    settings: dict, choices: Mapping[str, str | None], fingerprint: str, validation_set: str
+) -> dict:
+    """A resolved configuration in the shape that W&B's panels can draw.
+
+    Parameter importance and parallel coordinates know numbers, texts and nested names alone: a
+    list becomes a text, and each group has the name of its option in `choices`. fingerprint,
+    validation_set: of the data.
+    """
+    configuration = _flat_lists(settings)
+    for group in _NAMED_GROUPS:
+        if group in choices and isinstance(configuration.get(group), dict):
+            configuration[group] = {**configuration[group], "name": choices[group]}
+    data = {"fingerprint": fingerprint, "validation_set": validation_set}
+    configuration["data"] = {**configuration["data"], **data}
+    return configuration
+
+
+def _flat_lists(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _drawable(each) for key, each in value.items()}
+        return {key: _flat_lists(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return value

@@ -12,7 +12,7 @@ from fraud_ae.models.history import curve_point
 from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.tracking.panels import board_panels, panels
 from fraud_ae.tracking.server import within
-from fraud_ae.tracking.target import TrackedRun
+from fraud_ae.tracking.target import DataReference, TrackingTarget
 
 # Where W&B keeps what waits to be sent, in the user's home unless this says something else.
 _DATA_DIR = "WANDB_DATA_DIR"
@@ -27,10 +27,9 @@ class Tracker:
     is kept offline, from its beginning.
     """
 
-    def __init__(self, target: TrackedRun, folder: Path, config: dict) -> None:
+    def __init__(self, target: TrackingTarget, folder: Path) -> None:
         self._target = target
         self._folder = folder
-        self._config = config
         self._told: list[Callable] = []
         self._run = None
         self._online = False
@@ -86,24 +85,21 @@ class Tracker:
 
         self._tell(tell)
 
-    def use_data(self, name: str, fingerprint: str, path: str | None) -> None:
-        """The transactions as an input of the run: a reference, of which nothing is uploaded.
-
-        path: of their file, None for generated ones.
-        """
+    def use_data(self, data: DataReference) -> None:
+        """The transactions as an input of the run: a reference, of which nothing is uploaded."""
 
         def tell(run) -> None:
             import wandb
 
             artifact = wandb.Artifact(
-                f"{_artifact_name(name)}-transactions",
+                f"{_artifact_name(data.name)}-transactions",
                 type="dataset",
-                metadata={"fingerprint": fingerprint, "path": path},
+                metadata={"fingerprint": data.fingerprint, "path": data.path},
             )
-            file = Path(path).resolve() if path else None
-            where = file.as_uri() if file else f"generated://{name}/{fingerprint}"
+            file = Path(data.path).resolve() if data.path else None
+            where = file.as_uri() if file else f"generated://{data.name}/{data.fingerprint}"
             # W&B's own checksum would read the whole file: the fingerprint makes the version.
-            entry = f"{fingerprint}/{file.name if file else name}"
+            entry = f"{data.fingerprint}/{file.name if file else data.name}"
             artifact.add_reference(where, name=entry, checksum=False)
             # `use_artifact` refuses an offline run; what it does online is this.
             run._log_artifact(artifact, is_user_created=True, use_after_commit=True)
@@ -207,7 +203,7 @@ class Tracker:
             group=target.group,
             job_type=target.job_type,
             tags=list(target.tags),
-            config=self._config,
+            config=target.configuration,
             # The W&B service that writes there may have been started in another folder.
             dir=str(self._folder.resolve()),
             reinit="create_new",
@@ -235,32 +231,20 @@ class Tracker:
 
 
 @contextmanager
-def track(target: TrackedRun, folder: Path, config: dict) -> Iterator[Tracker]:
-    """Open a W&B run for one training, and close it.
+def track(target: TrackingTarget, folder: Path) -> Iterator[Tracker]:
+    """Open a W&B run, with its data as an input, and close it.
 
-    folder: where W&B keeps an offline run. config: as `TrackedRun.config` gives it.
+    folder: where W&B keeps an offline run.
     """
-    tracker = Tracker(target, folder, config)
+    tracker = Tracker(target, folder)
     exit_code = 1
     try:
+        if target.data is not None:
+            tracker.use_data(target.data)
         yield tracker
         exit_code = 0
     finally:
         tracker.close(exit_code)
-
-
-@contextmanager
-def track_run(
-    target: TrackedRun, folder: Path, config: dict, fingerprint: str
-) -> Iterator[Tracker]:
-    """As `track`, for what is made of transactions, which are an input of the W&B run.
-
-    config: resolved. fingerprint: of the transactions.
-    """
-    source = config["data"]
-    with track(target, folder, target.config(config, fingerprint)) as tracker:
-        tracker.use_data(source["name"], fingerprint, source.get("path"))
-        yield tracker
 
 
 def _artifact_name(text: str) -> str:

@@ -10,11 +10,12 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
-from fraud_ae.configuration import schemas as config
-from fraud_ae.configuration.build import recipe_of
+from fraud_ae.configuration.checks import check
+from fraud_ae.configuration.job import Job
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import METHODS
 from fraud_ae.models import training
+from fraud_ae.sweeps.plugins import register
 from tests.commands import ROOT
 
 CONF = ROOT / "conf"
@@ -24,7 +25,7 @@ OPTIONS = [(g, p.stem) for g in GROUPS for p in sorted((CONF / g).rglob("*.yaml"
 
 @pytest.fixture(autouse=True)
 def _hydra():
-    config.register()
+    register()
     with initialize_config_dir(str(CONF)):
         yield
 
@@ -44,7 +45,7 @@ def nodes_with_target(node):
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_and_fits_the_signature_it_names(group, option):
     settings = composed(f"{group}={option}")
-    config.validate(settings)
+    check(settings)
     usage = {"name", "train_on", "split"}
     for node in nodes_with_target(settings):
         target = pkgutil.resolve_name(node["_target_"])
@@ -122,7 +123,7 @@ def test_a_value_of_the_wrong_type_is_named(override, full_key):
 def test_all_values_out_of_range_are_told_at_once():
     settings = composed("model.latent_dim=0", "threshold.percentile=150", "trainer.batch_size=-1")
     with pytest.raises(UserError) as caught:
-        config.validate(settings)
+        check(settings)
     for part in ("model.latent_dim=0", "threshold.percentile=150.0", "trainer.batch_size=-1"):
         assert part in str(caught.value)
 
@@ -152,7 +153,7 @@ OUT_OF_RANGE = [
 def test_a_value_out_of_range_is_named_with_what_would_be_right(command, overrides, wanted):
     settings = OmegaConf.to_container(compose(command, overrides=overrides.split()), resolve=True)
     with pytest.raises(UserError) as caught:
-        config.validate(settings)
+        check(settings)
     key, value = overrides.split()[-1].split("=")
     assert re.match(rf"{key}={value}(\.0)?: must be {wanted}", str(caught.value))
 
@@ -167,10 +168,10 @@ def test_a_value_out_of_range_is_named_with_what_would_be_right(command, overrid
     ids=str,
 )
 def test_what_lies_at_the_edge_of_a_range_is_right(overrides):
-    config.validate(composed(*overrides))
+    check(composed(*overrides))
 
 
-def observed(settings: dict, monkeypatch) -> dict:
+def observed(job: Job, monkeypatch) -> dict:
     """What a training with these settings is seen to do."""
     lengths = []
 
@@ -184,7 +185,7 @@ def observed(settings: dict, monkeypatch) -> dict:
 
     from fraud_ae.models.persistence import build_network
 
-    recipe = recipe_of(settings)
+    recipe = job.recipe
     inputs = torch.zeros(1000, 12)
     trained = training.train_network(
         training.Training(
@@ -199,7 +200,7 @@ def observed(settings: dict, monkeypatch) -> dict:
         "activation": {type(m).__name__ for m in modules if "torch" in type(m).__module__},
         "learning_rate": trained.history[0]["learning_rate"],
         "batch_size": max(lengths),
-        "percentile": settings["threshold"]["percentile"],
+        "percentile": job.evaluation.policy.percentile,
     }
 
 
@@ -223,6 +224,7 @@ def test_the_broad_grid_has_48_combinations_of_what_was_asked_for():
 @pytest.mark.parametrize("key", broad_grid())
 def test_every_swept_key_changes_what_is_trained_and_nothing_else(key, monkeypatch):
     small = ["data.n_transactions=1000", "trainer.max_epochs=1"]
-    seen = [observed(composed(*small, f"{key}={v}"), monkeypatch) for v in broad_grid()[key][:2]]
+    settings = [composed(*small, f"{key}={value}") for value in broad_grid()[key][:2]]
+    seen = [observed(Job.of_settings(chosen, {}), monkeypatch) for chosen in settings]
     changed = {name for name in seen[0] if seen[0][name] != seen[1][name]}
     assert changed == {key.split(".")[1]}

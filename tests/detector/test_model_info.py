@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from fraud_ae.configuration.build import dataset_of, split_of
 from fraud_ae.data.sources import Dataset
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.model_info import flat_metrics
@@ -123,7 +122,7 @@ def test_a_scorer_that_found_too_few_frauds_says_so(make_from, dataset, caplog):
 
 def test_a_refit_of_a_calibrated_ensemble_keeps_the_curve_of_the_winner(make_from, compose):
     own = ("scorer=calibrated", "model=masked", "model.members=2")
-    more_frauds = dataset_of(compose("data.fraud_ratio=0.1"))
+    more_frauds = compose("data.fraud_ratio=0.1").dataset
     found = make_from(*own, fit_on="train+validation", folds=2, dataset=more_frauds)
     winner = FraudDetector.load(found.plan.winner.model_folder)
     assert found.info["labels"]["scorer_fallback"] is None
@@ -149,7 +148,7 @@ def test_optimism_is_what_validation_promised_and_test_did_not_hold(made):
 
 
 def test_without_frauds_in_the_test_rows_optimism_is_unknown(make_from, compose, dataset):
-    test = split_of(compose(), dataset).test(dataset.transactions)
+    test = compose().split.test(dataset.transactions)
     found = make_from(dataset=without_frauds(dataset, test))
     winner = found.info["figures"]["winner"]
     assert winner["test"]["test_auc"] is None
@@ -208,7 +207,7 @@ def test_a_threshold_from_labels_needs_frauds_and_says_so_before_training(
 
     monkeypatch.setattr(experiment, "train_together", refuse)
     config = compose(*QUICK, f"threshold.method={method}")
-    validation = split_of(config, dataset).validation(dataset.transactions)
+    validation = config.split.validation(dataset.transactions)
     with pytest.raises(UserError, match=rf"threshold\.method={method}: there is no fraud"):
         train(config, tmp_path, without_frauds(dataset, validation))
     assert not list(tmp_path.iterdir())
@@ -218,7 +217,7 @@ def test_a_model_stays_as_it_was_where_another_threshold_cannot_be_chosen(
     compose, train, make, dataset, tmp_path
 ):
     config = compose(*QUICK)
-    validation = split_of(config, dataset).validation(dataset.transactions)
+    validation = config.split.validation(dataset.transactions)
     unlabelled = without_frauds(dataset, validation)
     winner = train(config, tmp_path / "winner", unlabelled)
     found = make(config, winner, "train", tmp_path, dataset=unlabelled)

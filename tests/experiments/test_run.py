@@ -7,7 +7,7 @@ import pytest
 import yaml
 from sklearn import metrics as sklearn_metrics
 
-from fraud_ae.configuration.build import encoder_of, split_of, strategy_of
+from fraud_ae.configuration.job import Job
 from fraud_ae.data.sources import Dataset
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.errors import UserError
@@ -15,7 +15,7 @@ from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.experiments import run as experiment
 from fraud_ae.experiments.run_figures import evaluate_run
-from fraud_ae.experiments.run_store import MODEL_FILES, Run, run_identity
+from fraud_ae.experiments.run_store import MODEL_FILES, Run
 from fraud_ae.features import compute_features, strategy_to_dict
 from fraud_ae.features.encoded_data import encode
 from fraud_ae.scorers.signals import signals_of
@@ -83,7 +83,7 @@ def test_an_interrupted_run_is_not_finished(compose, train, tmp_path, monkeypatc
 
 def test_the_folder_says_what_was_trained(finished_run, compose, dataset):
     kept = yaml.safe_load((finished_run.folder / "config.yaml").read_text())
-    assert kept == run_identity(compose(), dataset.fingerprint)
+    assert kept == compose().run.identity
 
 
 def test_the_metrics_are_those_of_the_kept_scores(finished_run):
@@ -108,7 +108,7 @@ def test_the_metrics_are_those_of_the_kept_scores(finished_run):
 
 
 def test_the_scores_are_those_of_the_validation_rows(finished_run, compose, dataset):
-    rows = dataset.transactions[split_of(compose(), dataset).validation(dataset.transactions)]
+    rows = dataset.transactions[compose().split.validation(dataset.transactions)]
     kept = finished_run.scores()
     assert kept["transaction_id"].tolist() == rows["transaction_id"].tolist()
     assert kept["is_fraud"].tolist() == rows["is_fraud"].tolist()
@@ -130,7 +130,7 @@ def test_known_frauds_are_trained_on_only_where_asked_for(
     compose, train, dataset, tmp_path, train_on
 ):
     config = compose(f"data.train_on={train_on}", "trainer.max_epochs=1")
-    rows = dataset.transactions[split_of(config, dataset).train(dataset.transactions)]
+    rows = dataset.transactions[config.split.train(dataset.transactions)]
     normal = int((rows["is_fraud"] == 0).sum())
     assert normal < len(rows)
     expected = normal if train_on == "normal" else len(rows)
@@ -144,7 +144,7 @@ def test_the_best_epoch_is_that_of_validation_rows_of_the_kind_that_is_trained_o
     config = compose(f"data.train_on={train_on}", "trainer.max_epochs=2")
     run = train(config, tmp_path)
     detector = FraudDetector.load(run.model_folder)
-    split = split_of(config, dataset)
+    split = config.split
     features = compute_features(detector.strategy, dataset.transactions)
     validation = split.validation(dataset.transactions)
     normal = (dataset.transactions["is_fraud"] == 0).to_numpy()
@@ -162,7 +162,7 @@ def test_a_run_can_be_repeated_bit_for_bit(finished_run, compose, train, tmp_pat
 
 
 def test_the_test_rows_have_no_influence(finished_run, compose, train, dataset, tmp_path):
-    split = split_of(compose(), dataset)
+    split = compose().split
     unseen = garbled(dataset, ~split.before_test(dataset.transactions))
     run = train(compose(), tmp_path, unseen)
     assert run.id != finished_run.id
@@ -174,8 +174,8 @@ def test_the_test_rows_have_no_influence(finished_run, compose, train, dataset, 
 
 def test_features_are_fitted_on_the_training_rows_alone(compose, dataset):
     config = compose()
-    split = split_of(config, dataset)
-    strategy, encoder = strategy_of(config, dataset), encoder_of(config)
+    split = config.split
+    strategy, encoder = config.strategy, config.encoder
     train_rows = split.train(dataset.transactions)
     unseen = garbled(dataset, ~train_rows).transactions
     before = encode(strategy, encoder, dataset.transactions, train_rows, "normal")
@@ -187,7 +187,7 @@ def test_features_are_fitted_on_the_training_rows_alone(compose, dataset):
 
 
 def test_encoding_leaves_what_it_is_given_as_it_is(compose, dataset):
-    strategy, encoder = strategy_of(compose(), dataset), encoder_of(compose())
+    strategy, encoder = compose().strategy, compose().encoder
     before = strategy_to_dict(strategy), vars(encoder).copy()
     transactions = dataset.transactions.copy()
     encode(strategy, encoder, transactions, np.ones(len(transactions), dtype=bool), "normal")
@@ -210,8 +210,8 @@ def own_metric(tmp_path, monkeypatch) -> dict[str, str]:
     return {"top_ten": "own_ranking.frauds_in_the_top_ten"}
 
 
-def with_metrics(config: dict, extra: dict[str, str]) -> dict:
-    return {**config, "metrics": {**config["metrics"], "extra": extra}}
+def with_metrics(job: Job, extra: dict[str, str]) -> Job:
+    return replace(job, evaluation=replace(job.evaluation, extra=extra))
 
 
 def test_another_threshold_and_metric_need_no_training(finished_run, own_metric, monkeypatch):
@@ -250,7 +250,7 @@ def test_without_frauds_in_validation_the_ranking_is_undefined_and_kept_as_such(
 ):
     config = compose("trainer.max_epochs=1")
     transactions = dataset.transactions.copy()
-    validation = split_of(config, dataset).validation(transactions)
+    validation = config.split.validation(transactions)
     transactions["is_fraud"] = transactions["is_fraud"].mask(validation, 0)
     run = train(config, tmp_path, replace(dataset, transactions=transactions))
     found = run.metrics()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ import pytest
 import yaml
 from filelock import Timeout
 
+from fraud_ae.configuration.job import Job
 from fraud_ae.errors import UserError
-from fraud_ae.experiments.run_store import MODEL_FILES, Run, run_id, run_identity
+from fraud_ae.experiments.identity import features_identity, run_identity
+from fraud_ae.experiments.run_store import MODEL_FILES, Run, run_id
 from fraud_ae.runtime.atomic_files import write_json, write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +27,16 @@ IDENTITY = {"seed": 1, "model": {"latent_dim": 4}}
 
 
 def id_of(config: dict, fingerprint: str = "f" * 16) -> str:
-    return run_id(run_identity(config, fingerprint))
+    job = Job.of_settings(config, {})
+    encoded = features_identity(
+        fingerprint=fingerprint,
+        train_on=job.train_on,
+        split=asdict(job.split_settings),
+        features=job.strategy_node,
+        encoder=job.encoder_settings,
+    )
+    recipe = {"model": job.model_node, "scorer": job.scorer_node, "seed": job.seed}
+    return run_id(run_identity(encoded, trainer=asdict(job.trainer), **recipe))
 
 
 def with_value(config: dict, key: str, value: object) -> dict:
@@ -40,7 +52,7 @@ def with_value(config: dict, key: str, value: object) -> dict:
 
 @pytest.fixture(scope="module")
 def config(compose) -> dict:
-    return compose("model=variational", "features=behavioural")
+    return compose("model=variational", "features=behavioural").settings
 
 
 @pytest.mark.parametrize(
@@ -50,7 +62,7 @@ def config(compose) -> dict:
         ("data.name", "elsewhere"),
         ("threshold.percentile", 80.0),
         ("threshold.method", "budget"),
-        ("metrics.extra", {"cost": "own.cost"}),
+        ("metrics.extra", {"cost": "math.dist"}),
         ("metrics.top_k", 5),
         ("metrics.replicates", 10),
         ("experiment", "another"),

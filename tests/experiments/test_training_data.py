@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_ae.configuration.build import encoder_of, split_of, strategy_of
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.experiments.training_data import TrainingData, stored_training_data
 from fraud_ae.features.encoded_data import Encoded, encode
@@ -18,12 +17,12 @@ def encoded(compose, dataset) -> Encoded:
     config = compose()
     visible = dataset.transactions.iloc[:2000]
     rows = np.arange(2000) < 1500
-    return encode(strategy_of(config, dataset), encoder_of(config), visible, rows, "normal")
+    return encode(config.strategy, config.encoder, visible, rows, "normal")
 
 
 @pytest.fixture
 def data(compose, dataset, encoded) -> TrainingData:
-    return TrainingData.of(dataset, split_of(compose(), dataset), encoded)
+    return TrainingData.of(dataset, compose().split, encoded)
 
 
 def test_what_is_kept_comes_back(data, tmp_path):
@@ -42,7 +41,7 @@ def test_inputs_written_in_parts_are_those_in_memory(compose, dataset, encoded, 
     config = compose()
     visible = dataset.transactions.iloc[:2000]
     rows = np.arange(2000) < 1500
-    how = (strategy_of(config, dataset), encoder_of(config), visible, rows, "normal")
+    how = (config.strategy, config.encoder, visible, rows, "normal")
     written = encode(*how, folder=tmp_path)
     assert isinstance(written.inputs, np.memmap)
     np.testing.assert_array_equal(written.inputs, encoded.inputs)

@@ -3,8 +3,8 @@
 import pytest
 
 from fraud_ae.audit.stored import read_audits
-from fraud_ae.pipeline import background_audit as audit_beside
-from fraud_ae.pipeline.background_audit import AuditBeside
+from fraud_ae.pipeline import background_audit
+from fraud_ae.pipeline.background_audit import BackgroundAudit
 from fraud_ae.runtime.workers import Workers
 
 LEAKY = """
@@ -26,8 +26,7 @@ def audited(compose, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def audit(name: str, *overrides: str) -> str:
-        config = compose(*overrides)
-        AuditBeside(name, config, Workers(1)).finish()
+        BackgroundAudit(name, compose(*overrides), Workers(1)).finish()
         return capsys.readouterr().out
 
     return audit
@@ -48,16 +47,16 @@ def test_a_leak_is_named_with_the_command_that_shows_it(audited, tmp_path, monke
     told = audited("peeking", "features=temporal", "features._target_=peeking.Peeking")
     assert told.startswith("LEAK AUDIT of peeking: ")
     assert "next_amount" in told
-    assert "python train.py audit=true features=peeking" in told
+    assert "fraud-ae audit peeking" in told
 
 
 @pytest.mark.parametrize("customers", [True, False], ids=["customers", "no customers"])
 def test_of_a_long_table_some_customers_are_audited(dataset, monkeypatch, customers):
-    monkeypatch.setattr(audit_beside, "_MOST_ROWS", 500)
+    monkeypatch.setattr(background_audit, "_MOST_ROWS", 500)
     transactions = dataset.transactions
     if not customers:
         transactions = transactions.drop(columns="customer_id")
-    some = audit_beside._some_customers(transactions)
+    some = background_audit._some_customers(transactions)
     assert 250 < len(some) < 800
     assert some["timestamp"].is_monotonic_increasing
     if customers:

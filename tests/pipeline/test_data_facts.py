@@ -1,6 +1,5 @@
 import pytest
 
-from fraud_ae.configuration.build import dataset_of, split_of
 from fraud_ae.errors import UserError
 from fraud_ae.pipeline.data_facts import read_data_facts, write_data_facts
 
@@ -16,8 +15,8 @@ def test_facts_are_those_of_the_transactions_before_the_test_period(compose, fol
     assert read_data_facts(folder) is None
     write_data_facts(config, ["experiment=small"])
     facts = read_data_facts(folder)
-    dataset = dataset_of(config)
-    transactions, split = dataset.transactions, split_of(config, dataset)
+    dataset = config.dataset
+    transactions, split = dataset.transactions, config.split
     before = transactions[split.before_test(transactions)]
     assert facts["fingerprint"] == dataset.fingerprint
     assert facts["rows"] == len(transactions) == 2500

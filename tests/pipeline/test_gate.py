@@ -7,9 +7,11 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
+from fraud_ae.configuration.parts import Gate
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.bootstrap import paired_bootstrap
-from fraud_ae.experiments.run_store import SCORES, validation_set
+from fraud_ae.experiments.identity import validation_set
+from fraud_ae.experiments.run_store import SCORES
 from fraud_ae.pipeline.gate import decide, explain
 from fraud_ae.sweeps.leaderboard import write_leaderboard
 from fraud_ae.tracking.remote_runs import RemoteRun
@@ -52,7 +54,7 @@ def sweep(folder: Path, rows: pd.DataFrame | None = None, **found: np.ndarray) -
 
 
 def decision(folder: Path, baseline_auc=0.6, min_gain=0.0, force=False) -> dict:
-    found = decide(folder, baseline_auc, min_gain, force)
+    found = decide(folder, Gate(baseline_auc, min_gain, force))
     assert json.loads((folder / "decision.json").read_text()) == found
     return found
 
@@ -183,7 +185,7 @@ def test_a_baseline_that_others_ran_on_the_same_rows_stands_in(tmp_path, theirs,
         run_of_others("a", "baseline", theirs, rows),
         run_of_others("b", "baseline", 0.999, "other rows"),
     ]
-    found = decide(tmp_path, 0.6, 0.0, False, others)
+    found = decide(tmp_path, Gate(0.6), others)
     assert found["tune"] is tunes
     assert found["baseline_strategy_auc"] == theirs
     assert found["baseline_strategy_from"]["url"] == "https://w/a"
@@ -197,7 +199,7 @@ def test_a_baseline_that_others_ran_on_the_same_rows_stands_in(tmp_path, theirs,
 def test_a_baseline_that_was_run_here_counts_whatever_others_reached(tmp_path):
     sweep(tmp_path, baseline=scores(1.0), combined=scores(2.0))
     others = [run_of_others("a", "baseline", 0.999, with_configurations(tmp_path))]
-    found = decide(tmp_path, 0.6, 0.0, False, others)
+    found = decide(tmp_path, Gate(0.6), others)
     assert found["tune"]
     assert found["baseline_strategy_from"] is None
     assert found["gain_over_baseline_strategy"]["low"] > 0
@@ -210,7 +212,7 @@ def test_a_better_strategy_of_others_is_named_and_is_no_candidate(tmp_path):
         run_of_others("a", "payday", 0.99, rows),
         run_of_others("combined", "combined", 0.999, rows),  # the very run that is here
     ]
-    found = decide(tmp_path, 0.6, 0.0, False, others)
+    found = decide(tmp_path, Gate(0.6), others)
     assert found["best_strategy"] == "combined"
     assert found["best_elsewhere"]["strategy"] == "payday"
     told = explain(found)
@@ -236,8 +238,8 @@ def test_one_customer_alone_cannot_tell(tmp_path):
 
 def test_a_feature_sweep_without_figures_cannot_be_judged(tmp_path):
     with pytest.raises(UserError, match="feature sweep"):
-        decide(tmp_path, 0.6, 0.0, force=False)
+        decide(tmp_path, Gate(0.6))
     choices = {"candidate": None, "features": "baseline", "model": "autoencoder"}
     write_leaderboard(tmp_path, "features", [result("baseline", None, choices=choices)])
     with pytest.raises(UserError, match="both classes"):
-        decide(tmp_path, 0.6, 0.0, force=False)
+        decide(tmp_path, Gate(0.6))

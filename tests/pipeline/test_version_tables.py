@@ -8,11 +8,12 @@ import pytest
 import yaml
 from rich.console import Console
 
+from fraud_ae.configuration.parts import Promotion
 from fraud_ae.detector.versions import Versions, copy_model
 from fraud_ae.pipeline.comparison import compare_experiments
 from fraud_ae.pipeline.comparison_tables import print_comparison
 from fraud_ae.pipeline.version_tables import explain, print_versions
-from fraud_ae.production.challenger import Contest, Policy, judge
+from fraud_ae.production.challenger import Contest, judge
 from fraud_ae.report.content import report_content
 from fraud_ae.report.page import write_report
 from tests.pipeline.test_comparison import produce
@@ -35,7 +36,7 @@ def versions(tmp_path) -> Versions:
 
 def retrain(versions: Versions, better: float, number: str = "0002", **policy) -> dict:
     contest = Contest(rows(better=better), 50, 12, 34, "train+validation")
-    decision = judge(contest, Policy(replicates=50, **policy))
+    decision = judge(contest, Promotion(replicates=50, **policy))
     decision |= {"kind": "retrain", "champion": "0001", "request": {"policy": decision["policy"]}}
     package = versions.folder.parent / "package"
     return versions.decide(number, decision, partial(copy_model, package))

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_ae.configuration.build import split_of
+from fraud_ae.configuration.parts import Promotion
 from fraud_ae.detector.detector import FraudDetector
-from fraud_ae.production.challenger import Contest, Policy, contest, judge
+from fraud_ae.production.challenger import Contest, contest, judge
 
 
 def rows(frauds: int = 60, number: int = 2000, better: float = 0.0) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def rows(frauds: int = 60, number: int = 2000, better: float = 0.0) -> pd.DataFr
 
 
 def judged(frame: pd.DataFrame, **policy) -> dict:
-    return judge(Contest(frame, 50, 0, 0, "train+validation"), Policy(replicates=200, **policy))
+    return judge(Contest(frame, 50, 0, 0, "train+validation"), Promotion(replicates=200, **policy))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def champion(finished_run) -> FraudDetector:
 @pytest.fixture(scope="module")
 def enter(champion, compose, dataset):
     """The contest on the small data, of a champion whose own data ended at some time."""
-    split = split_of(compose(), dataset)
+    split = compose().split
     test = dataset.transactions[split.test(dataset.transactions)].reset_index(drop=True)
     # As the production stage keeps them.
     test = test.assign(score=0.25, deployed_score=0.5)
@@ -146,7 +146,7 @@ def test_what_the_champion_has_seen_is_left_out(enter):
     assert enter(middle.isoformat(), "all").rows["timestamp"].min() > middle
     nothing = enter("2030-01-01T00:00:00+00:00")
     assert len(nothing.rows) == 0
-    assert judge(nothing, Policy())["verdict"] == "cannot tell"
+    assert judge(nothing, Promotion())["verdict"] == "cannot tell"
 
 
 def test_a_fit_that_has_seen_the_test_rows_is_not_the_one_that_is_judged(enter):
@@ -158,10 +158,10 @@ def test_a_fit_that_has_seen_the_test_rows_is_not_the_one_that_is_judged(enter):
 def test_a_champion_that_cannot_score_the_rows_is_said_to(enter, champion):
     lacking = replace(champion, strategy=_Nothing())
     found = enter("2020-01-01T00:00:00+00:00", champion=lacking)
-    decision = judge(found, Policy())
+    decision = judge(found, Promotion())
     assert decision["verdict"] == "cannot tell"
     assert "the champion cannot score these transactions: features missing" in decision["reason"]
-    assert judge(found, Policy(policy="always"))["promoted"]
+    assert judge(found, Promotion(policy="always"))["promoted"]
 
 
 class _Nothing:

@@ -9,7 +9,6 @@ import pytest
 import yaml
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
-from fraud_ae.configuration.build import split_of
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector.detector import FraudDetector
@@ -17,7 +16,8 @@ from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.experiments import run as experiment
-from fraud_ae.experiments.run_store import Run, production_identity
+from fraud_ae.experiments.identity import production_identity
+from fraud_ae.experiments.run_store import Run
 from tests.conftest import Made
 
 FITS = ("train", "train+validation", "all")
@@ -32,7 +32,7 @@ def config(compose) -> dict:
 
 @pytest.fixture(scope="module")
 def split(config, dataset) -> Split:
-    return split_of(config, dataset)
+    return config.split
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,8 @@ def test_the_model_and_what_is_known_of_it_are_published(made):
 
 def test_model_info_says_where_the_model_comes_from(made, config, dataset, winner):
     info = made.info
-    assert info["configuration"] == config
-    assert info["name"] == config["experiment"]
+    assert info["configuration"] == config.settings
+    assert info["name"] == config.experiment
     assert info["run_id"] == made.plan.run.id != winner.id
     assert info["data"]["fingerprint"] == dataset.fingerprint
     assert info["data"]["rows"] == len(dataset.transactions)
@@ -285,7 +285,7 @@ def test_a_metric_that_cannot_be_imported_is_refused_before_anything_is_fitted(
 
 def test_each_fit_and_number_of_folds_is_a_run_of_its_own(winner):
     ids = {
-        Run(Path(), production_identity(winner, fit_on, folds)).id
+        Run(Path(), production_identity(winner.identity, fit_on, folds)).id
         for fit_on in FITS
         for folds in (3, 4)
     }

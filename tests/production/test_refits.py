@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fraud_ae.configuration.build import encoder_of, recipe_of, strategy_of
-from fraud_ae.experiments.run_store import Run, production_identity
+from fraud_ae.experiments.identity import production_identity
+from fraud_ae.experiments.run_store import Run
 from fraud_ae.production.final_model import Plan
 from fraud_ae.production.refits import Refits
 from fraud_ae.runtime.workers import Workers
@@ -25,12 +25,12 @@ class OneAfterAnother(Workers):
 def refits(compose, dataset, finished_run, tmp_path):
     def made(workers: Workers, *overrides: str) -> list:
         config = compose("features=combined", *overrides)
-        identity = production_identity(finished_run, "train+validation", workers.count)
+        identity = production_identity(finished_run.identity, "train+validation", workers.count)
         run = Run(tmp_path, identity)
         run.start()
-        strategy = strategy_of(config, dataset)
-        recipe = recipe_of(config)
-        plan = Plan(finished_run, run, strategy, encoder_of(config), recipe, "all", 3)
+        plan = Plan(
+            finished_run, run, config.strategy, config.encoder, config.recipe, "all", 3, "small", {}
+        )
         scorer = ReconstructionScorer()
         rows = np.arange(len(dataset.transactions)) < 2000
         # Of different lengths, so that the fits see different numbers of rows.

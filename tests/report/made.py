@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from fraud_ae.configuration.parts import Gate
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
 from fraud_ae.pipeline.data_facts import DATA
@@ -99,7 +100,7 @@ class MadeExperiment:
         (self.folder / DATA).write_text(json.dumps(facts))
 
     def gate(self, baseline_auc: float = 0.6) -> dict:
-        return decide(self.folder, baseline_auc, 0.0, False)
+        return decide(self.folder, Gate(baseline_auc=baseline_auc))
 
     def broad(self) -> None:
         grid = itertools.product((8, 16, 32), ("relu", "tanh"), (0.001, 0.0005))

@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_ae.configuration.build import split_of
 from fraud_ae.detector.detector import FraudDetector
 from tests.serving.running import RunningService
 
 
 @pytest.fixture(scope="session")
 def first_validation_row(compose, dataset) -> int:
-    split = split_of(compose(), dataset)
+    split = compose().split
     return int(np.flatnonzero(split.validation(dataset.transactions))[0])
 
 

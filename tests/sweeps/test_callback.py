@@ -3,8 +3,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import open_dict
 
-from fraud_ae.configuration import schemas as config
 from fraud_ae.sweeps.callback import number_of_jobs, swept_parameters
+from fraud_ae.sweeps.plugins import register
 from tests.commands import ROOT
 
 
@@ -19,7 +19,7 @@ def multirun(*overrides: str):
 
 @pytest.fixture(autouse=True)
 def _hydra():
-    config.register()
+    register()
     with initialize_config_dir(str(ROOT / "conf")):
         assert GlobalHydra.instance().is_initialized()
         yield

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import yaml
-from omegaconf import OmegaConf
 
+from fraud_ae.configuration.command_line import candidate_folder
+from fraud_ae.configuration.job import Job
 from fraud_ae.errors import UserError
 from fraud_ae.sweeps.candidates import (
-    candidate_folder,
     check_data,
     swept_values,
     winning_overrides,
@@ -21,17 +23,6 @@ CHOICES = {
     "wandb": "default",
     "candidate": None,
 }
-CFG = OmegaConf.create(
-    {
-        "experiment": "x",
-        "seed": 3,
-        "data": {"path": "a.csv", "columns": {"amount": "Amt"}},
-        "model": {"latent_dim": 8},
-        "trainer": {"max_epochs": 10, "learning_rate": 0.01},
-        "threshold": {"percentile": 90.0},
-        "wandb": {"mode": "online"},
-    }
-)
 TASK = [
     "stage=broad",
     "experiment=x",
@@ -44,8 +35,16 @@ TASK = [
 ]
 
 
-def test_a_candidate_holds_what_decides_the_run_and_no_names(tmp_path):
-    overrides = winning_overrides(CFG, CHOICES, swept_values(CFG, TASK), tmp_path)
+@pytest.fixture
+def job(compose, tmp_path):
+    settings = compose("model.latent_dim=8", "threshold.percentile=90", "seed=3").settings
+    settings["data"]["columns"] = {"amount": "Amt"}
+    settings["trainer"]["max_epochs"] = 10
+    return replace(Job.of_settings(settings, CHOICES), outputs=tmp_path, experiment="x")
+
+
+def test_a_candidate_holds_what_decides_the_run_and_no_names(job):
+    overrides = winning_overrides(job, swept_values(job.settings, TASK))
     assert overrides == {
         "defaults": [
             {"override /data": "custom"},
@@ -62,12 +61,15 @@ def test_a_candidate_holds_what_decides_the_run_and_no_names(tmp_path):
     }
 
 
-def test_a_candidate_of_a_candidate_keeps_what_the_first_one_said(tmp_path):
-    first = winning_overrides(CFG, CHOICES, swept_values(CFG, TASK), tmp_path)
-    write_candidates(tmp_path, "broad", [winner(first)])
-    later = OmegaConf.merge(CFG, {"trainer": {"max_epochs": 15}})
-    parameters = swept_values(later, ["stage=refined", "seed=3"])
-    again = winning_overrides(later, {**CHOICES, "candidate": "broad_01"}, parameters, tmp_path)
+def test_a_candidate_of_a_candidate_keeps_what_the_first_one_said(job):
+    first = winning_overrides(job, swept_values(job.settings, TASK))
+    write_candidates(job.folder, "broad", [winner(first)])
+    later = replace(
+        job,
+        choices={**CHOICES, "candidate": "broad_01"},
+        trainer=replace(job.trainer, max_epochs=15),
+    )
+    again = winning_overrides(later, swept_values(job.settings, ["stage=refined", "seed=3"]))
     assert again == {**first, "trainer": {"max_epochs": 15}}
 
 

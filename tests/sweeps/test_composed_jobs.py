@@ -4,14 +4,14 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError
 
-from fraud_ae.configuration import schemas as config
 from fraud_ae.sweeps.composed_jobs import ComposedJobs
+from fraud_ae.sweeps.plugins import register
 from tests.commands import ROOT
 
 
 @pytest.fixture(autouse=True)
 def _hydra():
-    config.register()
+    register()
     with initialize_config_dir(str(ROOT / "conf")):
         yield
 

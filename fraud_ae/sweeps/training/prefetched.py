@@ -2,26 +2,16 @@
 
 import itertools
 import json
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from fraud_ae.configuration.build import (
-    evaluation_of,
-    experiment_folder,
-    kept_training,
-    recipe_of,
-    run_of,
-    tracked_run,
-    training_data_of,
-)
+from fraud_ae.configuration.job import Job
 from fraud_ae.errors import TrainingDiverged, UserError
-from fraud_ae.experiments.resumable import KeptTraining
 from fraud_ae.experiments.run_store import Run
 from fraud_ae.runtime.workers import Workers
 from fraud_ae.sweeps.training.trained_runs import Trained
@@ -36,21 +26,15 @@ from fraud_ae.sweeps.training.worker_tasks import (
 
 @dataclass
 class _Wanted:
-    """A run that is to be trained: for which jobs, and what is locked meanwhile.
+    """A run that is to be trained: by which job, for which ones, and what is locked meanwhile."""
 
-    choices: the option of each config group.
-    """
-
-    run: Run
-    config: dict
-    choices: Mapping[str, str]
+    job: Job
     jobs: list[int]
     lock: FileLock
 
-    @cached_property
-    def kept(self) -> KeptTraining:
-        """What is there of its training."""
-        return kept_training(self.config, self.run)
+    @property
+    def run(self) -> Run:
+        return self.job.run
 
     @property
     def features(self) -> Hashable:
@@ -71,22 +55,19 @@ class TrainingsAhead:
     What several jobs share is trained once. Networks that can share a loop do; everything else runs
     side by side in the workers.
 
-    configs: resolved, one for each job, whose runs were not finished. choices: for each, the option
-    of each config group. sweep: the folder of the
-    sweep. trained: is told what was trained. stack_size: most networks in one loop.
+    jobs: whose runs were not finished. sweep: the folder of the sweep. trained: is told what was
+    trained. stack_size: most networks in one loop.
     """
 
     def __init__(
         self,
-        configs: Sequence[dict],
-        choices: Sequence[Mapping[str, str]],
+        jobs: Sequence[Job],
         sweep: Path,
         trained: Trained,
         workers: Workers,
         stack_size: int,
     ) -> None:
-        self._configs = configs
-        self._choices = choices
+        self._jobs = jobs
         self._sweep = sweep
         self._trained = trained
         self._workers = workers
@@ -96,11 +77,10 @@ class TrainingsAhead:
     def ready(self) -> Iterator[int]:
         """The number of each job, as soon as its run is there, or nothing can be done for it."""
         wanted: dict[str, _Wanted] = {}
-        for number, (config, choices) in enumerate(zip(self._configs, self._choices, strict=True)):
-            run = run_of(config)
-            if run.id not in wanted:
-                wanted[run.id] = _Wanted(run, config, choices, [], run.lock())
-            wanted[run.id].jobs.append(number)
+        for number, job in enumerate(self._jobs):
+            if job.run.id not in wanted:
+                wanted[job.run.id] = _Wanted(job, [], job.run.lock())
+            wanted[job.run.id].jobs.append(number)
         try:
             yield from self._train(wanted)
         except BaseException:
@@ -115,12 +95,12 @@ class TrainingsAhead:
         # In order, so that two sweeps with the same runs never wait for each other.
         for each in (wanted[key] for key in sorted(wanted)):
             each.lock.acquire()
-            if self._trained.reusable(each.run, each.config["retrain"]):
+            if self._trained.reusable(each.run, each.job.retrain):
                 yield from self._done(each)
         left = [each for each in wanted.values() if each.lock.is_locked]
         for group in _grouped(left, key=lambda each: each.features):
             try:
-                folder, _ = training_data_of(group[0].config, experiment_folder(group[0].config))
+                folder, _ = group[0].job.training_data()
             except UserError:  # the jobs meet it again, and say so
                 for each in group:
                     yield from self._done(each)
@@ -143,7 +123,7 @@ class TrainingsAhead:
         networks = _grouped(group, key=lambda each: each.training)
         if len(networks) == 1:
             return [networks]
-        recipes = [recipe_of(same[0].config) for same in networks]
+        recipes = [same[0].job.recipe for same in networks]
         keys = self._workers.outcome(self._workers.submit(loop_keys, recipes))
         keyed = zip(keys, networks, strict=True)
         return [[network for _, network in loop] for loop in _grouped(keyed, key=lambda p: p[0])]
@@ -203,14 +183,13 @@ class TrainingsAhead:
 
 
 def _task(each: _Wanted) -> Task:
-    config = each.config
+    job = each.job
     return Task(
-        run=each.run,
-        kept=each.kept,
-        recipe=recipe_of(config),
-        evaluation=evaluation_of(config),
-        target=tracked_run(config, each.choices),
-        config=config,
+        run=job.run,
+        kept=job.resumable,
+        recipe=job.recipe,
+        evaluation=job.evaluation,
+        target=job.target,
     )
 
 

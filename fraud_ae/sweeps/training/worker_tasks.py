@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from fraud_ae.errors import TrainingDiverged
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.experiments.recipe import Recipe
-from fraud_ae.experiments.resumable import KeptTraining
+from fraud_ae.experiments.resumable import ResumableTraining
 from fraud_ae.experiments.run_store import Run
 from fraud_ae.experiments.training_data import TrainingData
 from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.sweeps.progress import PROGRESS
-from fraud_ae.tracking.target import TrackedRun
+from fraud_ae.tracking.target import TrackingTarget
 
 if TYPE_CHECKING:
     from fraud_ae.models.training import TrainedNetwork
@@ -29,11 +29,10 @@ class Task:
     """A run to be made; its fields are arguments of `train_run`."""
 
     run: Run
-    kept: KeptTraining
+    kept: ResumableTraining
     recipe: Recipe
     evaluation: Evaluation
-    target: TrackedRun
-    config: dict
+    target: TrackingTarget
 
 
 def loop_keys(recipes: Sequence[Recipe]) -> list[Hashable]:
@@ -91,7 +90,6 @@ def _train_run(data: Path, task: Task, **how: object) -> None:
         _data(data),
         evaluation=task.evaluation,
         target=task.target,
-        config=task.config,
         kept=task.kept,
         **how,
     )

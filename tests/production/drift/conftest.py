@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from benchmarks.drift import Watched
-from fraud_ae.configuration.build import dataset_of
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +15,7 @@ def watched(compose, train, make, tmp_path_factory) -> Watched:
         "data.fraud_ratio=0.06",
         "trainer.max_epochs=1",
     )
-    made_of, folder = dataset_of(config), tmp_path_factory.mktemp("watched")
+    made_of, folder = config.dataset, tmp_path_factory.mktemp("watched")
     winner = train(config, folder / "runs", made_of)
     made = make(config, winner, "train", folder, dataset=made_of)
     return Watched(made.folder / "models" / "final_model")

@@ -1,19 +1,20 @@
 """What the options of conf/model and conf/scorer become, and that each setting changes it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from fraud_ae.configuration import schemas as config
-from fraud_ae.configuration.build import evaluation_of, recipe_of
+from fraud_ae.configuration.job import Job
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.experiments.run import network_settings
 from fraud_ae.models.persistence import build_network
 from fraud_ae.scorers.scorer import Scorer
+from fraud_ae.sweeps.plugins import register
 from tests.commands import ROOT
 from tests.scorers.rows import GROUPS, labelled
 
@@ -58,18 +59,18 @@ CASES = [(group, o, key) for group, o in OPTIONS for key in SETTINGS[group][o].s
 
 @pytest.fixture(autouse=True)
 def _hydra():
-    config.register()
+    register()
     with initialize_config_dir(str(CONF)):
         yield
 
 
-def composed(*overrides: str) -> dict:
-    return OmegaConf.to_container(compose("train", overrides=list(overrides)), resolve=True)
+def composed(*overrides: str) -> Job:
+    return Job.of(compose("train", overrides=list(overrides)), {})
 
 
-def model_seen(settings: dict) -> np.ndarray:
+def model_seen(job: Job) -> np.ndarray:
     """A loss in training, and residuals in evaluation."""
-    recipe = recipe_of(settings)
+    recipe = job.recipe
     torch.set_num_threads(1)
     torch.manual_seed(0)
     network = build_network(network_settings(recipe.network, GROUPS.tolist()))
@@ -79,8 +80,8 @@ def model_seen(settings: dict) -> np.ndarray:
         return np.append(loss, network.eval().residuals(rows)).round(6)
 
 
-def scorer_seen(settings: dict) -> np.ndarray:
-    scorer = recipe_of(settings).scorer
+def scorer_seen(job: Job) -> np.ndarray:
+    scorer = job.recipe.scorer
     assert isinstance(scorer, Scorer)
     return scorer.fit(*labelled(1000)).score(labelled(300, seed=2)[0])
 
@@ -90,11 +91,11 @@ SEEN = {"model": model_seen, "scorer": scorer_seen}
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_is_built_from_the_settings_that_it_shows(group, option):
-    settings = composed(f"{group}={option}")
-    assert set(settings[group]) == {"_target_", *SETTINGS[group][option].split()}
-    seen = SEEN[group](settings)
+    job = composed(f"{group}={option}")
+    assert set(job.settings[group]) == {"_target_", *SETTINGS[group][option].split()}
+    seen = SEEN[group](job)
     assert np.isfinite(seen).all()
-    np.testing.assert_array_equal(SEEN[group](settings), seen)
+    np.testing.assert_array_equal(SEEN[group](job), seen)
 
 
 def test_every_option_is_tried():
@@ -109,28 +110,28 @@ def test_every_setting_changes_what_is_built(group, option, key):
         composed(f"{group}={option}"),
         composed(f"{group}={option}", f"{name}={OTHER[name]}"),
     )
-    assert before[group][key] != after[group][key]
+    assert before.settings[group][key] != after.settings[group][key]
     assert not np.array_equal(SEEN[group](before), SEEN[group](after))
 
 
 def test_the_seed_of_the_run_is_that_of_the_trees():
-    assert composed("scorer=calibrated", "seed=9")["scorer"]["seed"] == 9
+    assert composed("scorer=calibrated", "seed=9").scorer_node["seed"] == 9
 
 
 def test_a_network_whose_settings_do_not_fit_is_refused_by_name():
-    settings = composed()
-    model = {**settings["model"], "_target_": "fraud_ae.models.ensemble.Ensemble"}
+    job = composed()
+    model = {**job.model_node, "_target_": "fraud_ae.models.ensemble.Ensemble"}
     with pytest.raises(UserError, match=r"model\._target_=fraud_ae\.models\.ensemble\.Ensemble"):
-        recipe_of({**settings, "model": model})
+        _ = replace(job, model_node=model).recipe
 
 
 def test_scores_are_read_as_the_configuration_says():
     own = ["threshold.method=budget", "threshold.alerts_per_day=7", "metrics.top_k=3"]
-    own += ["metrics.replicates=11", "metrics.extra.cost=own.cost"]
-    assert evaluation_of(composed(*own)) == Evaluation(
+    own += ["metrics.replicates=11", "metrics.extra.cost=math.dist"]
+    assert composed(*own).evaluation == Evaluation(
         policy=ThresholdPolicy(method="budget", alerts_per_day=7.0),
-        extra={"cost": "own.cost"},
+        extra={"cost": "math.dist"},
         top_k=3,
         replicates=11,
     )
-    assert evaluation_of(composed()) == Evaluation()
+    assert composed().evaluation == Evaluation()

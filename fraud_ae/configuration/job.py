@@ -34,7 +34,8 @@ from fraud_ae.experiments.identity import features_identity, run_identity, valid
 from fraud_ae.experiments.recipe import Recipe
 from fraud_ae.experiments.resumable import ResumableTraining
 from fraud_ae.experiments.run_store import Run
-from fraud_ae.features.strategy import FeatureStrategy, check_strategy, missing_columns
+from fraud_ae.features.strategy import FeatureStrategy
+from fraud_ae.features.strategy_check import check_strategy, missing_columns
 from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.tracking.server import Server
 from fraud_ae.tracking.target import DataReference, TrackingTarget, drawable

@@ -25,11 +25,8 @@ from fraud_ae.experiments.run_store import SCORES as HELD_OUT_SCORES
 from fraud_ae.features.customer_history import Past, pasts
 from fraud_ae.features.descriptions import words_of
 from fraud_ae.features.encoder import Encoder
-from fraud_ae.features.strategy import (
-    compute_features,
-    strategy_from_dict,
-    strategy_to_dict,
-)
+from fraud_ae.features.serialization.strategies import strategy_from_dict, strategy_to_dict
+from fraud_ae.features.strategy import compute_features
 from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.runtime.one_thread import one_thread_each
 from fraud_ae.runtime.side_by_side import side_by_side

@@ -7,13 +7,8 @@ from fraud_ae.features.strategies.behavioural import Behavioural
 from fraud_ae.features.strategies.combined import Combined
 from fraud_ae.features.strategies.demographic_risk import DemographicRisk
 from fraud_ae.features.strategies.temporal import Temporal
-from fraud_ae.features.strategy import (
-    FeatureStrategy,
-    check_strategy,
-    compute_features,
-    fit_strategy,
-    missing_columns,
-)
+from fraud_ae.features.strategy import FeatureStrategy, compute_features, fit_strategy
+from fraud_ae.features.strategy_check import check_strategy, missing_columns
 
 __all__ = [
     "Baseline",

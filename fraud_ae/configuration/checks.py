@@ -103,12 +103,12 @@ def _lookup(settings: dict, key: str) -> Any:
 def _check_objective(settings: dict) -> None:
     """What is wrong with a metric is said before hours of training, not after."""
     check_metrics(settings["metrics"]["extra"])
-    known = [*_OBJECTIVES, *settings["metrics"]["extra"]]
+    objectives = [*_OBJECTIVES, *settings["metrics"]["extra"]]
     objective = settings["objective"]
-    if objective not in known:
-        near = difflib.get_close_matches(objective, known, n=1)
+    if objective not in objectives:
+        near = difflib.get_close_matches(objective, objectives, n=1)
         meant = f" (did you mean {near[0]}?)" if near else ""
         raise UserError(
-            f"objective={objective}: unknown metric{meant}; known are {', '.join(known)}. "
+            f"objective={objective}: unknown metric{meant}; known are {', '.join(objectives)}. "
             f"A metric of your own: metrics.extra.{objective}=package.module.function"
         )

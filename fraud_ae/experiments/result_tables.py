@@ -48,8 +48,8 @@ def print_model(folder: Path, console: Console) -> None:
         **{k: v for k, v in configuration["model"].items() if k != "_target_"},
         **{k: configuration["trainer"][k] for k in ("learning_rate", "batch_size")},
     }
-    shown = ", ".join(f"{name}={value}" for name, value in parameters.items())
-    console.print(Padding(shown, (0, 0, 0, 2)))
+    listed = ", ".join(f"{name}={value}" for name, value in parameters.items())
+    console.print(Padding(listed, (0, 0, 0, 2)))
 
 
 def _validation_and_test(winner: dict) -> Table:
@@ -59,12 +59,14 @@ def _validation_and_test(winner: dict) -> Table:
         column.justify = "right"
     validation = winner["validation"]
     test = {name.replace("test_auc", "final_auc"): v for name, v in winner["test"].items()}
-    for name, shown in _SHOWN.items():
+    for name, listed in _SHOWN.items():
         if name not in validation or name not in test:
             continue
         both = (validation[name], test[name])
         optimism = "" if None in both else f"{both[0] - both[1]:+.4f}"
-        table.add_row(shown, *(_with_interval(part, name) for part in (validation, test)), optimism)
+        table.add_row(
+            listed, *(_with_interval(part, name) for part in (validation, test)), optimism
+        )
     return table
 
 
@@ -110,10 +112,10 @@ def print_groups(groups: pd.DataFrame, console: Console) -> None:
     table = Table("group", "rows", "frauds", "ROC AUC", "AP", "prec", "recall", "value")
     for column in table.columns[1:]:
         column.justify = "right"
-    shown = ("auc", "average_precision", "precision", "recall", "value_caught")
+    listed = ("auc", "average_precision", "precision", "recall", "value_caught")
     for _, rows in groups.groupby("by", sort=False):
         for row in rows.to_dict("records"):
-            cells = ["" if pd.isna(row[name]) else f"{row[name]:.3f}" for name in shown]
+            cells = ["" if pd.isna(row[name]) else f"{row[name]:.3f}" for name in listed]
             table.add_row(row["group"], f"{row['rows']:,}", f"{row['frauds']:,}", *cells)
         table.add_section()
     console.print(table)

@@ -32,13 +32,13 @@ class ResumableTraining:
         """
         trainer = {k: v for k, v in identity["trainer"].items() if k != "max_epochs"}
         same = {k: v for k, v in identity.items() if k != "scorer"} | {"trainer": trainer}
-        own = cls(folder / run_id(same))
+        training = cls(folder / run_id(same))
         if retrain:
-            return own
+            return training
         most = identity["trainer"]["max_epochs"]
-        there = (int(path.stem) for path in own.folder.glob("[0-9]*.safetensors"))
-        usable = (n for n in there if n <= most and _is_whole(own.file(n)))
-        return cls(own.folder, max(usable, default=0))
+        saved = (int(path.stem) for path in training.folder.glob("[0-9]*.safetensors"))
+        usable = (n for n in saved if n <= most and _is_whole(training.file(n)))
+        return cls(training.folder, max(usable, default=0))
 
     def file(self, epochs: int) -> Path:
         """Where the end of an epoch is kept; see `fraud_ae.models.checkpoint`."""

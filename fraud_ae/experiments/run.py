@@ -41,9 +41,9 @@ def network_settings(network: dict, groups: list[int]) -> dict:
     network: `{"class": path, ...}`. groups: of `Encoder.input_groups`, told to a class whose
     `__init__` takes them.
     """
-    known = {"n_inputs": len(groups), "groups": groups}
+    given = {"n_inputs": len(groups), "groups": groups}
     taken = inspect.signature(pkgutil.resolve_name(network["class"])).parameters
-    return {**{name: value for name, value in known.items() if name in taken}, **network}
+    return {**{name: value for name, value in given.items() if name in taken}, **network}
 
 
 def loop_key(recipe: Recipe, groups: list[int]) -> Hashable | None:
@@ -51,11 +51,9 @@ def loop_key(recipe: Recipe, groups: list[int]) -> Hashable | None:
 
     groups: see `network_settings`.
     """
-    own, trainer = (
-        stack_key(build_network(network_settings(recipe.network, groups))),
-        recipe.trainer,
-    )
-    return None if own is None else (own, trainer.batch_size, trainer.accelerator)
+    trainer = recipe.trainer
+    key = stack_key(build_network(network_settings(recipe.network, groups)))
+    return None if key is None else (key, trainer.batch_size, trainer.accelerator)
 
 
 def train_networks(
@@ -63,42 +61,47 @@ def train_networks(
     encoded: Sequence[Encoded],
     validation_rows: np.ndarray | None,
     *,
-    kept: Sequence[ResumableTraining] | None = None,
+    resumable: Sequence[ResumableTraining] | None = None,
     learning_rates: Sequence[float] | None = None,
     report: Callable[[int, dict], None] | None = None,
     logger=None,
 ) -> list[TrainedNetwork | TrainingDiverged]:
     """Train the networks of recipes in one loop; more than one must share a `loop_key`.
 
-    encoded: what each is trained on. validation_rows: (n,) bool of the first of these, of which
-    those that may be trained on decide early stopping and the best epoch; None trains for all
-    epochs, with `learning_rates`, one for each. kept: for each recipe, the earlier epochs that it
-    goes on from, and where its own are kept. report: called with the number of the recipe and the
-    history row of each epoch. logger: of Lightning.
+    encoded: the training data of each recipe. validation_rows: (n,) bool of the first of these, of
+    which those that may be trained on decide early stopping and the best epoch; None trains for
+    all epochs, with `learning_rates`, one an epoch. resumable: of each recipe, the earlier epochs
+    that it goes on from, and where the last one is saved. report: called with the number of the
+    recipe and the history row of each epoch. logger: of Lightning.
     """
     trainings = [
         Training(
-            partial(_network, recipe, own.encoder.input_groups()),
+            partial(_network, recipe, data_of_recipe.encoder.input_groups()),
             recipe.trainer,
             recipe.seed,
             learning_rates,
             report and partial(report, number),
-            _start(kept[number]) if kept else None,
+            _start(resumable[number]) if resumable else None,
         )
-        for number, (recipe, own) in enumerate(zip(recipes, encoded, strict=True))
+        for number, (recipe, data_of_recipe) in enumerate(zip(recipes, encoded, strict=True))
     ]
     # Networks that see the same rows share them.
-    rows = {id(own): _rows(own, own.train_rows) for own in encoded}
+    rows = {
+        id(data_of_recipe): _rows(data_of_recipe, data_of_recipe.train_rows)
+        for data_of_recipe in encoded
+    }
     stopping = None
     if validation_rows is not None:
         chosen = validation_rows & trainable(encoded[0].labels, recipes[0].train_on)
         if not chosen.any():
             raise UserError("no validation row is known to be normal, so no epoch can be chosen")
         stopping = _rows(encoded[0], chosen)
-    trained = train_together(trainings, [rows[id(own)] for own in encoded], stopping, logger)
-    for own, network in zip(kept or (), trained, strict=bool(kept)):
+    trained = train_together(
+        trainings, [rows[id(data_of_recipe)] for data_of_recipe in encoded], stopping, logger
+    )
+    for training, network in zip(resumable or (), trained, strict=bool(resumable)):
         if isinstance(network, TrainedNetwork) and network.end is not None:
-            network.end.save(own.file(network.end.epochs))
+            network.end.save(training.file(network.end.epochs))
     return trained
 
 
@@ -110,8 +113,8 @@ def _rows(encoded: Encoded, mask: np.ndarray) -> Rows:
     return Rows(torch.from_numpy(encoded.inputs), torch.from_numpy(np.flatnonzero(mask)))
 
 
-def _start(kept: ResumableTraining) -> Checkpoint | None:
-    return Checkpoint.load(kept.file(kept.epochs)) if kept.epochs else None
+def _start(resumable: ResumableTraining) -> Checkpoint | None:
+    return Checkpoint.load(resumable.file(resumable.epochs)) if resumable.epochs else None
 
 
 def make_detector(
@@ -147,8 +150,9 @@ def _explained(detector: FraudDetector, data: TrainingData, scored: pd.DataFrame
     positions = np.flatnonzero(data.validation_rows)
 
     def explain(rows: np.ndarray) -> list[list[Reason]]:
-        known = list(pasts(data.validation, rows))
-        return detector.reasons(data.encoded.inputs[positions[rows]], past=known)
+        return detector.reasons(
+            data.encoded.inputs[positions[rows]], past=list(pasts(data.validation, rows))
+        )
 
     return top_transactions(scored, explain)
 
@@ -160,16 +164,15 @@ def train_run(
     *,
     evaluation: Evaluation,
     target: TrackingTarget,
-    kept: ResumableTraining | None = None,
+    resumable: ResumableTraining | None = None,
     report: Callable[[dict], None] | None = None,
     trained: TrainedNetwork | None = None,
 ) -> None:
     """Train one run and write its folder; `metrics.json` comes last.
 
     evaluation: what is logged with the run; another needs no training. target: where it is logged.
-    kept: see `train_networks`. trained: the network, where it was trained beside others already;
-    its history is logged then. Raises TrainingDiverged if the loss is not
-    finite.
+    resumable: see `train_networks`. trained: the network, where it was trained beside others
+    already; its history is logged then. Raises TrainingDiverged if the loss is not finite.
     """
     started = time.perf_counter()
     trained_before = sum(row["seconds"] for row in trained.history) if trained else 0.0
@@ -183,7 +186,7 @@ def train_run(
                     [recipe],
                     [data.encoded],
                     data.validation_rows,
-                    kept=kept and [kept],
+                    resumable=resumable and [resumable],
                     report=report and (lambda _, row: report(row)),
                     logger=tracker.lightning_logger(),
                 )

@@ -76,22 +76,22 @@ def stored_training_data(
     want the same, one makes it and the other waits.
     """
     text = json.dumps(identity, sort_keys=True)
-    own = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
+    place = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
     locks = folder.with_name(".locks")
     locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / f"{own.name}.lock"):
-        if not (own / _WHOLE).is_file():
+    with FileLock(locks / f"{place.name}.lock"):
+        if not (place / _WHOLE).is_file():
             # Whatever a kill left here is removed.
-            shutil.rmtree(own, ignore_errors=True)
-            own.mkdir(parents=True)
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir(parents=True)
             try:
-                make(own).save(own)
+                make(place).save(place)
             except BaseException:
-                shutil.rmtree(own)
+                shutil.rmtree(place)
                 raise
-        os.utime(own)
-        found = TrainingData.load(own)
+        os.utime(place)
+        training_data = TrainingData.load(place)
     by_use = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in by_use[_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
-    return own, found
+    return place, training_data

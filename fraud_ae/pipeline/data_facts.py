@@ -54,5 +54,5 @@ def read_data_facts(folder: Path) -> dict | None:
 
 def _commands(path: Path, fingerprint: str, overrides: list[str]) -> list[list[str]]:
     earlier = read_data_facts(path.parent)
-    known = earlier["commands"] if earlier and earlier["fingerprint"] == fingerprint else []
-    return known if overrides in known else [*known, overrides]
+    commands = earlier["commands"] if earlier and earlier["fingerprint"] == fingerprint else []
+    return commands if overrides in commands else [*commands, overrides]

@@ -43,14 +43,14 @@ def decide(folder: Path, gate: Gate, remote_runs: Sequence[RemoteRun] = ()) -> d
     # The leaderboard is in order of the objective, which need not be the ROC AUC.
     best = finished.iloc[0]
     baseline = finished[finished["features"] == "baseline"]
-    own = baseline.iloc[0] if len(baseline) else None
+    local = baseline.iloc[0] if len(baseline) else None
     others = _comparable(folder, finished, remote_runs)
-    theirs = _best(run for run in others if run.strategy == "baseline")
+    remote = _best(run for run in others if run.strategy == "baseline")
     gain = None
-    if own is not None:
-        gain = _gain(folder, best["run_id"], own["run_id"])
-    elif theirs is not None:
-        gain = _point_gain(float(best["final_auc"]) - theirs.figures["final_auc"])
+    if local is not None:
+        gain = _gain(folder, best["run_id"], local["run_id"])
+    elif remote is not None:
+        gain = _point_gain(float(best["final_auc"]) - remote.figures["final_auc"])
     failed = _failed(best, gate.baseline_auc, gain, gate.min_gain)
     decision = {
         "tune": gate.force or not failed,
@@ -58,9 +58,9 @@ def decide(folder: Path, gate: Gate, remote_runs: Sequence[RemoteRun] = ()) -> d
         "best_strategy": best["features"],
         "final_auc": float(best["final_auc"]),
         "run_id": best["run_id"],
-        "baseline_strategy_auc": _auc(own, theirs),
-        "baseline_strategy_from": _told(theirs) if own is None else None,
-        "best_elsewhere": _told(_best(others)),
+        "baseline_strategy_auc": _auc(local, remote),
+        "baseline_strategy_from": _described(remote) if local is None else None,
+        "best_elsewhere": _described(_best(others)),
         "baseline_auc": gate.baseline_auc,
         "gain_over_baseline_auc": float(best["final_auc"]) - gate.baseline_auc,
         "gain_over_baseline_strategy": gain,
@@ -79,11 +79,11 @@ def _comparable(
         return []
     first = yaml.safe_load((folder / "runs" / board["run_id"].iloc[0] / "config.yaml").read_text())
     rows = validation_set(first["data"]["fingerprint"], first["data"]["split"])
-    known = set(board["run_id"])
+    local_ids = set(board["run_id"])
     return [
         run
         for run in remote_runs
-        if run.validation_set == rows and run.run_id not in known and "final_auc" in run.figures
+        if run.validation_set == rows and run.run_id not in local_ids and "final_auc" in run.figures
     ]
 
 
@@ -91,13 +91,13 @@ def _best(runs: Iterable[RemoteRun]) -> RemoteRun | None:
     return max(runs, key=lambda run: run.figures["final_auc"], default=None)
 
 
-def _auc(own: pd.Series | None, theirs: RemoteRun | None) -> float | None:
-    if own is not None:
-        return float(own["final_auc"])
-    return None if theirs is None else theirs.figures["final_auc"]
+def _auc(local: pd.Series | None, remote: RemoteRun | None) -> float | None:
+    if local is not None:
+        return float(local["final_auc"])
+    return None if remote is None else remote.figures["final_auc"]
 
 
-def _told(run: RemoteRun | None) -> dict | None:
+def _described(run: RemoteRun | None) -> dict | None:
     """Where a figure comes from."""
     if run is None:
         return None
@@ -151,18 +151,18 @@ def _bound(gain: dict) -> str:
     return f"the lower end of the interval, {low},"
 
 
-def _from_wandb(told: dict) -> str:
-    return f"{told['strategy']}, run by {told['user']}, {told['url']}"
+def _from_wandb(described: dict) -> str:
+    return f"{described['strategy']}, run by {described['user']}, {described['url']}"
 
 
 def explain(decision: dict, overrides: Sequence[str] = ()) -> str:
     """The decision in a few lines for the screen. overrides: those of the pipeline's command."""
-    own, gain = decision["baseline_strategy_auc"], decision["gain_over_baseline_strategy"]
+    local, gain = decision["baseline_strategy_auc"], decision["gain_over_baseline_strategy"]
     lines = [
         f"gate: {'tune' if decision['tune'] else 'stop'}"
         + (" (gate.force=true)" if decision["forced"] else ""),
         f"  best strategy       {decision['final_auc']:.4f}  {decision['best_strategy']}",
-        "  baseline strategy   " + ("not compared" if own is None else f"{own:.4f}"),
+        "  baseline strategy   " + ("not compared" if local is None else f"{local:.4f}"),
         f"  gate.baseline_auc   {decision['baseline_auc']:.4f}",
     ]
     if decision["baseline_strategy_from"]:

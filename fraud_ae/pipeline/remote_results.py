@@ -60,8 +60,8 @@ def print_remote_results(
         column.justify = "right"
     for run in best[:_MOST_SHOWN]:
         figures = (run.figures.get(name) for name in ("final_auc", "average_precision"))
-        shown = ("" if value is None else f"{value:.4f}" for value in figures)
-        table.add_row(run.stage, run.strategy, *shown, run.user, run.created[:10], run.run_id[:7])
+        cells = ("" if value is None else f"{value:.4f}" for value in figures)
+        table.add_row(run.stage, run.strategy, *cells, run.user, run.created[:10], run.run_id[:7])
     console.print(table)
     if len(best) > _MOST_SHOWN:
         console.print(f"  and {len(best) - _MOST_SHOWN} more")

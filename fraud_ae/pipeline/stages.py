@@ -56,8 +56,8 @@ def run_stages(job: PipelineJob, overrides: list[str]) -> None:
     for stage in (s for s in STAGES if s in job.stages):
         sweep = [] if stage == "production" else ["-m"]
         compared = _strategies_to_compare(overrides) if stage == "features" else []
-        own = job.overrides.get(stage, [])
-        _run([*sweep, f"stage={stage}", *compared, *passed_on, *own])
+        further = job.overrides.get(stage, [])
+        _run([*sweep, f"stage={stage}", *compared, *passed_on, *further])
         if stage == "features":
             remote = read_remote_results(job, {"jobType": "features"})
             decision = decide(job.folder, job.gate, remote.runs if remote else ())
@@ -99,8 +99,8 @@ def _check_stages(job: PipelineJob) -> None:
             if stage not in STAGES:
                 near = difflib.get_close_matches(stage, STAGES, n=1)
                 meant = f" (did you mean {near[0]}?)" if near else ""
-                known = ", ".join(STAGES)
-                raise UserError(f"{key}: unknown stage {stage}{meant}; known are {known}")
+                names = ", ".join(STAGES)
+                raise UserError(f"{key}: unknown stage {stage}{meant}; known are {names}")
 
 
 def _strategies_to_compare(overrides: list[str]) -> list[str]:
@@ -132,8 +132,8 @@ def _run(arguments: list[str]) -> None:
     import train
 
     arguments = complete(arguments)
-    shown = [a for a in arguments if not a.startswith("hydra.searchpath")]
-    print(f"\n$ python train.py {shlex.join(shown)}", flush=True)
+    typed = [a for a in arguments if not a.startswith("hydra.searchpath")]
+    print(f"\n$ python train.py {shlex.join(typed)}", flush=True)
     GlobalHydra.instance().clear()
     outer, argv = HydraConfig.instance().cfg, sys.argv
     try:

@@ -58,12 +58,12 @@ def experiment_folders(outputs: Path, patterns: Sequence[str]) -> list[Path]:
 
     Raises UserError if there is none.
     """
-    found = {path.parent for each in patterns for path in outputs.glob(f"{each}/runs")}
-    folders = sorted(folder for folder in found if (folder / "runs").is_dir())
+    folders_found = {path.parent for each in patterns for path in outputs.glob(f"{each}/runs")}
+    folders = sorted(folder for folder in folders_found if (folder / "runs").is_dir())
     if not folders:
-        there = ", ".join(sorted(path.parent.name for path in outputs.glob("*/runs"))) or "none"
+        names = ", ".join(sorted(path.parent.name for path in outputs.glob("*/runs"))) or "none"
         asked = " or ".join(str(outputs / pattern) for pattern in patterns)
-        raise UserError(f"{asked}: nothing has been run (experiments: {there})")
+        raise UserError(f"{asked}: nothing has been run (experiments: {names})")
     return folders
 
 
@@ -104,8 +104,8 @@ def _print_experiment(folder: Path, console: Console) -> None:
     if decision.is_file():
         facts = read_data_facts(folder)
         overrides = facts["commands"][-1] if facts else [f"experiment={folder.name}"]
-        told = explain(json.loads(decision.read_text()), overrides)
-        console.print(told, soft_wrap=True)
+        explained = explain(json.loads(decision.read_text()), overrides)
+        console.print(explained, soft_wrap=True)
     print_model(folder, console)
     print_versions(folder, console)
     files = [*folder.glob("*.yaml"), *folder.glob("leaderboards/*.csv")]
@@ -132,8 +132,8 @@ def _strategies(board: pd.DataFrame, objective: str) -> Table:
 
 
 def _stages(boards: dict[str, pd.DataFrame | None], objective: str) -> Table:
-    known = next(board for board in boards.values() if board is not None)
-    names = _with_objective(_COLUMNS, known, objective)
+    first = next(board for board in boards.values() if board is not None)
+    names = _with_objective(_COLUMNS, first, objective)
     table = Table("stage", "results", *map(_short, names), "run")
     table.title = "The best of each stage, on validation"
     _right(table, 1, last=-1)

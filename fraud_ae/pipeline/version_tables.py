@@ -27,7 +27,7 @@ def print_versions(folder: Path, console: Console) -> None:
             row["created"][:10],
             f"{row['from'][:10]}\n{row['to'][:10]}",
             figure(row["average_precision"]),
-            "\n".join(told(row["decision"])),
+            "\n".join(verdict_lines(row["decision"])),
         )
     console.print(table)
     link = folder / "models" / PRODUCTION
@@ -37,7 +37,7 @@ def print_versions(folder: Path, console: Console) -> None:
         console.print("  test AP: each on the test rows of its own data", soft_wrap=True)
 
 
-def told(decision: dict | None) -> list[str]:
+def verdict_lines(decision: dict | None) -> list[str]:
     """A decision in two or three short lines."""
     if decision is None:
         return ["not known"]
@@ -100,17 +100,18 @@ def _figures(decision: dict) -> list[str]:
         return []
     champion, challenger = decision["champion"], decision["version"]
     lines = [_line("", f"{champion:<9} {challenger:<9} difference")]
-    for metric, shown in METRICS.items():
-        found = decision["figures"][metric]
-        both = f"{found['champion']:<9.4f} {found['challenger']:<9.4f} {found['difference']:+.4f}"
-        interval = "" if found["low"] is None else f", {_interval(found, decision)}"
-        lines.append(_line(shown, both + interval))
+    for metric, text in METRICS.items():
+        figures = decision["figures"][metric]
+        scores = f"{figures['champion']:<9.4f} {figures['challenger']:<9.4f}"
+        both = f"{scores} {figures['difference']:+.4f}"
+        interval = "" if figures["low"] is None else f", {_interval(figures, decision)}"
+        lines.append(_line(text, both + interval))
     alerts = decision["alerts"]
     if alerts:
         for name in ("precision", "recall"):
             both = [alerts[model][name] for model in ("champion", "challenger")]
-            shown = f"{both[0]:<9.4f} {both[1]:<9.4f} {both[1] - both[0]:+.4f}"
-            lines.append(_line(name, f"{shown}, at {alerts['number']:,} alerts"))
+            text = f"{both[0]:<9.4f} {both[1]:<9.4f} {both[1] - both[0]:+.4f}"
+            lines.append(_line(name, f"{text}, at {alerts['number']:,} alerts"))
     return lines
 
 

@@ -61,16 +61,16 @@ def contest(
     rows = test[[c for c in columns if c in test]].assign(
         challenger=test["deployed_score" if deployed else "score"]
     )
-    kept = ~(seen | unknown)
-    found = challenger_info["figures"]["deployed"]["fitted_on"] if deployed else "train"
-    facts = {"seen": int(seen.sum()), "unknown": int(unknown.sum()), "fitted_on": found}
+    counted = ~(seen | unknown)
+    judgement = challenger_info["figures"]["deployed"]["fitted_on"] if deployed else "train"
+    facts = {"seen": int(seen.sum()), "unknown": int(unknown.sum()), "fitted_on": judgement}
     try:
         scores = champion.score_transactions(dataset.transactions, split.test(dataset.transactions))
     except (UserError, KeyError) as error:
         problem = f"the champion cannot score these transactions: {error}"
-        rows = rows.assign(champion=np.nan)[kept]
+        rows = rows.assign(champion=np.nan)[counted]
         return Contest(rows.reset_index(drop=True), 0, **facts, problem=problem)
-    rows = rows.assign(champion=scores)[kept].reset_index(drop=True)
+    rows = rows.assign(champion=scores)[counted].reset_index(drop=True)
     alerts = 0 if champion.threshold is None else int((rows["champion"] > champion.threshold).sum())
     return Contest(rows, alerts, **facts)
 
@@ -85,7 +85,7 @@ def judge(contest: Contest, policy: Promotion) -> dict:
     """
     rows = contest.rows
     frauds = int((rows["is_fraud"] == 1).sum())
-    found = {
+    judgement = {
         "rows": {
             "from": rows["timestamp"].iloc[0].isoformat() if len(rows) else None,
             "to": rows["timestamp"].iloc[-1].isoformat() if len(rows) else None,
@@ -101,16 +101,16 @@ def judge(contest: Contest, policy: Promotion) -> dict:
     }
     problem = contest.problem or _too_little(len(rows), frauds, policy)
     if problem is None:
-        found["figures"] = {metric: _compared(rows, metric, policy) for metric in METRICS}
-        found["alerts"] = _alerts(contest)
-    verdict, reason = _verdict(found["figures"].get(policy.metric), problem, policy)
+        judgement["figures"] = {metric: _compared(rows, metric, policy) for metric in METRICS}
+        judgement["alerts"] = _alerts(contest)
+    verdict, reason = _verdict(judgement["figures"].get(policy.metric), problem, policy)
     promoted = {
         "always": True,
         "never": False,
         "better": verdict == "better",
         "not_worse": verdict in ("better", "not worse"),
     }[policy.policy]
-    return {"promoted": promoted, "verdict": verdict, "reason": reason, **found}
+    return {"promoted": promoted, "verdict": verdict, "reason": reason, **judgement}
 
 
 def _seen_until(info: dict) -> pd.Timestamp:
@@ -132,7 +132,7 @@ def _compared(rows: pd.DataFrame, metric: str, policy: Promotion) -> dict:
     labels = rows["is_fraud"].to_numpy()
     clusters = rows["customer_id" if "customer_id" in rows else "transaction_id"]
     scores = {name: rows[name].to_numpy() for name in ("champion", "challenger")}
-    found = paired_bootstrap(
+    judgement = paired_bootstrap(
         labels,
         scores["challenger"],
         scores["champion"],
@@ -141,8 +141,8 @@ def _compared(rows: pd.DataFrame, metric: str, policy: Promotion) -> dict:
         replicates=policy.replicates,
         confidence=policy.confidence,
     )
-    each = {name: ranking_metrics(labels, own)[metric] for name, own in scores.items()}
-    return each | {name: found[name] for name in ("difference", "low", "high")}
+    figures = {name: ranking_metrics(labels, values)[metric] for name, values in scores.items()}
+    return figures | {name: judgement[name] for name in ("difference", "low", "high")}
 
 
 def _verdict(figures: dict | None, problem: str | None, policy: Promotion) -> tuple[str, str]:
@@ -162,9 +162,9 @@ def _alerts(contest: Contest) -> dict | None:
     if count == 0:
         return None
     frauds = (rows["is_fraud"] == 1).to_numpy()
-    found = {"rate": count / len(rows), "number": count}
+    judgement = {"rate": count / len(rows), "number": count}
     for name in ("champion", "challenger"):
         highest = np.argsort(-rows[name].to_numpy(), kind="stable")[:count]
         caught = int(frauds[highest].sum())
-        found[name] = {"precision": caught / count, "recall": caught / int(frauds.sum())}
-    return found
+        judgement[name] = {"precision": caught / count, "recall": caught / int(frauds.sum())}
+    return judgement

@@ -155,12 +155,12 @@ def _score_test(
 def _figures(plan: Plan, evaluation: Evaluation) -> dict:
     """All figures, each under the fit that it belongs to, read from kept scores."""
     policy = evaluation.policy
-    kept, held_out = plan.winner.scores(), plan.run.scores()
+    winner_scores, held_out = plan.winner.scores(), plan.run.scores()
     test = pd.read_parquet(plan.run.folder / TEST_SCORES)
-    threshold, deployed_threshold = policy.choose(kept), policy.choose(held_out)
+    threshold, deployed_threshold = policy.choose(winner_scores), policy.choose(held_out)
     facts = plan.winner.metrics()
-    validation = evaluation.figures(kept, threshold)
-    found = evaluation.figures(test, threshold)
+    validation = evaluation.figures(winner_scores, threshold)
+    figures = evaluation.figures(test, threshold)
     deployed = {
         "fitted_on": plan.fit_on,
         "threshold": deployed_threshold,
@@ -176,9 +176,9 @@ def _figures(plan: Plan, evaluation: Evaluation) -> dict:
             "run_id": plan.winner.id,
             **{k: facts[k] for k in ("best_epoch", "feature_count", "fraud_ratio")},
             "validation": validation,
-            "test": _as_test(found),
-            "optimism": _optimism(validation, found),
-            "validation_by_group": _by_group(kept, threshold),
+            "test": _as_test(figures),
+            "optimism": _optimism(validation, figures),
+            "validation_by_group": _by_group(winner_scores, threshold),
             "test_by_group": _by_group(test, threshold),
         },
         "deployed": deployed,
@@ -217,7 +217,7 @@ def _publish(
     evaluation: Evaluation,
     created: str,
 ) -> dict:
-    found, held_out = _figures(plan, evaluation), plan.run.scores()
+    figures, held_out = _figures(plan, evaluation), plan.run.scores()
     detector = FraudDetector.load(plan.run.model_folder)
     detector = detector.choose_threshold(evaluation.policy, held_out)
     transactions = dataset.transactions
@@ -227,7 +227,7 @@ def _publish(
         "created": created,
         "run_id": plan.run.id,
         "labels": _label_use(plan, detector, visible),
-        "figures": found,
+        "figures": figures,
         "data": {
             "fingerprint": dataset.fingerprint,
             "rows": len(transactions),

@@ -57,10 +57,13 @@ class Refits:
         started = []
         for first in range(0, len(wanted), share):
             # The first workers train while the fits of the others are encoded.
-            ready = [self._encoded(fit_rows, own) for own in wanted[first : first + share]]
+            ready = [
+                self._encoded(fit_rows, encoded_rows)
+                for encoded_rows in wanted[first : first + share]
+            ]
             how = (self._recipe, list(self._learning_rates), self._dataset.source_format)
             started.append(self._workers.submit(_fit, ready, *how))
-        return [each for future in started for each in self._workers.outcome(future)]
+        return [result for future in started for result in self._workers.outcome(future)]
 
     def _encoded(self, fit_rows: np.ndarray, without: np.ndarray | None) -> "_Refit":
         # What comes after these rows, such as the test rows, is not even looked at.
@@ -98,16 +101,16 @@ def _fit(
 
     encoded = [_taken(refit.folder) for refit in refits]
     results = []
-    for refit, own, trained in zip(
+    for refit, encoded_rows, trained in zip(
         refits, encoded, _trained(recipe, encoded, learning_rates), strict=True
     ):
-        detector = make_detector(recipe, own, trained.network, None, source_format)
+        detector = make_detector(recipe, encoded_rows, trained.network, None, source_format)
         if refit.without is None:
             results.append((detector, trained.history, trained.steps_per_epoch))
             continue
-        mask = np.zeros(len(own.labels), dtype=bool)
+        mask = np.zeros(len(encoded_rows.labels), dtype=bool)
         mask[refit.without] = True
-        results.append(detector.score_inputs(own.inputs, mask))
+        results.append(detector.score_inputs(encoded_rows.inputs, mask))
     return results
 
 
@@ -119,17 +122,17 @@ def _trained(
     from fraud_ae.models.training import only
 
     loops: dict[Hashable, list[int]] = {}
-    for number, own in enumerate(encoded):
-        key = loop_key(recipe, own.encoder.input_groups())
+    for number, encoded_rows in enumerate(encoded):
+        key = loop_key(recipe, encoded_rows.encoder.input_groups())
         loops.setdefault(number if key is None else key, []).append(number)
-    found = {}
+    networks = {}
     for numbers in loops.values():
         together = [encoded[number] for number in numbers]
         trained = train_networks(
             [recipe] * len(together), together, None, learning_rates=learning_rates
         )
-        found |= {number: only([one]) for number, one in zip(numbers, trained, strict=True)}
-    return [found[number] for number in range(len(encoded))]
+        networks |= {number: only([one]) for number, one in zip(numbers, trained, strict=True)}
+    return [networks[number] for number in range(len(encoded))]
 
 
 def _taken(folder: Path) -> Encoded:

@@ -67,10 +67,10 @@ def retrain(job: PipelineJob, overrides: Sequence[str]) -> Retraining:
     """
     versions = Versions(job.folder / "models")
     if versions.in_production is None:
-        there = sorted(path.parents[1].name for path in job.outputs.glob("*/models/production"))
+        others = sorted(path.parents[1].name for path in job.outputs.glob("*/models/production"))
         raise UserError(
             f"{versions.folder / 'production'}: there is no model in production to compare a "
-            f"challenger with (experiments that have one: {', '.join(there) or 'none'}). Make the "
+            f"challenger with (experiments that have one: {', '.join(others) or 'none'}). Make the "
             f"first one: python pipeline.py experiment={job.experiment} ..."
         )
     if "production" not in job.stages:
@@ -97,10 +97,10 @@ def _retrain(job: PipelineJob, overrides: list[str], versions: Versions) -> Retr
         production=replace(job.production, challenger=True),
     )
     names = (job.experiment, challenger.experiment)
-    found = Retraining(versions.decisions().get(number, {}), names)
-    if _is_decided(versions, number, found.decision, request):
+    earlier = Retraining(versions.decisions().get(number, {}), names)
+    if _is_decided(versions, number, earlier.decision, request):
         print(f"\nthis retraining has been decided: {versions.decision_file(number)}")
-        return found
+        return earlier
     if (challenger.folder / "models" / "production").exists():
         raise UserError(
             f"{challenger.folder}: is an experiment of its own, and would be the challenger's; "
@@ -121,18 +121,18 @@ def _retrain(job: PipelineJob, overrides: list[str], versions: Versions) -> Retr
 
 
 def _run_challenger(challenger: PipelineJob, overrides: list[str]) -> None:
-    own = [o for o in overrides if override_key(o).partition(".")[0] not in _OWN_KEYS]
-    own += [f"experiment={challenger.experiment}", "production.challenger=true"]
-    run_stages(challenger, own)
+    passed_on = [o for o in overrides if override_key(o).partition(".")[0] not in _OWN_KEYS]
+    passed_on += [f"experiment={challenger.experiment}", "production.challenger=true"]
+    run_stages(challenger, passed_on)
 
 
 def _training(job: PipelineJob, overrides: list[str]) -> str:
     """16 hexadecimal characters, the same where the same challenger comes out."""
-    told = {key: value for key, value in job.settings.items() if key not in _NO_TRAINING}
+    decisive = {key: value for key, value in job.settings.items() if key not in _NO_TRAINING}
     # Where the data lie changes nothing.
-    told["data"] = {k: v for k, v in told["data"].items() if k not in ("path", "labels")}
+    decisive["data"] = {k: v for k, v in decisive["data"].items() if k not in ("path", "labels")}
     sweeper = [o for o in overrides if override_key(o).startswith(("hydra.sweeper", "hydra/sw"))]
-    text = json.dumps([job.dataset.fingerprint, told, sweeper], sort_keys=True)
+    text = json.dumps([job.dataset.fingerprint, decisive, sweeper], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -196,7 +196,6 @@ def _log_version(job: PipelineJob, versions: Versions, decision: dict) -> None:
         DataReference(job.source.name, data["fingerprint"], job.source.path),
     )
     aliases = ("challenger", "production") if decision["promoted"] else ("challenger",)
-    kept = versions.folder / "decisions"
-    with track(target, kept) as tracker:
+    with track(target, versions.folder / "decisions") as tracker:
         artifact, described = f"{job.experiment}-detector", {**info, "decision": decision}
         tracker.log_model(folder, folder / MODEL_INFO, artifact, aliases, described)

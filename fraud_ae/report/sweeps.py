@@ -6,8 +6,8 @@ import pandas as pd
 
 from fraud_ae.report.results import Kept
 from fraud_ae.sweeps.studies.importance import (
-    kept_importances,
     parameter_columns,
+    stored_importances,
     varied_parameters,
 )
 
@@ -52,7 +52,7 @@ def broad_sweep(kept: Kept) -> dict | None:
     reached = board[(board["status"] == "finished") & board[objective].notna()]
     names = varied_parameters(reached)
     path = kept.folder / "leaderboards" / "broad_importance.json"
-    found = kept_importances(path, board, objective) if len(reached) else None
+    found = stored_importances(path, board, objective) if len(reached) else None
     return {
         "objective": objective,
         "combinations": len(board),

@@ -54,7 +54,7 @@ class StageCallback(Callback):
             config.stage.name,
             config.objective,
             self.view.results,
-            search_space(swept, told_overrides(config), candidate_folder(folder)),
+            search_space(swept, given_overrides(config), candidate_folder(folder)),
         )
         self.view.start()
         self.studies.start()
@@ -110,7 +110,7 @@ def _track(config: DictConfig, results: list[dict]) -> None:
     workers.outcome(workers.submit(track_board, board, label, job.sweep_target, folder))
 
 
-def told_overrides(config: DictConfig) -> dict[str, Override]:
+def given_overrides(config: DictConfig) -> dict[str, Override]:
     """What a multirun is told, by key: the parameters of its sweeper, and its command line."""
     parameters = [f"{k}={v}" for k, v in (config.hydra.sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
@@ -123,7 +123,7 @@ def told_overrides(config: DictConfig) -> dict[str, Override]:
 
 def swept_parameters(config: DictConfig) -> dict[str, Override]:
     """What a multirun varies, by key."""
-    return {k: o for k, o in told_overrides(config).items() if o.is_sweep_override()}
+    return {k: o for k, o in given_overrides(config).items() if o.is_sweep_override()}
 
 
 def number_of_jobs(config: DictConfig) -> int:
@@ -141,7 +141,7 @@ def _is(path: Path, winner: dict) -> bool:
     return all(result[key] == winner[key] for key in ("run_id", "choices", "parameters"))
 
 
-def _report(folder: Path, stage: str, results: list[dict], kept: int) -> None:
+def _report(folder: Path, stage: str, results: list[dict], candidates: int) -> None:
     finished = [r for r in results if r["status"] == "finished"]
     trainings = len({r["run_id"] for r in finished if not r["reused"]})
     before = len({r["run_id"] for r in finished}) - trainings
@@ -156,6 +156,8 @@ def _report(folder: Path, stage: str, results: list[dict], kept: int) -> None:
     if not any(r["objective"] is not None for r in finished):
         print("  no combination has a figure to compare, so there is no candidate;")
         print("  a ROC AUC needs validation rows with and without fraud")
-    elif kept:
-        print(f"  {kept} candidate{'s' if kept > 1 else ''} in {candidate_folder(folder)}")
+    elif candidates:
+        print(
+            f"  {candidates} candidate{'s' if candidates > 1 else ''} in {candidate_folder(folder)}"
+        )
     print(f"  leaderboard: {leaderboard_path(folder, stage)}")

@@ -61,7 +61,7 @@ def write_candidates(folder: Path, stage: str, winners: list[dict]) -> None:
     winners: rows of the leaderboard, best first, each with `overrides` and what it reached.
     """
     group = candidate_folder(folder)
-    kept = set()
+    written = set()
     for rank, winner in enumerate(winners, start=1):
         path = group / f"{stage}_{rank:02d}.yaml"
         reached = winner["metrics"]
@@ -72,9 +72,9 @@ def write_candidates(folder: Path, stage: str, winners: list[dict]) -> None:
             f"{_DATA}{winner['data']}\n"
         )
         write_whole(path, text + yaml.safe_dump(winner["overrides"], sort_keys=False))
-        kept.add(path)
+        written.add(path)
     for path in group.glob(f"{stage}_*.yaml"):
-        if path not in kept:
+        if path not in written:
             path.unlink()
 
 

@@ -19,7 +19,7 @@ from fraud_ae.experiments.run_store import Run
 from fraud_ae.runtime.atomic_files import write_json, write_whole
 from fraud_ae.sweeps.candidates import check_data, swept_values, winning_overrides
 from fraud_ae.sweeps.leaderboard import RESULT
-from fraud_ae.sweeps.training.trained_runs import Trained
+from fraud_ae.sweeps.training.trained_runs import TrainedRuns
 
 # The figures that are shown, in this order; the user's own follow.
 SHOWN = (
@@ -38,7 +38,7 @@ SHOWN = (
 )
 # Set by an agent of `wandb sweep`.
 _SWEEP_OF_WANDB = "WANDB_SWEEP_ID"
-trained = Trained()
+trained = TrainedRuns()
 
 
 def run_single_job(job: Job) -> float:
@@ -143,11 +143,11 @@ def train_or_reuse(
                 job.training_data()[1],
                 evaluation=job.evaluation,
                 target=job.target,
-                kept=resumable,
+                resumable=resumable,
                 report=report,
             )
             trained.add(run)
-        return run, not trained.tell(run), evaluate_run(run, job.evaluation)
+        return run, not trained.report(run), evaluate_run(run, job.evaluation)
 
 
 def objective(job: Job, metrics: dict) -> float:

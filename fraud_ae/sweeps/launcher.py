@@ -74,20 +74,20 @@ class StackedLauncher(Launcher):
         for job in jobs:
             check_candidate(job)
         ready = [is_ready(job) for job in jobs]
-        waiting = [number for number, there in enumerate(ready) if not there]
+        waiting = [number for number, is_there in enumerate(ready) if not is_there]
         if waiting:
             from fraud_ae.runtime.workers import shared_workers
 
             workers = shared_workers(self.workers)
             workers.start()
-        yield from (number for number, there in enumerate(ready) if there)
+        yield from (number for number, is_there in enumerate(ready) if is_there)
         if waiting:
             # What trains takes long to import: here, while the workers begin.
-            from fraud_ae.sweeps.training.prefetched import TrainingsAhead
+            from fraud_ae.sweeps.training.prefetched import PrefetchedTrainings
 
             left = [jobs[number] for number in waiting]
-            ahead = TrainingsAhead(left, folder, trained, workers, self.stack_size)
-            yield from (waiting[position] for position in ahead.ready())
+            trainings = PrefetchedTrainings(left, folder, trained, workers, self.stack_size)
+            yield from (waiting[position] for position in trainings.ready())
 
     def _run(self, config: DictConfig) -> JobReturn:
         returned = run_job(

@@ -69,9 +69,9 @@ class SweepView:
             live.update(self._render())
 
     def _print_new(self) -> None:
-        shown = len(self.results)
+        count = len(self.results)
         self._read()
-        for number, result in enumerate(self.results[shown:], start=shown + 1):
+        for number, result in enumerate(self.results[count:], start=count + 1):
             best = ranked(self.results[:number])[0]["objective"]
             reached = "" if best is None else f"  best {best:.4f}"
             self.console.print(
@@ -102,13 +102,15 @@ class SweepView:
         """A line for each loop that goes on."""
         for path in sorted((self.folder / PROGRESS).glob("*.json")):
             try:
-                told = json.loads(path.read_text())
+                progress = json.loads(path.read_text())
             except FileNotFoundError:  # it has just ended
                 continue
             together = (
-                f"{told['networks']} networks together" if told["networks"] > 1 else "1 network"
+                f"{progress['networks']} networks together"
+                if progress["networks"] > 1
+                else "1 network"
             )
-            yield f"train {together}: epoch {told['epoch']} of {told['epochs']}"
+            yield f"train {together}: epoch {progress['epoch']} of {progress['epochs']}"
 
     def _time_left(self, done: int) -> str:
         if not done or done >= self.total:

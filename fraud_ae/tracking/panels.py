@@ -21,7 +21,7 @@ def panels(scored: pd.DataFrame, threshold: float, top: Sequence[dict]) -> dict:
     import wandb
 
     y_true, scores = scored["is_fraud"].to_numpy(), scored["score"].to_numpy()
-    shown = {
+    drawn = {
         "confusion_matrix": wandb.plot.confusion_matrix(
             y_true=y_true.astype(int).tolist(),
             preds=alerts(scores, threshold).astype(int).tolist(),
@@ -32,10 +32,10 @@ def panels(scored: pd.DataFrame, threshold: float, top: Sequence[dict]) -> dict:
     }
     roc = roc_points(y_true, scores)
     if len(roc):
-        shown["roc"] = _curve(roc, "false_positive_rate", "recall", "ROC curve")
+        drawn["roc"] = _curve(roc, "false_positive_rate", "recall", "ROC curve")
         curve = precision_recall_points(y_true, scores)
-        shown["precision_recall"] = _curve(curve, "recall", "precision", "Precision and recall")
-    return shown
+        drawn["precision_recall"] = _curve(curve, "recall", "precision", "Precision and recall")
+    return drawn
 
 
 def board_panels(board: pd.DataFrame, label: str) -> dict:
@@ -45,8 +45,8 @@ def board_panels(board: pd.DataFrame, label: str) -> dict:
     """
     import wandb
 
-    known = board.astype(object).where(board.notna(), None)
-    bars = known[known["final_auc"].notna()]
+    table = board.astype(object).where(board.notna(), None)
+    bars = table[table["final_auc"].notna()]
     rows = [
         [str(name), float(value)]
         for name, value in zip(bars[label], bars["final_auc"], strict=True)
@@ -54,7 +54,7 @@ def board_panels(board: pd.DataFrame, label: str) -> dict:
     table = wandb.Table(columns=[label, "final_auc"], data=rows)
     return {
         "leaderboard": wandb.Table(
-            columns=list(known), data=known.to_numpy().tolist(), allow_mixed_types=True
+            columns=list(table), data=table.to_numpy().tolist(), allow_mixed_types=True
         ),
         "comparison": wandb.plot.bar(table, label, "final_auc", title=f"final_auc by {label}"),
     }
@@ -100,8 +100,10 @@ def _top_table(top: Sequence[dict], threshold: float):
     most = max((len(row["reasons"]) for row in top), default=0)
     rows = []
     for row in top:
-        told = [str(Reason.of(reason)) for reason in row["reasons"]]
-        own = {**row, "alert": int(row["score"] > threshold)}
-        rows.append([*(own[name] for name in _COLUMNS), *told, *[""] * (most - len(told))])
+        reasons = [str(Reason.of(reason)) for reason in row["reasons"]]
+        figures = {**row, "alert": int(row["score"] > threshold)}
+        rows.append(
+            [*(figures[name] for name in _COLUMNS), *reasons, *[""] * (most - len(reasons))]
+        )
     names = [f"reason_{number}" for number in range(1, most + 1)]
     return wandb.Table(columns=[*_COLUMNS, *names], data=rows)

@@ -49,14 +49,14 @@ def read_runs(
 
         api = wandb.Api(timeout=max(1, int(seconds)))
         path = f"{entity or api.default_entity}/{project}"
-        found = api.runs(
+        runs = api.runs(
             path,
             filters={**filters, "state": "finished"},
             order="-created_at",
             per_page=_MOST_RUNS,
             lazy=False,
         )
-        return path, [_remote_run(run) for run in itertools.islice(found, _MOST_RUNS)]
+        return path, [_remote_run(run) for run in itertools.islice(runs, _MOST_RUNS)]
 
     try:
         return within(max(seconds - (time.monotonic() - started), 0.1), fetch)

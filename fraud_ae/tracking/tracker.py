@@ -30,7 +30,7 @@ class Tracker:
     def __init__(self, target: TrackingTarget, folder: Path) -> None:
         self._target = target
         self._folder = folder
-        self._told: list[Callable] = []
+        self._sent: list[Callable] = []
         self._run = None
         self._online = False
         self._lends_folder = False
@@ -47,20 +47,20 @@ class Tracker:
             return None
         from pytorch_lightning.loggers import WandbLogger
 
-        tell = self._tell
+        send = self._send
 
         class CurveLogger(WandbLogger):
             """Lightning's own logger, through which no failing server gets at the training."""
 
             def log_metrics(self, metrics: dict, step: int | None = None) -> None:
-                tell(lambda run: run.log({**metrics, "trainer/global_step": step}))
+                send(lambda run: run.log({**metrics, "trainer/global_step": step}))
 
         return CurveLogger(experiment=self._run)
 
     def log_epoch(self, row: dict, steps_per_epoch: int) -> None:
         """A row of the history of a training that had no logger, as Lightning would log it."""
         figures, step = curve_point(row, steps_per_epoch)
-        self._tell(lambda run: run.log({**figures, "trainer/global_step": step}))
+        self._send(lambda run: run.log({**figures, "trainer/global_step": step}))
 
     def log_evaluation(
         self, scored: pd.DataFrame, threshold: float, metrics: dict, top: Sequence[dict]
@@ -71,24 +71,24 @@ class Tracker:
         """
         defined = {name: value for name, value in metrics.items() if value is not None}
 
-        def tell(run) -> None:
+        def send(run) -> None:
             run.log(panels(scored, threshold, top))
             run.summary.update(defined)
 
-        self._tell(tell)
+        self._send(send)
 
     def log_board(self, board: pd.DataFrame, label: str) -> None:
         """A leaderboard as a table, and as bars: its final_auc, named by the column `label`."""
 
-        def tell(run) -> None:
+        def send(run) -> None:
             run.log(board_panels(board, label))
 
-        self._tell(tell)
+        self._send(send)
 
     def use_data(self, data: DataReference) -> None:
         """The transactions as an input of the run: a reference, of which nothing is uploaded."""
 
-        def tell(run) -> None:
+        def send(run) -> None:
             import wandb
 
             artifact = wandb.Artifact(
@@ -104,14 +104,14 @@ class Tracker:
             # `use_artifact` refuses an offline run; what it does online is this.
             run._log_artifact(artifact, is_user_created=True, use_after_commit=True)
 
-        self._tell(tell)
+        self._send(send)
 
     def log_model(
         self, folder: Path, info: Path, name: str, aliases: Sequence[str], metadata: dict
     ) -> None:
         """The files of a detector, and what is said of it, as a version of an artifact."""
 
-        def tell(run) -> None:
+        def send(run) -> None:
             import wandb
 
             artifact = wandb.Artifact(_artifact_name(name), type="model", metadata=metadata)
@@ -119,7 +119,7 @@ class Tracker:
                 artifact.add_file(str(file))
             run.log_artifact(artifact, aliases=list(aliases))
 
-        self._tell(tell)
+        self._send(send)
 
     def close(self, exit_code: int) -> None:
         """Finish the run. exit_code: 0 where all went well."""
@@ -138,13 +138,13 @@ class Tracker:
                 self._go_offline(error)
         self._run.finish(exit_code=exit_code)
 
-    def _tell(self, call: Callable) -> None:
+    def _send(self, call: Callable) -> None:
         if self._run is None:
             return
         if not self._online:
             call(self._run)
             return
-        self._told.append(call)
+        self._sent.append(call)
         server = self._target.server
         try:
             # To tell of an artifact waits for the server.
@@ -185,7 +185,7 @@ class Tracker:
             with suppress(Exception, SystemExit):
                 wandb.teardown()
             self._run = self._init("offline")
-        for call in self._told:
+        for call in self._sent:
             call(self._run)
 
     def _init(self, mode: str, **bounds: float):

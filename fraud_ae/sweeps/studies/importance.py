@@ -27,17 +27,17 @@ def varied_parameters(board: pd.DataFrame) -> list[str]:
     return [name for name in columns if finished[name].nunique(dropna=False) > 1]
 
 
-def kept_importances(path: Path, board: pd.DataFrame, objective: str) -> dict[str, dict] | None:
+def stored_importances(path: Path, board: pd.DataFrame, objective: str) -> dict[str, dict] | None:
     """`importances`, computed once for what the leaderboard says and kept in a file."""
     text = board[[*parameter_columns(board), objective]].to_csv(index=False)
     of = hashlib.sha256(f"{objective} {_FORESTS}\n{text}".encode()).hexdigest()[:16]
     if path.is_file():
-        kept = json.loads(path.read_text())
-        if kept["of"] == of:
-            return kept["importances"]
-    found = importances(board, objective)
-    write_json(path, {"of": of, "importances": found})
-    return found
+        stored = json.loads(path.read_text())
+        if stored["of"] == of:
+            return stored["importances"]
+    shares_by_method = importances(board, objective)
+    write_json(path, {"of": of, "importances": shares_by_method})
+    return shares_by_method
 
 
 def importances(board: pd.DataFrame, objective: str) -> dict[str, dict] | None:
@@ -66,14 +66,14 @@ def importances(board: pd.DataFrame, objective: str) -> dict[str, dict] | None:
         METHODS[0]: [FanovaImportanceEvaluator(seed=seed) for seed in range(_FORESTS)],
         METHODS[1]: [PedAnovaImportanceEvaluator()],
     }
-    found = {}
-    for method, own in evaluators.items():
-        drawn = [get_param_importances(study, evaluator=each, params=moving) for each in own]
+    shares_by_method = {}
+    for method, seeded in evaluators.items():
+        drawn = [get_param_importances(study, evaluator=each, params=moving) for each in seeded]
         shares = {name: float(np.mean([each[name] for each in drawn])) for name in moving}
         # All shares are 0 where a method cannot tell the parameters apart.
         if sum(shares.values()) > 0:
-            found[method] = shares | dict.fromkeys(idle, 0.0)
-    return found
+            shares_by_method[method] = shares | dict.fromkeys(idle, 0.0)
+    return shares_by_method
 
 
 def _changes_nothing(board: pd.DataFrame, name: str, names: list[str], objective: str) -> bool:

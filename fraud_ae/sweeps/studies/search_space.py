@@ -17,7 +17,7 @@ _OF_THE_STAGE = "trainer.max_epochs"
 
 
 def search_space(
-    swept: Mapping[str, Override], told: Iterable[str], candidates: Path
+    swept: Mapping[str, Override], given: Iterable[str], candidates: Path
 ) -> "dict[str, BaseDistribution]":
     """The distribution of each parameter of a sweep; what has one value only is none.
 
@@ -26,26 +26,30 @@ def search_space(
     swept: what the sweep varies, by key. told: all keys that the command gives a value; there it
     stands above the candidates. candidates: their folder.
     """
-    space = {key: _distribution(each) for key, each in swept.items() if key != "candidate"}
+    space = {
+        key: _distribution(distribution)
+        for key, distribution in swept.items()
+        if key != "candidate"
+    }
     if "candidate" in swept:
         names = [_plain(name) for name in swept["candidate"].sweep_iterator()]
         paths = [candidates / f"{name}.yaml" for name in names]
         read = [plain_values(read_candidate(path)) for path in paths if path.is_file()]
         keys = dict.fromkeys(key for values in read for key in values)
-        for key in keys.keys() - {*told, _OF_THE_STAGE}:
+        for key in keys.keys() - {*given, _OF_THE_STAGE}:
             # Sorted: which of the candidates is the best changes nothing.
-            own = sorted({values.get(key) for values in read}, key=_order)
-            space[key] = _choice(own)
+            distinct = sorted({values.get(key) for values in read}, key=_order)
+            space[key] = _choice(distinct)
     return {key: space[key] for key in sorted(space) if not space[key].single()}
 
 
 def in_json(space: "Mapping[str, BaseDistribution]") -> dict:
     """What a search space says, by key: a list of values, or the bounds of an interval."""
     return {
-        key: list(each.choices)
-        if hasattr(each, "choices")
-        else {"low": each.low, "high": each.high, "log": each.log}
-        for key, each in space.items()
+        key: list(distribution.choices)
+        if hasattr(distribution, "choices")
+        else {"low": distribution.low, "high": distribution.high, "log": distribution.log}
+        for key, distribution in space.items()
     }
 
 

@@ -60,18 +60,18 @@ class StudyFile:
         import optuna
 
         study = self._study(storage)
-        there = {
+        existing = {
             trial.user_attrs.get(COMBINATION, trial.number): trial
             for trial in study.get_trials(deepcopy=False)
         }
-        new = {key: trial for key, trial in wanted.items() if key not in there}
+        new = {key: trial for key, trial in wanted.items() if key not in existing}
         if replace and any(
-            there[key].user_attrs[CONTENT] != trial.user_attrs[CONTENT]
+            existing[key].user_attrs[CONTENT] != trial.user_attrs[CONTENT]
             for key, trial in wanted.items()
-            if key in there
+            if key in existing
         ):
             optuna.delete_study(study_name=self.name, storage=storage)
-            study, new = self._study(storage), {**there, **wanted}
+            study, new = self._study(storage), {**existing, **wanted}
         study.add_trials(new.values())
 
     def _study(self, storage: "RDBStorage") -> "Study":
@@ -97,13 +97,13 @@ class StudyFile:
         try:
             url = f"{self.path.resolve().as_uri()}?mode=ro"
             with closing(sqlite3.connect(url, uri=True, timeout=_WAIT_SECONDS)) as tables:
-                found = tables.execute(
+                rows = tables.execute(
                     "SELECT value_json FROM studies JOIN trials USING (study_id)"
                     " JOIN trial_user_attributes USING (trial_id)"
                     " WHERE study_name = ? AND trial_user_attributes.key = ?",
                     (self.name, CONTENT),
                 )
-                return {json.loads(text) for (text,) in found}
+                return {json.loads(text) for (text,) in rows}
         except sqlite3.Error:
             return set()
 

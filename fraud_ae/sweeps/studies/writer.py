@@ -73,8 +73,8 @@ class StudyWriter:
     def _write(self, results: Sequence[dict], replace: bool = False) -> None:
         path = self._folder / STUDIES
         try:
-            for name, (about, own) in self._studies(results).items():
-                trials = [trial_of(r, self._folder, self._objective, self._space) for r in own]
+            for name, (about, studied) in self._studies(results).items():
+                trials = [trial_of(r, self._folder, self._objective, self._space) for r in studied]
                 StudyFile(path, name, self._objective, about).add(trials, replace)
             self._written += len(results)
         except Exception as error:
@@ -90,7 +90,7 @@ class StudyWriter:
         """Name -> description and results of each study that results belong to."""
         studies: dict[str, tuple[dict, list[dict]]] = {}
         for result in results:
-            told = plain_values(result["overrides"]).items()
+            values = plain_values(result["overrides"]).items()
             about = {
                 "stage": self._stage,
                 "objective": self._objective,
@@ -98,7 +98,7 @@ class StudyWriter:
                 "fingerprint": result["data"],
                 "validation_set": result["validation_set"],
                 "swept": in_json(self._space),
-                "fixed": {key: value for key, value in told if key not in self._space},
+                "fixed": {key: value for key, value in values if key not in self._space},
             }
             name = f"{self._stage} {self._objective} {_hash(about)[:8]}"
             studies.setdefault(name, (about, []))[1].append(result)
@@ -125,11 +125,11 @@ def trial_of(
         status, reason = "undefined", f"{objective} is undefined on these validation rows"
     figures = {name: v for name, v in result["metrics"].items() if _is_figure(v)}
     seconds = figures.pop("train_seconds", 0.0)
-    told = plain_values(result["overrides"])
+    values = plain_values(result["overrides"])
     parameters = {}
     for key, distribution in space.items():
         try:
-            parameters[key] = as_parameter(told.get(key), distribution)
+            parameters[key] = as_parameter(values.get(key), distribution)
         except KeyError as other:
             # Such as a word that stands for true: told all the same.
             figures[key] = other.args[0]
@@ -143,7 +143,7 @@ def trial_of(
         **figures,
     }
     attributes = {name: v for name, v in attributes.items() if v is not None}
-    combination = _hash(told)
+    combination = _hash(values)
     content = _hash([combination, value, attributes])
     trial = create_trial(
         state=TrialState.FAIL if value is None else TrialState.COMPLETE,
@@ -161,8 +161,8 @@ def _is_figure(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _hash(told: object) -> str:
-    text = json.dumps(told, sort_keys=True)
+def _hash(values: object) -> str:
+    text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -171,12 +171,12 @@ def _links(folder: Path, run_id: str | None) -> dict:
     if run_id is None:
         return {}
     run = folder / "runs" / run_id
-    kept = sorted([*run.glob("wandb/offline-run-*"), *run.glob("wandb/run-*")])
+    tracked = sorted([*run.glob("wandb/offline-run-*"), *run.glob("wandb/run-*")])
     links = {"run": str(run)}
     if (run / "wandb.json").is_file():
         links["wandb"] = json.loads((run / "wandb.json").read_text())["url"]
-    elif kept:
-        links["wandb"] = str(kept[-1])
+    elif tracked:
+        links["wandb"] = str(tracked[-1])
     return links
 
 

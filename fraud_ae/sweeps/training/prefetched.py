@@ -14,7 +14,7 @@ from fraud_ae.configuration.job import Job
 from fraud_ae.errors import TrainingDiverged, UserError
 from fraud_ae.experiments.run_store import Run
 from fraud_ae.runtime.workers import Workers
-from fraud_ae.sweeps.training.trained_runs import Trained
+from fraud_ae.sweeps.training.trained_runs import TrainedRuns
 from fraud_ae.sweeps.training.worker_tasks import (
     Task,
     finish_run,
@@ -25,7 +25,7 @@ from fraud_ae.sweeps.training.worker_tasks import (
 
 
 @dataclass
-class _Wanted:
+class _PendingRun:
     """A run that is to be trained: by which job, for which ones, and what is locked meanwhile."""
 
     job: Job
@@ -49,7 +49,7 @@ class _Wanted:
         return json.dumps([identity[key] for key in ("model", "trainer", "seed")])
 
 
-class TrainingsAhead:
+class PrefetchedTrainings:
     """Trains what a batch of jobs needs, and says which job has all that it needs.
 
     What several jobs share is trained once. Networks that can share a loop do; everything else runs
@@ -63,7 +63,7 @@ class TrainingsAhead:
         self,
         jobs: Sequence[Job],
         sweep: Path,
-        trained: Trained,
+        trained: TrainedRuns,
         workers: Workers,
         stack_size: int,
     ) -> None:
@@ -76,10 +76,10 @@ class TrainingsAhead:
 
     def ready(self) -> Iterator[int]:
         """The number of each job, as soon as its run is there, or nothing can be done for it."""
-        wanted: dict[str, _Wanted] = {}
+        wanted: dict[str, _PendingRun] = {}
         for number, job in enumerate(self._jobs):
             if job.run.id not in wanted:
-                wanted[job.run.id] = _Wanted(job, [], job.run.lock())
+                wanted[job.run.id] = _PendingRun(job, [], job.run.lock())
             wanted[job.run.id].jobs.append(number)
         try:
             yield from self._train(wanted)
@@ -88,39 +88,39 @@ class TrainingsAhead:
             self._workers.kill()
             raise
         finally:
-            for each in wanted.values():
-                each.lock.release()
+            for wanted_run in wanted.values():
+                wanted_run.lock.release()
 
-    def _train(self, wanted: dict[str, _Wanted]) -> Iterator[int]:
+    def _train(self, wanted: dict[str, _PendingRun]) -> Iterator[int]:
         # In order, so that two sweeps with the same runs never wait for each other.
-        for each in (wanted[key] for key in sorted(wanted)):
-            each.lock.acquire()
-            if self._trained.reusable(each.run, each.job.retrain):
-                yield from self._done(each)
-        left = [each for each in wanted.values() if each.lock.is_locked]
-        for group in _grouped(left, key=lambda each: each.features):
+        for wanted_run in (wanted[key] for key in sorted(wanted)):
+            wanted_run.lock.acquire()
+            if self._trained.reusable(wanted_run.run, wanted_run.job.retrain):
+                yield from self._done(wanted_run)
+        left = [wanted_run for wanted_run in wanted.values() if wanted_run.lock.is_locked]
+        for group in _grouped(left, key=lambda wanted_run: wanted_run.features):
             try:
                 folder, _ = group[0].job.training_data()
             except UserError:  # the jobs meet it again, and say so
-                for each in group:
-                    yield from self._done(each)
+                for wanted_run in group:
+                    yield from self._done(wanted_run)
                 continue
             self._submit(self._loops(group), folder)
         while self._pending:
             for future in self._workers.ended(self._pending):
                 yield from self._pending.pop(future)(future)
 
-    def _done(self, each: _Wanted) -> list[int]:
+    def _done(self, wanted_run: _PendingRun) -> list[int]:
         """The jobs of a run may look it up."""
-        each.lock.release()
-        return each.jobs
+        wanted_run.lock.release()
+        return wanted_run.jobs
 
-    def _loops(self, group: list[_Wanted]) -> list[list[list[_Wanted]]]:
+    def _loops(self, group: list[_PendingRun]) -> list[list[list[_PendingRun]]]:
         """Networks that can share a loop, each with the runs that share it.
 
         To tell takes the networks themselves, which only the workers build.
         """
-        networks = _grouped(group, key=lambda each: each.training)
+        networks = _grouped(group, key=lambda wanted_run: wanted_run.training)
         if len(networks) == 1:
             return [networks]
         recipes = [same[0].job.recipe for same in networks]
@@ -128,17 +128,17 @@ class TrainingsAhead:
         keyed = zip(keys, networks, strict=True)
         return [[network for _, network in loop] for loop in _grouped(keyed, key=lambda p: p[0])]
 
-    def _submit(self, loops: list[list[list[_Wanted]]], folder: Path) -> None:
+    def _submit(self, loops: list[list[list[_PendingRun]]], folder: Path) -> None:
         for stack in self._stacks(loops):
-            runs = [each for same in stack for each in same]
+            runs = [wanted_run for same in stack for wanted_run in same]
             if len(runs) == 1:
                 self._submit_alone(runs[0], folder)
             else:
                 self._submit_together(stack, folder)
 
-    def _stacks(self, loops: list[list[list[_Wanted]]]) -> list[list[list[_Wanted]]]:
+    def _stacks(self, loops: list[list[list[_PendingRun]]]) -> list[list[list[_PendingRun]]]:
         """Parts of the loops, none too long, and at least one for each worker."""
-        stacks: list[list[list[_Wanted]]] = []
+        stacks: list[list[list[_PendingRun]]] = []
         for loop in loops:
             stacks += _chunks(loop, self._stack_size)
         while len(stacks) < self._workers.count and max(map(len, stacks)) > 1:
@@ -147,46 +147,48 @@ class TrainingsAhead:
             stacks += _chunks(longest, -(-len(longest) // 2))
         return sorted(stacks, key=len, reverse=True)
 
-    def _submit_alone(self, each: _Wanted, folder: Path) -> None:
-        future = self._workers.submit(train_alone, folder, _task(each), self._sweep)
-        self._pending[future] = lambda future: self._finished(each, future)
+    def _submit_alone(self, wanted_run: _PendingRun, folder: Path) -> None:
+        future = self._workers.submit(train_alone, folder, _task(wanted_run), self._sweep)
+        self._pending[future] = lambda future: self._finished(wanted_run, future)
 
-    def _submit_together(self, stack: list[list[_Wanted]], folder: Path) -> None:
+    def _submit_together(self, stack: list[list[_PendingRun]], folder: Path) -> None:
         tasks = [_task(same[0]) for same in stack]
         future = self._workers.submit(train_stack, folder, tasks, self._sweep)
         self._pending[future] = lambda future: self._finish_stack(stack, folder, future)
 
     def _finish_stack(
-        self, stack: list[list[_Wanted]], folder: Path, future: Future
+        self, stack: list[list[_PendingRun]], folder: Path, future: Future
     ) -> Iterator[int]:
         for same, network in zip(stack, self._workers.outcome(future), strict=True):
-            for each in same:
+            for wanted_run in same:
                 if isinstance(network, TrainingDiverged):
-                    self._trained.diverged[each.run.id] = network
-                    yield from self._done(each)
+                    self._trained.diverged[wanted_run.run.id] = network
+                    yield from self._done(wanted_run)
                     continue
-                finishing = self._workers.submit(finish_run, folder, _task(each), network)
-                self._pending[finishing] = lambda future, each=each: self._finished(each, future)
+                finishing = self._workers.submit(finish_run, folder, _task(wanted_run), network)
+                self._pending[finishing] = lambda future, wanted_run=wanted_run: self._finished(
+                    wanted_run, future
+                )
 
-    def _finished(self, each: _Wanted, future: Future) -> Iterator[int]:
+    def _finished(self, wanted_run: _PendingRun, future: Future) -> Iterator[int]:
         try:
             self._workers.outcome(future)
         except TrainingDiverged as error:
-            self._trained.diverged[each.run.id] = error
+            self._trained.diverged[wanted_run.run.id] = error
         except UserError:
             # Of the job's own, which meets it again.
-            if not each.run.finished:
+            if not wanted_run.run.finished:
                 raise
-        if each.run.id not in self._trained.diverged:
-            self._trained.add(each.run)
-        yield from self._done(each)
+        if wanted_run.run.id not in self._trained.diverged:
+            self._trained.add(wanted_run.run)
+        yield from self._done(wanted_run)
 
 
-def _task(each: _Wanted) -> Task:
-    job = each.job
+def _task(wanted_run: _PendingRun) -> Task:
+    job = wanted_run.job
     return Task(
         run=job.run,
-        kept=job.resumable,
+        resumable=job.resumable,
         recipe=job.recipe,
         evaluation=job.evaluation,
         target=job.target,

@@ -29,7 +29,7 @@ class Task:
     """A run to be made; its fields are arguments of `train_run`."""
 
     run: Run
-    kept: ResumableTraining
+    resumable: ResumableTraining
     recipe: Recipe
     evaluation: Evaluation
     target: TrackingTarget
@@ -40,8 +40,8 @@ def loop_keys(recipes: Sequence[Recipe]) -> list[Hashable]:
     from fraud_ae.experiments.run import loop_key
 
     # On the same data all have as many inputs, so that any number does.
-    found = [loop_key(recipe, list(range(8))) for recipe in recipes]
-    return [number if key is None else key for number, key in enumerate(found)]
+    keys = [loop_key(recipe, list(range(8))) for recipe in recipes]
+    return [number if key is None else key for number, key in enumerate(keys)]
 
 
 def train_stack(
@@ -50,18 +50,18 @@ def train_stack(
     """Networks of several runs, trained in one loop. data: folder of the training data."""
     from fraud_ae.experiments.run import train_networks
 
-    found = _data(data)
-    recipes, kept = [task.recipe for task in tasks], [task.kept for task in tasks]
+    training_data = _data(data)
+    recipes, resumable = [task.recipe for task in tasks], [task.resumable for task in tasks]
     with _Progress(sweep, recipes) as progress:
         trained = train_networks(
             recipes,
-            [found.encoded] * len(recipes),
-            found.validation_rows,
-            kept=kept,
+            [training_data.encoded] * len(recipes),
+            training_data.validation_rows,
+            resumable=resumable,
             report=progress.report,
         )
-    # What is kept on disk need not travel between processes.
-    return [_without_end(each) for each in trained]
+    # The checkpoint on disk need not travel between processes.
+    return [_without_end(network) for network in trained]
 
 
 def finish_run(data: Path, task: Task, trained: "TrainedNetwork") -> None:
@@ -90,7 +90,7 @@ def _train_run(data: Path, task: Task, **how: object) -> None:
         _data(data),
         evaluation=task.evaluation,
         target=task.target,
-        kept=task.kept,
+        resumable=task.resumable,
         **how,
     )
 
@@ -123,5 +123,5 @@ class _Progress:
             self._write()
 
     def _write(self) -> None:
-        told = {"networks": self._networks, "epoch": self._epoch, "epochs": self._epochs}
-        write_json(self._path, told)
+        progress = {"networks": self._networks, "epoch": self._epoch, "epochs": self._epochs}
+        write_json(self._path, progress)

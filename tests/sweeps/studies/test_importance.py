@@ -8,8 +8,8 @@ import pytest
 from fraud_ae.sweeps.studies.importance import (
     METHODS,
     importances,
-    kept_importances,
     parameter_columns,
+    stored_importances,
     varied_parameters,
 )
 
@@ -73,13 +73,13 @@ def test_missing_values_and_intervals_of_numbers_are_parameters_too():
 
 def test_they_are_computed_once_for_what_the_leaderboard_says(grid, tmp_path):
     path = tmp_path / "importance.json"
-    found = kept_importances(path, grid, "final_auc")
+    found = stored_importances(path, grid, "final_auc")
     kept = json.loads(path.read_text())
     assert kept["importances"] == found
     path.write_text(json.dumps({**kept, "importances": "kept"}))
-    assert kept_importances(path, grid.assign(reused=True), "final_auc") == "kept"
+    assert stored_importances(path, grid.assign(reused=True), "final_auc") == "kept"
     other = grid.assign(final_auc=grid["final_auc"] ** 2)
-    assert kept_importances(path, other, "final_auc") == importances(other, "final_auc")
+    assert stored_importances(path, other, "final_auc") == importances(other, "final_auc")
 
 
 def test_what_changes_nothing_has_no_share(grid):

@@ -122,8 +122,14 @@ def given_overrides(config: DictConfig) -> dict[str, Override]:
 
 
 def swept_parameters(config: DictConfig) -> dict[str, Override]:
-    """What a multirun varies, by key."""
-    return {k: o for k, o in given_overrides(config).items() if o.is_sweep_override()}
+    """What a multirun varies, by key; a sweep over nothing is for the sweeper to refuse."""
+    return {k: o for k, o in given_overrides(config).items() if _varies(o)}
+
+
+def _varies(override: Override) -> bool:
+    if override.is_discrete_sweep():
+        return bool(list(override.sweep_iterator()))
+    return override.is_sweep_override()
 
 
 def number_of_jobs(config: DictConfig) -> int:

@@ -1,10 +1,14 @@
 """A step is that of PyTorch's own Adam."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 from fraud_ae.models.adam import FusedAdam
+from tests.commands import ROOT
 
 RATES = [(0.01, 0.0), (0.002, 0.1), (0.01, 0.0)]
 
@@ -95,4 +99,49 @@ def test_neighbours_take_steps_without_the_others():
         for own in alone[start:end]:
             own.step()
     for one, other in zip(ours, reference, strict=True):
+        assert torch.equal(one, other)
+
+
+def stepped() -> list[nn.Parameter]:
+    """Weights after steps of all vectors and of some, with changing rates."""
+    ours = vectors()
+    optimizer = FusedAdam(ours)
+    for step, (start, end) in enumerate([(0, 3), (0, 2), (2, 3), (1, 3), (0, 3)] * 4):
+        optimizer.train_only(ours, RATES if step < 10 else RATES[::-1])
+        give(ours, step)
+        optimizer.take_step(start, end)
+    return ours
+
+
+def test_the_public_way_gives_the_same_weights(monkeypatch):
+    assert adam.HAS_KERNEL
+    by_kernel = stepped()
+    monkeypatch.setattr(adam, "HAS_KERNEL", False)
+    for one, other in zip(by_kernel, stepped(), strict=True):
+        assert torch.equal(one, other)
+
+
+# PyTorch's own step needs the functions under their names: where they are away, one that has
+# them under others stands for a release that has renamed them.
+_RENAMED = """
+import types
+import torch
+import torch._dynamo  # lists all of them when it is imported, as the first step does
+import torch.optim.adam as adam
+names = ("_fused_adam_", "_foreach_add_")
+kept = types.SimpleNamespace(**vars(torch))
+adam.torch = kept
+for name in names:
+    delattr(torch, name)
+import fraud_ae.models.adam
+assert not fraud_ae.models.adam.HAS_KERNEL
+from tests.models.test_adam import stepped
+torch.save([vector.detach() for vector in stepped()], {path!r})
+"""
+
+
+def test_a_pytorch_without_the_kernel_gives_the_same_weights(tmp_path):
+    path = str(tmp_path / "weights.pt")
+    subprocess.run([sys.executable, "-c", _RENAMED.format(path=path)], cwd=ROOT, check=True)
+    for one, other in zip(stepped(), torch.load(path), strict=True):
         assert torch.equal(one, other)

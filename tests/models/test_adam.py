@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from fraud_ae.models import adam
 from fraud_ae.models.adam import FusedAdam
 from tests.commands import ROOT
 

@@ -16,7 +16,8 @@ from fraud_ae.experiments.identity import production_identity
 from fraud_ae.experiments.run_store import Run
 from fraud_ae.experiments.training_data import TrainingData
 from fraud_ae.features.encoded_data import encode
-from fraud_ae.production.final_model import Plan, make_production_model
+from fraud_ae.production.final_model import make_production_model
+from fraud_ae.production.plan import Plan
 from fraud_ae.sweeps.plugins import register
 
 CONF = Path(__file__).resolve().parents[1] / "conf"

@@ -1,66 +1,32 @@
 """The production model: the one look at the test rows, and the fit that is deployed."""
 
-import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from fraud_ae import __version__
-from fraud_ae.audit.history_check import forgetful_features
-from fraud_ae.audit.label_use import features_from_labels
 from fraud_ae.data.input_schema import InputSchema
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.manifest import write_manifest
 from fraud_ae.detector.model_info import MODEL_INFO, flat_metrics, is_challenger
-from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.custom_metrics import check_metrics
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.scored_frames import scored_frame
-from fraud_ae.evaluation.threshold import NEEDS_FRAUD
-from fraud_ae.experiments.recipe import Recipe
-from fraud_ae.experiments.run_store import SCORES, TEST_SCORES, Run
-from fraud_ae.features.encoder import Encoder
-from fraud_ae.features.history import history_of
+from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
+from fraud_ae.production.description import describe
 from fraud_ae.production.drift.reference import reference_statistics, save_reference
+from fraud_ae.production.plan import Plan
 from fraud_ae.production.refits import Refits
 from fraud_ae.runtime.atomic_files import write_folder, write_whole
 from fraud_ae.runtime.workers import Workers
 from fraud_ae.tracking.target import TrackingTarget
 from fraud_ae.tracking.tracker import Tracker, track
-
-_PACKAGES = ("torch", "pytorch-lightning", "scikit-learn", "pandas", "polars", "numpy")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How the deployed model comes about.
-
-    winner: the finished run that validation chose. run: the folder of the deployed fit. strategy,
-    encoder: not fitted.
-    fit_on: `train` deploys the winner itself, `train+validation` and `all` fit anew on more rows.
-    folds: parts of the newest fitted period, each scored by a fit without it, for the threshold.
-    experiment, configuration: written down in `model_info.yaml`.
-    """
-
-    winner: Run
-    run: Run
-    strategy: Any
-    encoder: Encoder
-    recipe: Recipe
-    fit_on: str
-    folds: int
-    experiment: str
-    configuration: dict
 
 
 def make_production_model(
@@ -152,63 +118,6 @@ def _score_test(
     frame.to_parquet(plan.run.folder / TEST_SCORES, index=False)
 
 
-def _figures(plan: Plan, evaluation: Evaluation) -> dict:
-    """All figures, each under the fit that it belongs to, read from kept scores."""
-    policy = evaluation.policy
-    winner_scores, held_out = plan.winner.scores(), plan.run.scores()
-    test = pd.read_parquet(plan.run.folder / TEST_SCORES)
-    threshold, deployed_threshold = policy.choose(winner_scores), policy.choose(held_out)
-    facts = plan.winner.metrics()
-    validation = evaluation.figures(winner_scores, threshold)
-    figures = evaluation.figures(test, threshold)
-    deployed = {
-        "fitted_on": plan.fit_on,
-        "threshold": deployed_threshold,
-        "threshold_from": _threshold_source(plan),
-        "threshold_policy": asdict(policy),
-    }
-    if "deployed_score" in test:
-        of_deployed = test.assign(score=test["deployed_score"])
-        deployed["test"] = _as_test(evaluation.figures(of_deployed, deployed_threshold))
-    return {
-        "winner": {
-            "fitted_on": "train",
-            "run_id": plan.winner.id,
-            **{k: facts[k] for k in ("best_epoch", "feature_count", "fraud_ratio")},
-            "validation": validation,
-            "test": _as_test(figures),
-            "optimism": _optimism(validation, figures),
-            "validation_by_group": _by_group(winner_scores, threshold),
-            "test_by_group": _by_group(test, threshold),
-        },
-        "deployed": deployed,
-    }
-
-
-def _optimism(validation: dict, test: dict) -> dict:
-    """How much better the figures of the rows are that the winner was chosen on."""
-    return {
-        name: None if None in (validation[name], test[name]) else validation[name] - test[name]
-        for name in ("final_auc", "average_precision", "precision", "recall", "f1")
-    }
-
-
-def _by_group(scored: pd.DataFrame, threshold: float) -> list[dict]:
-    rows = breakdown(scored, threshold).to_dict("records")
-    return [{k: None if pd.isna(v) else v for k, v in row.items()} for row in rows]
-
-
-def _as_test(figures: dict) -> dict:
-    return {name.replace("final_auc", "test_auc"): value for name, value in figures.items()}
-
-
-def _threshold_source(plan: Plan) -> str:
-    if plan.fit_on == "train":
-        return "validation rows, which the model was not fitted on"
-    period = "test" if plan.fit_on == "all" else "validation"
-    return f"{period} rows, in {plan.folds} parts, each scored by a fit without it"
-
-
 def _publish(
     plan: Plan,
     dataset: Dataset,
@@ -217,33 +126,11 @@ def _publish(
     evaluation: Evaluation,
     created: str,
 ) -> dict:
-    figures, held_out = _figures(plan, evaluation), plan.run.scores()
+    held_out = plan.run.scores()
     detector = FraudDetector.load(plan.run.model_folder)
     detector = detector.choose_threshold(evaluation.policy, held_out)
     transactions = dataset.transactions
-    visible = transactions[split.before_test(transactions)]
-    info = {
-        "name": plan.experiment,
-        "created": created,
-        "run_id": plan.run.id,
-        "labels": _label_use(plan, detector, visible),
-        "figures": figures,
-        "data": {
-            "fingerprint": dataset.fingerprint,
-            "rows": len(transactions),
-            "from": transactions["timestamp"].iloc[0].isoformat(),
-            "to": transactions["timestamp"].iloc[-1].isoformat(),
-            "split": split.describe(transactions),
-        },
-        "feature_names": detector.feature_names,
-        "history": _history(detector, visible),
-        "configuration": plan.configuration,
-        "versions": {
-            "fraud_ae": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
-        },
-    }
+    info = describe(plan, dataset, split, detector, evaluation, created)
     text = yaml.safe_dump(info, sort_keys=False)
     used = tuple(getattr(detector.strategy, "columns", ()))
     schema = InputSchema.of(transactions, dataset.source_format, used)
@@ -286,34 +173,6 @@ def _scored_by_itself(
     if "deployed_score" in test:
         return test.assign(score=test["deployed_score"])
     return test.assign(score=detector.score_transactions(transactions, split.test(transactions)))
-
-
-def _history(detector: FraudDetector, transactions: pd.DataFrame) -> dict:
-    """How far the features look back, and those that look further than their strategy says."""
-    declared = asdict(history_of(detector.strategy))
-    forgetful = forgetful_features(detector.strategy, transactions)
-    return {
-        **declared,
-        "first_uses": list(declared["first_uses"]),
-        "forgetful_features": forgetful,
-    }
-
-
-def _label_use(plan: Plan, detector: FraudDetector, transactions: pd.DataFrame) -> dict:
-    """What labels went into the detector; without any of it, it may be called unsupervised."""
-    features = features_from_labels(plan.strategy, transactions)
-    scorer, method = detector.scorer, detector.threshold_policy.method
-    # One that learns labels has read them even if they were too few to learn from.
-    learned = features or plan.recipe.scorer.learns_labels or method in NEEDS_FRAUD
-    return {
-        "unsupervised": plan.recipe.train_on == "all" and not learned,
-        "train_on": plan.recipe.train_on,
-        "features_from_labels": features,
-        "scorer": type(scorer).__name__,
-        "scorer_uses_labels": scorer.uses_labels,
-        "scorer_fallback": scorer.fallback,
-        "threshold_uses_labels": method in NEEDS_FRAUD,
-    }
 
 
 def _log_test(plan: Plan, evaluation: Evaluation, tracker: Tracker, info: dict) -> None:

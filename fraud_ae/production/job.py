@@ -40,7 +40,8 @@ def run_production_job(job: Job) -> float:
 
 
 def _make_model(job: Job, winner: Run, run: Run, reused: bool) -> dict:
-    from fraud_ae.production.final_model import Plan, make_production_model
+    from fraud_ae.production.final_model import make_production_model
+    from fraud_ae.production.plan import Plan
 
     if not reused:
         run.start()

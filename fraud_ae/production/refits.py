@@ -17,6 +17,7 @@ from fraud_ae.data.sources import Dataset
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.experiments.recipe import Recipe
 from fraud_ae.features.encoded_data import Encoded, encode
+from fraud_ae.production.plan import Plan
 from fraud_ae.runtime.workers import Workers
 from fraud_ae.scorers.scorer import Scorer
 
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 class Refits:
     """The recipe of a plan on other rows: as many epochs, with the same learning rates.
 
-    plan: see `production.final_model.Plan`. scorer: of the winner; what it learned from
+    plan: see `production.plan.Plan`. scorer: of the winner; what it learned from
     validation rows is kept. Encoding is done here, all that follows in the workers.
     """
 
     def __init__(
         self,
-        plan,
+        plan: Plan,
         dataset: Dataset,
         learning_rates: Sequence[float],
         scorer: Scorer,

@@ -6,7 +6,7 @@ import torch
 
 from fraud_ae.experiments.identity import production_identity
 from fraud_ae.experiments.run_store import Run
-from fraud_ae.production.final_model import Plan
+from fraud_ae.production.plan import Plan
 from fraud_ae.production.refits import Refits
 from fraud_ae.runtime.workers import Workers
 from fraud_ae.scorers.reconstruction import ReconstructionScorer

@@ -72,7 +72,7 @@ def _measure(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "history.parquet")
         history.to_parquet(file, index=False)
-        command = [sys.executable, "-m", "fraud_ae", "serve", str(model), "--port", "0"]
+        command = [sys.executable, "-m", "fraud_ae", "serve", f"--model={model}", "--port", "0"]
         command += ["--history", str(file), "--store", str(Path(folder, "history.db"))]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:

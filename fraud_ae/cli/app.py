@@ -1,37 +1,42 @@
-"""The command `fraud-ae`: what is done with a model for production."""
+"""The command `fraud-ae`: everything that is not an experiment.
 
+Every module of `cli/commands` is a command: the function of its name, its `PANEL` in the help, and
+its `EXAMPLES`.
+"""
+
+import importlib
 import logging
+import pkgutil
 import sys
 
 import typer
+from typer.exceptions import Abort, TyperException
 
 from fraud_ae import __version__
-from fraud_ae.cli.commands import audit, drift, explain, export, retrain, score, serve, threshold
-from fraud_ae.errors import UserError
-
-# What a scheduler can tell from 1, which says that something was found.
-FAILED = 2
+from fraud_ae.cli import commands
+from fraud_ae.errors import UserError, exit_on_user_error
 
 app = typer.Typer(
     name="fraud-ae",
-    help="Score transactions with a model for production, explain, watch and replace it.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-_COMMANDS = (
-    (score, score.score),
-    (explain, explain.explain),
-    (threshold, threshold.threshold),
-    (drift, drift.drift),
-    (retrain, retrain.retrain),
-    (serve, serve.serve),
-    (export, export.export),
-    (audit, audit.audit),
-)
-for module, command in _COMMANDS:
-    app.command(epilog=module.EXAMPLES)(command)
+# In this order in the help.
+_PANELS = ("Scoring", "Models", "Experiments")
+
+
+def _register() -> None:
+    modules = [
+        importlib.import_module(f"{commands.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(commands.__path__)
+    ]
+    for module in sorted(modules, key=lambda module: _PANELS.index(module.PANEL)):
+        name = module.__name__.rpartition(".")[2]
+        app.command(name, epilog=module.EXAMPLES, rich_help_panel=module.PANEL)(
+            getattr(module, name)
+        )
 
 
 def _show_version(asked: bool) -> None:
@@ -46,17 +51,27 @@ def fraud_ae(
         False, "--version", help="Show the version.", callback=_show_version, is_eager=True
     ),
 ) -> None:
-    """Score transactions with a model for production, explain, watch and replace it."""
+    """Score with a model for production, explain, watch and replace it; look at experiments."""
     logging.basicConfig(format="%(levelname)s: %(message)s".lower(), level=logging.WARNING)
 
 
+@exit_on_user_error
 def main() -> None:
     """Run the command line; what a user can mend ends in one line, with exit code 2."""
+    _register()
     try:
-        app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(FAILED)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(FAILED)
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        raise UserError(_one_line(error)) from error
+    except Abort:
+        raise KeyboardInterrupt from None
+    # `typer.Exit` gives its code; a command that ends gives nothing.
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _one_line(error: TyperException) -> str:
+    message = " ".join(error.format_message().split()) or "a command is needed; see --help"
+    message = message[0].lower() + message[1:]
+    if message.startswith("got unexpected extra argument"):
+        message += "; a model is named with --model FOLDER"
+    return message

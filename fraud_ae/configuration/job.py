@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fraud_ae.configuration.checks import check
 from fraud_ae.configuration.nodes import build, network_settings
@@ -26,8 +27,10 @@ from fraud_ae.configuration.parts import (
     Stage,
     WandbSettings,
 )
+from fraud_ae.configuration.schemas import PipelineConfig, TrainConfig
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import BOUNDARIES, Split, split_by_time
+from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.experiments.identity import features_identity, run_identity, validation_set
@@ -96,11 +99,24 @@ class Job:
     choices: Mapping[str, str | None]
     settings: dict = field(repr=False)
 
+    _schema: ClassVar[type] = TrainConfig
+
     @classmethod
     def of(cls, cfg: DictConfig, choices: Mapping[str, str | None]) -> Self:
         """The job of a composed configuration. Raises UserError for what is wrong with it."""
         # Part by part: a copy of what is without Hydra's own takes longer than all the rest here.
-        settings = {key: _resolved(cfg, key) for key in cfg if key != "hydra"}
+        try:
+            settings = {key: _resolved(cfg, key) for key in cfg if key != "hydra"}
+        except OmegaConfBaseException as error:
+            if isinstance(error, MissingMandatoryValue):
+                raise UserError(
+                    f"{error.full_key}: a value is needed, and none is given"
+                ) from error
+            raise UserError(f"{error.full_key}: {str(error).partition(chr(10))[0]}") from error
+        known = [part.name for part in fields(cls._schema)]
+        for key in settings:
+            if key not in known:
+                raise UserError(f"{key}: no such key; known: {', '.join(known)}")
         return cls.of_settings(settings, choices)
 
     @classmethod
@@ -274,6 +290,8 @@ class PipelineJob(Job):
     promotion: Promotion
     overrides: Mapping[str, list[str]]
 
+    _schema: ClassVar[type] = PipelineConfig
+
     @classmethod
     def of_settings(cls, settings: dict, choices: Mapping[str, str | None]) -> Self:
         """As `Job.of_settings`, with what only a pipeline is told."""
@@ -281,8 +299,8 @@ class PipelineJob(Job):
         return cls(
             settings=settings,
             stages=tuple(settings["stages"]),
-            gate=Gate(**settings["gate"]),
-            promotion=Promotion(**settings["promotion"]),
+            gate=_part(Gate, "gate", settings["gate"]),
+            promotion=_part(Promotion, "promotion", settings["promotion"]),
             overrides=settings["overrides"],
             **_parts(settings, choices),
         )
@@ -295,7 +313,7 @@ def _parts(settings: dict, choices: Mapping[str, str | None]) -> dict:
     return {
         "experiment": settings["experiment"],
         "outputs": Path(settings["outputs_dir"]).expanduser(),
-        "stage": Stage(**settings["stage"]),
+        "stage": _part(Stage, "stage", settings["stage"]),
         "objective": settings["objective"],
         "seed": settings["seed"],
         "retrain": settings["retrain"],
@@ -304,20 +322,20 @@ def _parts(settings: dict, choices: Mapping[str, str | None]) -> dict:
             data["name"], node.get("path"), node.get("labels"), json.dumps(node, sort_keys=True)
         ),
         "train_on": data["train_on"],
-        "split_settings": SplitSettings(**data["split"]),
+        "split_settings": _part(SplitSettings, "data.split", data["split"]),
         "strategy_node": settings["features"],
         "encoder_settings": settings["encoder"],
         "model_node": settings["model"],
-        "trainer": TrainerSettings(**settings["trainer"]),
+        "trainer": _part(TrainerSettings, "trainer", settings["trainer"]),
         "scorer_node": settings["scorer"],
         "evaluation": Evaluation(
-            policy=ThresholdPolicy(**settings["threshold"]),
+            policy=_part(ThresholdPolicy, "threshold", settings["threshold"]),
             extra=metrics["extra"],
             top_k=metrics["top_k"],
             replicates=metrics["replicates"],
         ),
-        "production": ProductionFit(**settings["production"]),
-        "wandb": WandbSettings(**settings["wandb"]),
+        "production": _part(ProductionFit, "production", settings["production"]),
+        "wandb": _part(WandbSettings, "wandb", settings["wandb"]),
         "choices": dict(choices),
     }
 
@@ -330,6 +348,15 @@ def experiment_folder(cfg: DictConfig) -> Path:
 def _resolved(cfg: DictConfig, key: str) -> object:
     value = cfg[key]
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _part(kind: type, name: str, values: dict) -> object:
+    """A typed part of a job; `+NAME.key=...` may have given it more than it has."""
+    known = [part_field.name for part_field in fields(kind)]
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        raise UserError(f"{name}.{unknown[0]}: no such key; known: {', '.join(known)}")
+    return kind(**values)
 
 
 @functools.lru_cache(maxsize=1)

@@ -211,7 +211,6 @@ class TrainConfig:
     seed: int = 42
     objective: str = "final_auc"
     retrain: bool = False
-    audit: bool = False
     # Features that may tell fraud from the rest alone without the audit refusing them.
     allow_features: list[str] = field(default_factory=list)
     data: Any = MISSING
@@ -231,7 +230,6 @@ class TrainConfig:
 class PipelineConfig(TrainConfig):
     """All stages: `conf/pipeline.yaml`."""
 
-    mode: Literal["run", "retrain", "rollback"] = "run"
     promotion: PromotionSchema = field(default_factory=PromotionSchema)
     stages: list[str] = field(
         default_factory=lambda: ["features", "broad", "refined", "final", "production"]
@@ -240,10 +238,6 @@ class PipelineConfig(TrainConfig):
     # Further overrides for one stage alone, such as a grid of one's own for broad.
     overrides: dict[str, list[str]] = field(default_factory=dict)
     summary: bool = False
-    report: bool = False
-    workspace: bool = False
-    # A name, a pattern such as *, or a list of them.
-    experiments: Any = None
 
 
 # What the options of a group are checked against; a file of conf/ names its own. An option of a

@@ -82,7 +82,7 @@ def _row(folder: Path) -> dict:
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{folder}: is no experiment of this version ({type(error).__name__}: {error}). "
-            "Leave it out with experiments=PATTERN, or move it away"
+            "Leave it out with fraud-ae compare PATTERN, or move it away"
         ) from error
     # Where a model was made of other transactions than the last ones, its own are those that count.
     if described and row["fingerprint"] in (None, described.get("fingerprint")):

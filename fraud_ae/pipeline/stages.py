@@ -2,8 +2,7 @@
 
 import difflib
 import re
-import shlex
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -11,7 +10,6 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
-from fraud_ae.configuration.command_line import complete
 from fraud_ae.configuration.job import Job, PipelineJob
 from fraud_ae.errors import StrategyRefused, UserError
 from fraud_ae.pipeline.background_audit import BackgroundAudit
@@ -24,44 +22,35 @@ from fraud_ae.sweeps.job import trained
 from fraud_ae.sweeps.launcher import begin_workers
 
 STAGES = ("features", "broad", "refined", "final", "production")
-# Keys of `conf/pipeline.yaml` that `train.py` does not know.
-_OWN_KEYS = (
-    "mode",
-    "promotion",
-    "stages",
-    "gate",
-    "overrides",
-    "summary",
-    "report",
-    "workspace",
-    "experiments",
-    "stage",
-)
+# Keys of `conf/pipeline.yaml` that `train.py` does not know, and the one that a stage sets.
+_NOT_PASSED_ON = ("promotion", "stages", "gate", "overrides", "summary", "stage")
 
 
-def run_stages(job: PipelineJob, overrides: list[str]) -> None:
+def run_stages(
+    job: PipelineJob, arguments: list[str], run_stage: Callable[[list[str]], None]
+) -> None:
     """Run the stages of a pipeline; the gate stands behind the feature sweep.
 
-    overrides: those of its command line; the ones that are not the pipeline's own go on to every
-    stage.
+    arguments: of its command line, overrides and flags; those that are not the pipeline's alone go
+    on to every stage. run_stage: runs `train.py` with arguments.
     Raises UserError for an unknown stage or where a stage cannot be run.
     """
     _check_stages(job)
     begin_workers(job.folder, HydraConfig.get().launcher.get("workers"))
-    facts = write_data_facts(job, overrides)
+    facts = write_data_facts(job, arguments)
     if "features" in job.stages:
         _check_classes(facts["split"])
     audit = None
-    passed_on = [o for o in overrides if re.split(r"[.=]", o.lstrip("+~"))[0] not in _OWN_KEYS]
+    passed_on = [a for a in arguments if re.split(r"[.=]", a.lstrip("+~"))[0] not in _NOT_PASSED_ON]
     for stage in (s for s in STAGES if s in job.stages):
         sweep = [] if stage == "production" else ["-m"]
-        compared = _strategies_to_compare(overrides) if stage == "features" else []
+        compared = _strategies_to_compare(arguments) if stage == "features" else []
         further = job.overrides.get(stage, [])
-        _run([*sweep, f"stage={stage}", *compared, *passed_on, *further])
+        run_stage([*sweep, f"stage={stage}", *compared, *passed_on, *further])
         if stage == "features":
             remote = read_remote_results(job, {"jobType": "features"})
             decision = decide(job.folder, job.gate, remote.runs if remote else ())
-            print(explain(decision, overrides))
+            print(explain(decision, arguments))
             audit = _background_audit(decision["best_strategy"], job.folder)
             if not decision["tune"]:
                 break
@@ -103,10 +92,11 @@ def _check_stages(job: PipelineJob) -> None:
                 raise UserError(f"{key}: unknown stage {stage}{meant}; known are {names}")
 
 
-def _strategies_to_compare(overrides: list[str]) -> list[str]:
+def _strategies_to_compare(arguments: list[str]) -> list[str]:
     """The sweep over all strategies that the data have columns for; none if one was chosen."""
-    if any(o.startswith("features=") for o in overrides):
+    if any(argument.startswith("features=") for argument in arguments):
         return []
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
     return [f"features={','.join(usable_strategies(overrides))}"]
 
 
@@ -125,19 +115,3 @@ def usable_strategies(overrides: list[str]) -> dict[str, PipelineJob]:
         except StrategyRefused as error:
             print(f"left out of the feature sweep: {name}\n  {error}")
     return usable
-
-
-def _run(arguments: list[str]) -> None:
-    """Run `python train.py ARGUMENTS` in this process, which has torch and the data loaded."""
-    import train
-
-    arguments = complete(arguments)
-    typed = [a for a in arguments if not a.startswith("hydra.searchpath")]
-    print(f"\n$ python train.py {shlex.join(typed)}", flush=True)
-    GlobalHydra.instance().clear()
-    outer, argv = HydraConfig.instance().cfg, sys.argv
-    try:
-        train.run(arguments)
-    finally:
-        sys.argv = argv
-        HydraConfig.instance().cfg = outer

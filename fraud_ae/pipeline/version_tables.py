@@ -66,7 +66,7 @@ def explain(decision: dict, versions: Versions) -> str:
         lines.append(f"  {decision['verdict']}: {decision['reason']}")
     if decision["promoted"] and current == decision["version"]:
         name = versions.folder.parent.name
-        lines.append(f"  back to {champion}: fraud-ae retrain --rollback --experiment {name}")
+        lines.append(f"  back to {champion}: fraud-ae rollback --experiment {name}")
     lines.append(f"  {versions.decision_file(decision['version'])}")
     return "\n".join(lines)
 

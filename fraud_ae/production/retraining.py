@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,22 +23,17 @@ from fraud_ae.tracking.target import DataReference, drawable
 from fraud_ae.tracking.tracker import track
 
 # Overrides of a retraining that say nothing about its challenger.
-_OWN_KEYS = ("experiment", "mode", "promotion")
+_NOT_PASSED_ON = ("experiment", "promotion")
 # Settings that no training of a challenger depends on.
 _NO_TRAINING = (
     "experiment",
     "outputs_dir",
-    "mode",
     "promotion",
     "gate",
     "stages",
     "retrain",
     "wandb",
     "summary",
-    "report",
-    "workspace",
-    "experiments",
-    "audit",
     "allow_features",
 )
 # Decisions about no version: the pipeline made no model, or the very one that is in production.
@@ -53,10 +48,13 @@ class Retraining:
     experiments: tuple[str, str]
 
 
-def retrain(job: PipelineJob, overrides: Sequence[str]) -> Retraining:
+def retrain(
+    job: PipelineJob, arguments: Sequence[str], run_stage: Callable[[list[str]], None]
+) -> Retraining:
     """Run a pipeline on the configured data as a challenger, and promote it if it is good enough.
 
-    job: its experiment is the champion's. overrides: those of the command line. The challenger of
+    job: its experiment is the champion's. arguments, run_stage: see
+    `pipeline.stages.run_stages`. The challenger of
     version NNNN is the experiment `NAME-NNNN`, with all that a pipeline leaves; its model becomes
     version NNNN of the experiment NAME, promoted or
     not. The same command goes on after a kill, and decides nothing twice: what has been rolled back
@@ -80,12 +78,17 @@ def retrain(job: PipelineJob, overrides: Sequence[str]) -> Retraining:
     lock = FileLock(job.folder / ".locks" / "retraining.lock")
     try:
         with lock.acquire(timeout=0):
-            return _retrain(job, list(overrides), versions)
+            return _retrain(job, list(arguments), versions, run_stage)
     except Timeout:
         raise UserError(f"{job.folder}: another retraining of it is running") from None
 
 
-def _retrain(job: PipelineJob, overrides: list[str], versions: Versions) -> Retraining:
+def _retrain(
+    job: PipelineJob,
+    overrides: list[str],
+    versions: Versions,
+    run_stage: Callable[[list[str]], None],
+) -> Retraining:
     request = {
         "training": _training(job, overrides),
         "policy": {**asdict(job.promotion), "gate": asdict(job.gate)},
@@ -106,7 +109,7 @@ def _retrain(job: PipelineJob, overrides: list[str], versions: Versions) -> Retr
             f"{challenger.folder}: is an experiment of its own, and would be the challenger's; "
             "move it away"
         )
-    _run_challenger(challenger, overrides)
+    _run_challenger(challenger, overrides, run_stage)
     common = {"kind": "retrain", "experiment": challenger.experiment, "request": request}
     with versions.lock():
         decision, package = _decide(challenger, versions)
@@ -120,10 +123,12 @@ def _retrain(job: PipelineJob, overrides: list[str], versions: Versions) -> Retr
     return Retraining(decision, names)
 
 
-def _run_challenger(challenger: PipelineJob, overrides: list[str]) -> None:
-    passed_on = [o for o in overrides if override_key(o).partition(".")[0] not in _OWN_KEYS]
+def _run_challenger(
+    challenger: PipelineJob, overrides: list[str], run_stage: Callable[[list[str]], None]
+) -> None:
+    passed_on = [o for o in overrides if override_key(o).partition(".")[0] not in _NOT_PASSED_ON]
     passed_on += [f"experiment={challenger.experiment}", "production.challenger=true"]
-    run_stages(challenger, passed_on)
+    run_stages(challenger, passed_on, run_stage)
 
 
 def _training(job: PipelineJob, overrides: list[str]) -> str:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fraud_ae.configuration.command_line import candidate_folder
 from fraud_ae.configuration.job import Job, experiment_folder
+from fraud_ae.errors import exit_on_user_error
 from fraud_ae.runtime.atomic_files import write_whole
 from fraud_ae.runtime.workers import shared_workers
 from fraud_ae.sweeps.candidates import write_candidates
@@ -27,6 +28,7 @@ from fraud_ae.sweeps.leaderboard import (
 from fraud_ae.sweeps.progress import SweepView
 from fraud_ae.sweeps.studies.search_space import search_space
 from fraud_ae.sweeps.studies.writer import StudyWriter
+from fraud_ae.sweeps.sweeper import check_values
 
 # What the best of a stage is called, complete and resolved.
 BEST = {"features": "best_features.yaml", "final": "final_config.yaml"}
@@ -35,9 +37,15 @@ BEST = {"features": "best_features.yaml", "final": "final_config.yaml"}
 class StageCallback(Callback):
     """Hydra calls it around each multirun; single runs are left alone."""
 
+    # Until the sweep is known to have values.
+    view: SweepView | None = None
+
+    @exit_on_user_error
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
-        """Open the view of the sweep, and its study."""
+        """Open the view of the sweep, and its study; a sweep over nothing ends the command."""
         import optuna
+
+        check_values(given_overrides(config).values())
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         swept = swept_parameters(config)
@@ -61,6 +69,8 @@ class StageCallback(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
         """Close view and study; of a sweep that ran to its end, keep the ranking and winners."""
+        if self.view is None:
+            return
         self.view.close()
         # After the view, which reads the results.
         self.studies.close()
@@ -122,14 +132,8 @@ def given_overrides(config: DictConfig) -> dict[str, Override]:
 
 
 def swept_parameters(config: DictConfig) -> dict[str, Override]:
-    """What a multirun varies, by key; a sweep over nothing is for the sweeper to refuse."""
-    return {k: o for k, o in given_overrides(config).items() if _varies(o)}
-
-
-def _varies(override: Override) -> bool:
-    if override.is_discrete_sweep():
-        return bool(list(override.sweep_iterator()))
-    return override.is_sweep_override()
+    """What a multirun varies, by key."""
+    return {k: o for k, o in given_overrides(config).items() if o.is_sweep_override()}
 
 
 def number_of_jobs(config: DictConfig) -> int:

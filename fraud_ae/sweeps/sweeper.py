@@ -1,7 +1,7 @@
 """Hydra's sweeper of command lines, for a launcher that takes a sweep as one batch."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
@@ -81,7 +81,7 @@ class BatchSweeper(Sweeper):
 def combinations(overrides: Sequence[Override]) -> list[list[str]]:
     """The overrides of each job of a sweep; of a key that is given twice the last value counts.
 
-    Raises UserError where a sweep has no value at all, or is an interval.
+    Raises UserError where a sweep is an interval.
     """
     values: dict[str, list[str]] = {}
     for override in overrides:
@@ -95,11 +95,17 @@ def combinations(overrides: Sequence[Override]) -> list[list[str]]:
                 f"{override.input_line}: an interval has no list of values; name them, as in "
                 f"{key}=choice(1,2), or take another sweeper"
             )
-    # Looked at once all are known: the command line stands above the stage.
-    for override in {given.get_key_element(): given for given in overrides}.values():
-        if not values[override.get_key_element()]:
-            raise UserError(_no_value(override))
     return [list(job) for job in itertools.product(*values.values())]
+
+
+def check_values(overrides: Iterable[Override]) -> None:
+    """Refuse a sweep over nothing, such as a pattern that no option matches, for any sweeper.
+
+    Raises UserError naming the options that there are.
+    """
+    for override in overrides:
+        if override.is_discrete_sweep() and not list(override.sweep_iterator()):
+            raise UserError(_no_value(override))
 
 
 def _no_value(override: Override) -> str:

@@ -12,7 +12,7 @@ from fraud_ae.audit.stored import read_audits
 from fraud_ae.data.sources import synthetic
 from fraud_ae.data.split import split_by_time
 from fraud_ae.features import Baseline, Behavioural, Combined, DemographicRisk, Temporal
-from tests.commands import ROOT, run
+from tests.commands import ROOT, fraud_ae
 
 STRATEGIES = {
     "baseline": Baseline(),
@@ -231,13 +231,12 @@ def checkout(tmp_path_factory):
     return folder
 
 
-def run_here(checkout, script: str, *arguments: str, fails: bool) -> str:
-    path = str(checkout / script)
-    return run(path, "audit=true", *arguments, cwd=checkout, fails=fails, PYTHONPATH=str(checkout))
+def audited(checkout, *arguments: str, code: int = 0) -> str:
+    return fraud_ae("audit", *arguments, cwd=checkout, code=code, PYTHONPATH=str(checkout))
 
 
-def test_train_audits_one_strategy_and_trains_nothing(checkout):
-    printed = run_here(checkout, "train.py", SIZE, "features=baseline", fails=False)
+def test_one_strategy_is_audited_and_nothing_is_trained(checkout):
+    printed = audited(checkout, SIZE, "baseline")
     assert printed.startswith("audit of baseline: 1,600 transactions before the test period\n")
     assert all(f"passed  {check}: " in printed for check in CHECKS)
     assert all(len(line) <= 80 for line in printed.splitlines())
@@ -246,9 +245,8 @@ def test_train_audits_one_strategy_and_trains_nothing(checkout):
 
 
 def test_what_an_audit_found_is_kept_beside_that_of_other_strategies(checkout):
-    arguments = (SIZE, "experiment=kept")
-    run_here(checkout, "train.py", *arguments, "features=baseline", fails=False)
-    run_here(checkout, "train.py", *arguments, "features=leaky", fails=True)
+    printed = audited(checkout, SIZE, "baseline", "leaky", "experiment=kept", code=1)
+    assert printed.splitlines()[-2] == "  leaky: later_purchases, label"
     kept = read_audits(checkout / "outputs" / "kept")
     assert list(kept) == ["baseline", "leaky"]
     assert [found["check"] for found in kept["baseline"]["findings"]] == list(CHECKS)
@@ -261,9 +259,9 @@ def test_what_an_audit_found_is_kept_beside_that_of_other_strategies(checkout):
     assert kept["leaky"]["fingerprint"] == kept["baseline"]["fingerprint"]
 
 
-def test_train_ends_with_the_features_that_leak(checkout):
+def test_a_feature_that_is_allowed_may_tell_fraud_alone(checkout):
     arguments = (SIZE, "features=leaky", "allow_features=[label]")
-    printed = run_here(checkout, "train.py", *arguments, fails=True)
+    printed = audited(checkout, *arguments, code=1)
     assert "FAILED  truncated history: " in printed
     assert "FAILED  labels after the delay: " in printed
     assert "passed  single feature: allowed: label" in printed
@@ -272,20 +270,17 @@ def test_train_ends_with_the_features_that_leak(checkout):
 
 
 @pytest.mark.slow
-def test_pipeline_audits_every_strategy(checkout):
-    printed = run_here(checkout, "pipeline.py", SIZE, fails=True)
+def test_every_strategy_is_audited(checkout):
+    printed = audited(checkout, SIZE, code=1)
     assert all(f"audit of {name}: " in printed for name in (*STRATEGIES, "leaky"))
     assert "FAILED  single feature: " in printed
     end = printed[printed.index("error: the audit found leaks\n") :].splitlines()
     assert end[1] == "  leaky: later_purchases, label"
     assert "allow_features=[NAME]" in end[2]
     assert len(end) == 3
-    one = run_here(checkout, "pipeline.py", SIZE, "features=temporal", fails=False)
-    assert one.count("audit of ") == 1
     assert not list((checkout / "outputs").glob("*/runs"))
 
 
-def test_an_audit_is_no_sweep(checkout):
-    printed = run_here(checkout, "train.py", "-m", SIZE, "features=glob(*)", fails=True)
-    assert "python pipeline.py audit=true" in printed
-    assert "audit of " not in printed
+def test_an_unknown_strategy_is_a_mistake_and_no_leak(checkout):
+    printed = audited(checkout, SIZE, "lekay", code=2)
+    assert printed.startswith("error: features=lekay: no such option; did you mean leaky?")

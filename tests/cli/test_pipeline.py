@@ -15,7 +15,7 @@ import yaml
 
 from fraud_ae.data.sources import synthetic
 from fraud_ae.experiments.run_store import MODEL_FILES
-from tests.commands import ROOT, SHARED_DATA, board, run, start
+from tests.commands import ROOT, SHARED_DATA, board, fraud_ae, run, start
 from tests.sweeps.studies.study_results import trials
 from tests.tracking.offline_runs import Tracked
 
@@ -167,7 +167,7 @@ def test_the_summary_is_printed_again_and_nothing_else_happens(whole):
         assert text in printed
     assert printed.strip() in first
     assert all(len(line) <= 80 for line in printed.splitlines() if line.startswith(("│", "┃")))
-    everything = run("pipeline.py", "summary=true", "experiments='*'", cwd=folder.parents[1])
+    everything = fraud_ae("compare", cwd=folder.parents[1])
     assert "small" in everything
     nothing = run(
         "pipeline.py", "summary=true", "experiment=other", cwd=folder.parents[1], fails=True
@@ -187,17 +187,16 @@ def test_it_ends_with_a_report_and_writes_it_again_from_what_is_kept(whole):
         return {p: p.stat().st_mtime_ns for p in files if p != report}
 
     files = changed()
-    printed = run("pipeline.py", "report=true", "experiment=small", cwd=folder.parents[1])
+    printed = fraud_ae("report", "-e", "small", cwd=folder.parents[1])
     assert printed == "report: outputs/small/report.html\n"
     assert changed() == files
     # All but the time when it was written.
     assert report.read_text().split("<footer>")[0] == before.split("<footer>")[0]
     for text in (*SMALL, "The model for production", "behavioural", "leaky_relu"):
         assert text in before
-    printed = run("pipeline.py", "report=true", "experiments='sm*'", cwd=folder.parents[1])
+    printed = fraud_ae("report", "-e", "sm*", cwd=folder.parents[1])
     assert printed == "report: outputs/small/report.html\n"
-    arguments = ("report=true", "experiment=other")
-    nothing = run("pipeline.py", *arguments, cwd=folder.parents[1], fails=True)
+    nothing = fraud_ae("report", "-e", "other", cwd=folder.parents[1], code=2)
     assert "nothing has been run" in nothing
 
 

@@ -1,8 +1,15 @@
 import json
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from fraud_ae.configuration.command_line import complete, complete_retraining, experiment_name
+from fraud_ae.configuration.command_line import (
+    complete,
+    complete_retraining,
+    experiment_name,
+    normalized,
+    quoted,
+)
 from fraud_ae.errors import UserError
 
 
@@ -129,7 +136,7 @@ def retrained(tmp_path, monkeypatch):
 
 
 def test_a_retraining_is_told_what_the_last_pipeline_was(retrained):
-    given = ["mode=retrain", "data.path=new.csv"]
+    given = ["data.path=new.csv"]
     kept = ["data=custom", "data.columns.amount=Amt", "seed=3", "experiment=shop"]
     assert complete_retraining(given) == [*given, *kept]
     assert complete_retraining([*given, "experiment=shop"]) == [
@@ -140,19 +147,45 @@ def test_a_retraining_is_told_what_the_last_pipeline_was(retrained):
 
 
 def test_another_source_has_none_of_the_settings_of_the_first(retrained):
-    given = ["mode=retrain", "data=handbook", "experiment=shop"]
+    given = ["data=handbook", "experiment=shop"]
     assert complete_retraining(given) == [*given, "seed=3"]
-
-
-def test_what_is_no_retraining_is_left_alone(retrained):
-    for given in ([], ["data.path=new.csv"], ["mode=run"], ["mode=retrain", "--help"]):
-        assert complete_retraining(given) == given
 
 
 def test_of_two_experiments_none_is_guessed(retrained):
     (retrained.parent / "other" / "models" / "production").mkdir(parents=True)
-    assert complete_retraining(["mode=retrain"]) == ["mode=retrain", "experiment=synthetic"]
-    assert complete_retraining(["mode=rollback", "experiment=other"]) == [
-        "mode=rollback",
-        "experiment=other",
+    assert complete_retraining([]) == ["experiment=synthetic"]
+    assert complete_retraining(["experiment=other"]) == ["experiment=other"]
+
+
+@pytest.mark.parametrize(
+    "text", ["plain", "Müller & Co", "it's", "a,b", "x=1", "(v2)", "#1", "end\\", "\\'", "${a}"]
+)
+def test_a_quoted_value_is_read_back_by_hydra(text):
+    assert OverridesParser.create().parse_override(f"key={quoted(text)}").value() == text
+
+
+def test_outputs_is_a_setting_and_a_flag():
+    assert normalized(["--outputs", "my results", "seed=1"], {}) == [
+        "outputs_dir='my results'",
+        "seed=1",
     ]
+    assert normalized(["--outputs=there"], {}) == ["outputs_dir=there"]
+    leave_candidates("x", "broad_01")
+    with pytest.raises(UserError, match="no such candidate in elsewhere/x"):
+        complete(["-m", "stage=refined", "experiment=x", "outputs_dir=elsewhere"])
+
+
+def test_words_and_flags_that_are_not_known_are_refused():
+    with pytest.raises(UserError, match=r"mode=retrain: use fraud-ae retrain"):
+        normalized(["mode=retrain"], {"mode=retrain": "fraud-ae retrain"})
+    with pytest.raises(UserError, match="--multirum: no such flag; did you mean --multirun"):
+        normalized(["--multirum"], {})
+    flags = ["--cfg", "job", "-m", "-cd", "mine", "--config-dir=mine", "--info", "defaults"]
+    assert normalized(flags, {}) == flags
+
+
+def test_an_experiment_is_named_as_an_option_of_ones_own_says(tmp_path):
+    (tmp_path / "own" / "data").mkdir(parents=True)
+    (tmp_path / "own" / "data" / "shop.yaml").write_text("name: mine\n")
+    assert experiment_name(["--config-dir", "own", "data=shop"]) == "mine"
+    assert experiment_name(["-cd=own", "data=shop"]) == "mine"

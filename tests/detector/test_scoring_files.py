@@ -164,7 +164,7 @@ def test_the_commands_score_and_explain_a_file(model, transactions, expected, tm
     assert "rows/s" in printed
     found = pd.read_csv(tmp_path / "out.csv", dtype={"transaction_id": "str"})
     assert_scores(found, expected, transactions["transaction_id"])
-    printed = run("-m", "fraud_ae", "explain", "new.csv", chosen, "--json=why.json", cwd=tmp_path)
+    printed = run("-m", "fraud_ae", "explain", "new.csv", chosen, "-o", "why.json", cwd=tmp_path)
     assert max(map(len, printed.splitlines())) <= 80
     assert expected.idxmax() in printed
     assert len(pd.read_json(tmp_path / "why.json")) == 10

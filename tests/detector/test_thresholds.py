@@ -36,7 +36,7 @@ def shown(printed: str) -> dict[str, list[str]]:
 
 @pytest.mark.slow
 def test_every_way_is_shown_beside_what_is_now(model):
-    printed = run("-m", "fraud_ae", "threshold", str(model), cwd=model.parent)
+    printed = run("-m", "fraud_ae", "threshold", f"--model={model}", cwd=model.parent)
     rows = shown(printed)
     assert max(map(len, printed.splitlines())) <= 80
     assert [name.split()[0] for name in rows] == ["now", *METHODS]
@@ -54,7 +54,7 @@ def test_every_way_is_shown_beside_what_is_now(model):
 @pytest.mark.slow
 def test_another_is_kept_only_if_asked(model):
     before = FraudDetector.load(model).threshold
-    arguments = ("-m", "fraud_ae", "threshold", str(model), "--method=percentile")
+    arguments = ("-m", "fraud_ae", "threshold", f"--model={model}", "--method=percentile")
     printed = run(*arguments, "--percentile=80", cwd=model.parent)
     assert "not kept" in printed
     assert FraudDetector.load(model).threshold == before
@@ -77,7 +77,7 @@ def test_another_is_kept_only_if_asked(model):
 )
 @pytest.mark.slow
 def test_what_cannot_be_is_refused(model, arguments, said):
-    arguments = ("-m", "fraud_ae", "threshold", str(model), *arguments)
+    arguments = ("-m", "fraud_ae", "threshold", f"--model={model}", *arguments)
     printed = run(*arguments, cwd=model.parent, fails=True)
     assert said in printed
     assert "Traceback" not in printed

@@ -9,7 +9,7 @@ from fraud_ae.errors import UserError
 from fraud_ae.pipeline.comparison import compare_experiments
 from fraud_ae.pipeline.comparison_tables import print_comparison
 from fraud_ae.sweeps.leaderboard import write_leaderboard
-from tests.commands import run
+from tests.commands import fraud_ae, run
 from tests.sweeps.test_leaderboard import result
 
 SPLIT = {"fractions": [0.6, 0.2, 0.2], "label_delay_days": 7.0}
@@ -193,12 +193,12 @@ def test_the_summary_of_several_ends_with_the_comparison(tmp_path):
     sweep(tmp_path / "outputs" / "new", "features", "one", 0.7)
     # No more than the comparison: a summary of each needs what only a real experiment has.
     (tmp_path / "outputs" / "old" / "model_info.yaml").rename(tmp_path / "model_info.yaml")
-    text = run("pipeline.py", "summary=true", "experiments='*'", cwd=tmp_path)
+    text = fraud_ae("compare", cwd=tmp_path)
     assert text.index("In production") > text.index("new: ")
     assert "outputs/experiments.csv" in text
     kept = pd.read_csv(tmp_path / "outputs" / "experiments.csv")
     assert set(kept["experiment"]) == {"old", "new"}
-    listed = run("pipeline.py", "summary=true", "experiments=[old,new]", cwd=tmp_path)
+    listed = fraud_ae("compare", "old", "new", cwd=tmp_path)
     assert "In production" in listed
     one = run("pipeline.py", "summary=true", "experiment=new", cwd=tmp_path)
     assert "In production" not in one

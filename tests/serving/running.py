@@ -29,7 +29,7 @@ class RunningService:
         self.store = folder / "history.db"
         self._log = folder / f"log-{len(list(folder.glob('log-*')))}"
         self.key: str | None = None
-        command = [*command, "serve", str(model), "--port", "0"]
+        command = [*command, "serve", f"--model={model}", "--port", "0"]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [*command, "--store", str(self.store), *options],

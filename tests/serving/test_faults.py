@@ -91,7 +91,15 @@ def test_a_history_counts_once_however_often_it_is_given(serve, history, rows):
 
 def refused(model, folder, *options: str, **environment: str) -> str:
     environment = {"PYTHONPATH": str(ROOT), **environment}
-    command = ("serve", str(model), "--store", str(folder / "other.db"), "--port", "0", *options)
+    command = (
+        "serve",
+        f"--model={model}",
+        "--store",
+        str(folder / "other.db"),
+        "--port",
+        "0",
+        *options,
+    )
     printed = run("fraud_ae/__main__.py", *command, cwd=folder, fails=True, **environment)
     told = printed.strip()
     assert told.startswith("error: "), told
@@ -108,7 +116,15 @@ def test_what_cannot_be_served_is_told_in_one_line(model, tmp_path):
     assert "no such file" in refused(model, tmp_path, "--history", "nothing.csv")
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     told = run(
-        *("fraud_ae/__main__.py", "serve", str(model), "--port", "0", "--history", "bad.csv"),
+        *(
+            "fraud_ae/__main__.py",
+            "serve",
+            f"--model={model}",
+            "--port",
+            "0",
+            "--history",
+            "bad.csv",
+        ),
         *("--store", str(tmp_path / "other.db")),
         cwd=tmp_path,
         fails=True,

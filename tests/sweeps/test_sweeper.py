@@ -2,11 +2,12 @@ from types import SimpleNamespace
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from fraud_ae.errors import UserError
 from fraud_ae.sweeps.launcher import StackedLauncher
-from fraud_ae.sweeps.sweeper import BatchSweeper, combinations
+from fraud_ae.sweeps.sweeper import BatchSweeper, check_values, combinations
 from tests.commands import run
 
 JOBS = [["seed=1"], ["seed=2"]]
@@ -43,8 +44,12 @@ OPTIONS = ["baseline", "behavioural", "combined"]
 LOADER = SimpleNamespace(get_group_options=lambda group, results_filter=None: OPTIONS)
 
 
-def combined(*told: str) -> list[list[str]]:
-    return combinations(OverridesParser.create(config_loader=LOADER).parse_overrides(list(told)))
+def parsed(*overrides: str) -> list[Override]:
+    return OverridesParser.create(config_loader=LOADER).parse_overrides(list(overrides))
+
+
+def combined(*overrides: str) -> list[list[str]]:
+    return combinations(parsed(*overrides))
 
 
 def test_every_combination_is_a_job_and_the_last_value_of_a_key_counts():
@@ -58,12 +63,11 @@ def test_every_combination_is_a_job_and_the_last_value_of_a_key_counts():
 
 def test_a_sweep_over_nothing_is_refused():
     with pytest.raises(UserError, match="matches none of baseline, behavioural, combined") as found:
-        combined("seed=1,2", "features=glob(nothing*)")
+        check_values(parsed("seed=1,2", "features=glob(nothing*)"))
     assert str(found.value).startswith("features=glob(nothing*) matches")
     with pytest.raises(UserError, match="no value to sweep over"):
-        combinations(OverridesParser.create().parse_overrides(["seed=range(3,3)"]))
-    # What the command line says anew is not looked at.
-    assert combined("features=glob(nothing*)", "features=baseline") == [["features=baseline"]]
+        check_values(parsed("seed=range(3,3)"))
+    check_values(parsed("seed=1,2", "features=glob(b*)", "model=denoising"))
 
 
 def test_an_interval_is_refused():
@@ -92,9 +96,10 @@ def test_jobs_come_in_batches(tmp_path, size, batches):
     assert OmegaConf.load(tmp_path / "sweep" / "multirun.yaml") == sweeper.config
 
 
-def test_a_sweep_that_matches_nothing_ends_the_command(tmp_path):
+@pytest.mark.parametrize("stage", ["features", "broad"])
+def test_a_sweep_that_matches_nothing_ends_the_command(tmp_path, stage):
     wrong = "features=glob(nothing*)"
-    printed = run("train.py", "-m", wrong, cwd=tmp_path, fails=True)
+    printed = run("train.py", "-m", f"stage={stage}", wrong, cwd=tmp_path, code=2)
     assert f"error: {wrong} matches none of baseline, behavioural" in printed
     assert "Traceback" not in printed
     assert "Warning" not in printed

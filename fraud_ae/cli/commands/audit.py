@@ -1,12 +1,17 @@
 """`fraud-ae audit`: whether features look ahead."""
 
-import sys
 from typing import Annotated
 
 import typer
 
-from fraud_ae.cli.checkout import run_pipeline
+from fraud_ae.cli.options import (
+    DEFAULT_OUTPUTS,
+    ConfigDirOption,
+    OutputsOption,
+    pipeline_arguments,
+)
 
+PANEL = "Experiments"
 EXAMPLES = """Examples:
 
 \b
@@ -14,7 +19,7 @@ EXAMPLES = """Examples:
   fraud-ae audit combined payday        these
   fraud-ae audit payday data=custom data.path=shop.csv
 
-Exit code 0 where all checks are passed, 1 where a feature leaks or something is wrong.
+Exit code 0 where all checks are passed, 1 where a feature leaks, 2 for an error.
 """
 
 
@@ -27,18 +32,37 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    config_dir: ConfigDirOption = None,
+    outputs: OutputsOption = DEFAULT_OUTPUTS,
 ) -> None:
     """Look for features that see the future or give the label away; nothing is trained."""
-    told = arguments or []
-    overrides = ["audit=true", *(a for a in told if "=" in a or a.startswith("~"))]
-    strategies = [a for a in told if a not in overrides]
-    failed = False
-    for chosen in [[f"features={name}"] for name in strategies] or [[]]:
-        try:
-            run_pipeline([*overrides, *chosen])
-        except SystemExit as stopped:
-            failed |= stopped.code not in (None, 0)
-            if isinstance(stopped.code, str):
-                print(stopped.code, file=sys.stderr, flush=True)
-    if failed:
-        raise typer.Exit(1)
+    from fraud_ae.cli.hydra_command import run_hydra
+    from fraud_ae.configuration.command_line import check_experiment, normalized
+
+    given = arguments or []
+    strategies = [a for a in given if "=" not in a and not a.startswith("~")]
+    settings = [a for a in given if a not in strategies]
+    settings = normalized(pipeline_arguments(settings, outputs, config_dir), {})
+    check_experiment(settings)
+    run_hydra(lambda cfg: _audit(cfg, strategies), "pipeline", settings)
+
+
+def _audit(cfg, strategies: list[str]) -> None:
+    from hydra import compose
+    from hydra.core.hydra_config import HydraConfig
+
+    from fraud_ae.configuration.job import PipelineJob
+    from fraud_ae.pipeline.audit import audit_strategies
+    from fraud_ae.pipeline.stages import usable_strategies
+
+    overrides = list(HydraConfig.get().overrides.task)
+    chosen = [o.partition("=")[2] for o in overrides if o.startswith("features=")]
+    names = strategies or chosen
+    if not names:
+        audit_strategies(usable_strategies(overrides))
+        return
+    jobs = {}
+    for name in names:
+        strategy = compose(config_name="pipeline", overrides=[*overrides, f"features={name}"])
+        jobs[name] = PipelineJob.of(strategy, {"features": name})
+    audit_strategies(jobs)

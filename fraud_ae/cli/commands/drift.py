@@ -5,23 +5,29 @@ from typing import Annotated
 
 import typer
 
-from fraud_ae.cli.options import ModelArgument
+from fraud_ae.cli.options import (
+    DEFAULT_OUTPUTS,
+    HistoryOption,
+    ModelOption,
+    OutputsOption,
+    model_folder,
+)
 from fraud_ae.errors import UserError
 
 DRIFTED = 1
 
+PANEL = "Models"
 EXAMPLES = """Exit code 0: stable, 1: drift, 2: error.
 
 Examples:
 
 \b
-  fraud-ae drift MODEL june.csv --history may.csv
-  fraud-ae drift MODEL all.parquet --days 7 --json drift.json --html drift.html
+  fraud-ae drift june.csv --history may.csv
+  fraud-ae drift all.parquet --days 7 -o drift.json -o drift.html
 """
 
 
 def drift(
-    model: ModelArgument,
     file: Annotated[
         Path,
         typer.Argument(
@@ -30,10 +36,8 @@ def drift(
             show_default=False,
         ),
     ],
-    history: Annotated[
-        Path | None,
-        typer.Option(help="File with the transactions before them.", show_default=False),
-    ] = None,
+    model: ModelOption = None,
+    history: HistoryOption = None,
     days: Annotated[
         float | None,
         typer.Option(
@@ -45,12 +49,17 @@ def drift(
     alpha: Annotated[
         float, typer.Option(min=1e-9, max=0.5, help="How likely a false alarm may be.")
     ] = 0.05,
-    json: Annotated[
-        Path | None, typer.Option(help="Write all figures as JSON.", show_default=False)
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="File to write to: .json for all figures, .html for a page with pictures; "
+            "may be given twice.",
+            show_default=False,
+        ),
     ] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write a page with pictures.", show_default=False)
-    ] = None,
+    outputs: OutputsOption = DEFAULT_OUTPUTS,
 ) -> None:
     """Compare later transactions, their scores and labels with those at training."""
     from fraud_ae.production.drift.check import check_drift
@@ -58,12 +67,18 @@ def drift(
     from fraud_ae.report.drift import drift_page
     from fraud_ae.runtime.atomic_files import write_json, write_whole
 
-    checked = check_drift(model, file, history=history, days=days, alpha=alpha)
+    files = out or []
+    for path in files:
+        if path.suffix not in (".json", ".html"):
+            raise UserError(f"--out {path}: must end in .json or .html")
+    folder = model_folder(model, outputs)
+    checked = check_drift(folder, file, history=history, days=days, alpha=alpha)
     try:
-        if json is not None:
-            write_json(json, checked)
-        if html is not None:
-            write_whole(html, drift_page(checked), encoding="utf-8")
+        for path in files:
+            if path.suffix == ".json":
+                write_json(path, checked)
+            else:
+                write_whole(path, drift_page(checked), encoding="utf-8")
     except OSError as error:
         raise UserError(f"the result cannot be written ({error})") from error
     show(checked)

@@ -1,15 +1,20 @@
 """`fraud-ae retrain`: a challenger on new data, and who is in production after it."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fraud_ae.cli.checkout import run_pipeline
-from fraud_ae.cli.options import OUTPUTS
-from fraud_ae.errors import UserError
+from fraud_ae.cli.options import (
+    DEFAULT_OUTPUTS,
+    ConfigDirOption,
+    ExperimentOption,
+    OutputsOption,
+    SettingsArgument,
+    pipeline_arguments,
+)
 
+PANEL = "Models"
 EXAMPLES = """Examples:
 
 \b
@@ -17,74 +22,68 @@ EXAMPLES = """Examples:
   fraud-ae retrain data.path=june.csv --labels outcomes.csv
   fraud-ae retrain data.path=june.csv promotion.policy=better
   fraud-ae retrain data.start=2024-03-01 --experiment synthetic
-  fraud-ae retrain --rollback                    the version before
 
 Exit code 0 whether the challenger was promoted or not, 2 for an error.
 """
 
 
 def retrain(
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Settings of the pipeline, such as data.path=FILE.",
-            metavar="[KEY=VALUE]...",
-            show_default=False,
-        ),
-    ] = None,
-    experiment: Annotated[
-        str | None,
-        typer.Option(
-            "--experiment",
-            "-e",
-            help="Whose model; by default the only one in production below outputs/.",
-            show_default=False,
-        ),
-    ] = None,
+    settings: SettingsArgument = None,
+    experiment: ExperimentOption = None,
     labels: Annotated[
         Path | None,
         typer.Option(
             help="Outcomes that became known later: CSV or Parquet with transaction_id and "
             "is_fraud, or the SQLite file of the service.",
+            metavar="FILE",
             show_default=False,
         ),
     ] = None,
-    rollback: Annotated[
-        bool, typer.Option("--rollback", help="Put the version before into production.")
-    ] = False,
+    config_dir: ConfigDirOption = None,
+    outputs: OutputsOption = DEFAULT_OUTPUTS,
 ) -> None:
     """Train a challenger on new data; promote it unless it is worse than what is in production."""
-    told = [*(overrides or [])]
-    if rollback:
-        if told or labels:
-            raise UserError("--rollback trains nothing, so it takes no settings and no --labels")
-        _roll_back(experiment or _only_experiment())
-        return
+    import shlex
+    import sys
+
+    from fraud_ae.cli.hydra_command import run_hydra
+    from fraud_ae.configuration.command_line import (
+        check_experiment,
+        complete_retraining,
+        config_flags,
+        normalized,
+        quoted,
+    )
+
+    given = normalized(pipeline_arguments(settings, outputs, config_dir), {})
     if experiment:
-        told.append(f"experiment={experiment}")
+        given.append(f"experiment={quoted(experiment)}")
     if labels:
-        told.append(f"data.labels={labels}")
-    try:
-        run_pipeline(["mode=retrain", *told])
-    except SystemExit as stopped:
-        if stopped.code in (None, 0):
-            return
-        if isinstance(stopped.code, str):
-            print(stopped.code, file=sys.stderr)
-        raise typer.Exit(2) from None
+        given.append(f"data.labels={quoted(str(labels))}")
+    arguments = complete_retraining(given)
+    added = [argument for argument in arguments if argument not in given]
+    if added:
+        print(f"with {shlex.join(added)}", file=sys.stderr)
+    check_experiment(arguments)
+    run_hydra(lambda cfg: _retrain(cfg, config_flags(arguments)), "pipeline", arguments)
 
 
-def _roll_back(experiment: str) -> None:
+def _retrain(cfg, flags: list[str]) -> None:
+    """A retraining, its summary, both reports, and at the end what was decided."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from fraud_ae.cli.train import run_stage
+    from fraud_ae.configuration.job import PipelineJob
     from fraud_ae.detector.versions import Versions
+    from fraud_ae.pipeline.summary import print_summary
+    from fraud_ae.pipeline.version_tables import explain
+    from fraud_ae.production.retraining import retrain as run_retraining
+    from fraud_ae.report.page import write_reports
 
-    before, now = Versions(OUTPUTS / experiment / "models").rollback()
-    print(f"{experiment}: version {now} is in production, {before} was before")
-
-
-def _only_experiment() -> str:
-    there = sorted(path.parents[1].name for path in OUTPUTS.glob("*/models/production"))
-    if len(there) == 1:
-        return there[0]
-    if not there:
-        raise UserError(f"no model in {OUTPUTS}/*/models/production: nothing to roll back")
-    raise UserError(f"several have one; choose with --experiment: {', '.join(there)}")
+    job = PipelineJob.of(cfg, HydraConfig.get().runtime.choices)
+    retraining = run_retraining(job, [*HydraConfig.get().overrides.task, *flags], run_stage)
+    print_summary(job.outputs, [job.experiment], job)
+    # A challenger whose folder has been cleared away has no report any more.
+    names = [name for name in retraining.experiments if (job.outputs / name / "runs").is_dir()]
+    write_reports(job.outputs, names)
+    print(f"\n{explain(retraining.decision, Versions(job.folder / 'models'))}")

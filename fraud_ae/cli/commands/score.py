@@ -5,8 +5,15 @@ from typing import Annotated
 
 import typer
 
-from fraud_ae.cli.options import ModelOption, model_folder
+from fraud_ae.cli.options import (
+    DEFAULT_OUTPUTS,
+    HistoryOption,
+    ModelOption,
+    OutputsOption,
+    model_folder,
+)
 
+PANEL = "Scoring"
 EXAMPLES = """Examples:
 
 \b
@@ -14,15 +21,6 @@ EXAMPLES = """Examples:
   fraud-ae score new.parquet -o scores.parquet --history last_two_months.parquet
   fraud-ae score new.csv -o scores.csv --model outputs/shop/models/production
 """
-
-HistoryOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Older transactions that the new ones look back to, with the labels known by now.",
-        metavar="FILE",
-        show_default=False,
-    ),
-]
 
 
 def score(
@@ -36,6 +34,7 @@ def score(
     model: ModelOption = None,
     history: HistoryOption = None,
     top: Annotated[int, typer.Option(help="Reasons of an alert, at most.", min=0)] = 3,
+    outputs: OutputsOption = DEFAULT_OUTPUTS,
 ) -> None:
     """Score a file of any length: transaction_id, score, alert, and the reasons of alerts."""
     import time
@@ -46,7 +45,7 @@ def score(
     from fraud_ae.detector.scoring_files import check_output, score_file
 
     check_output(out, file, history)
-    detector = FraudDetector.load(model_folder(model))
+    detector = FraudDetector.load(model_folder(model, outputs))
     started = time.perf_counter()
     with (
         row_progress() as progress,

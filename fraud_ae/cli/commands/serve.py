@@ -8,14 +8,15 @@ from typing import Annotated
 
 import typer
 
-from fraud_ae.cli.options import ModelArgument
+from fraud_ae.cli.options import DEFAULT_OUTPUTS, ModelOption, OutputsOption, model_folder
 from fraud_ae.errors import UserError
 
+PANEL = "Scoring"
 EXAMPLES = """Examples:
 
 \b
-  fraud-ae serve MODEL --history transactions.csv
-  FRAUD_AE_API_KEY=secret fraud-ae serve MODEL --host 0.0.0.0
+  fraud-ae serve --history transactions.csv
+  FRAUD_AE_API_KEY=secret fraud-ae serve --model MODEL --host 0.0.0.0
   curl -X POST localhost:8000/reload       another model, as kill -HUP does
 """
 
@@ -23,7 +24,7 @@ _NEEDED = ("fastapi", "fastapi_offline", "uvicorn", "prometheus_client")
 
 
 def serve(
-    model: ModelArgument,
+    model: ModelOption = None,
     history: Annotated[
         Path | None,
         typer.Option(
@@ -52,6 +53,7 @@ def serve(
     max_batch: Annotated[int, typer.Option(help="Transactions of a request.", min=1)] = 1000,
     max_waiting: Annotated[int, typer.Option(help="Transactions that wait.", min=1)] = 2000,
     timeout: Annotated[float, typer.Option(help="Seconds to an answer.", min=0.1)] = 10.0,
+    outputs: OutputsOption = DEFAULT_OUTPUTS,
 ) -> None:
     """Score transactions over HTTP, remember them, and let people review the alerts."""
     missing = [name for name in _NEEDED if find_spec(name) is None]
@@ -65,10 +67,11 @@ def serve(
     from fraud_ae.serving.http.server import Address, default_store, serve_model
     from fraud_ae.serving.limits import Limits
 
+    folder = model_folder(model, outputs)
     serve_model(
-        model,
+        folder,
         Address(host, port),
-        store or default_store(model),
+        store or default_store(folder),
         Limits(max_body, max_batch, max_waiting, timeout),
         history=history,
         key=api_key,

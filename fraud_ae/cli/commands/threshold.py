@@ -4,20 +4,21 @@ from typing import Annotated, Literal
 
 import typer
 
-from fraud_ae.cli.options import ModelArgument
+from fraud_ae.cli.options import DEFAULT_OUTPUTS, ModelOption, OutputsOption, model_folder
 from fraud_ae.errors import UserError
 
+PANEL = "Models"
 EXAMPLES = """Examples:
 
 \b
-  fraud-ae threshold MODEL                         every way side by side
-  fraud-ae threshold MODEL --method budget --alerts-per-day 20
-  fraud-ae threshold MODEL --value 0.4 --save      kept in the model
+  fraud-ae threshold                               every way side by side
+  fraud-ae threshold --method budget --alerts-per-day 20
+  fraud-ae threshold --value 0.4 --save            kept in the model
 """
 
 
 def threshold(
-    model: ModelArgument,
+    model: ModelOption = None,
     method: Annotated[
         Literal["percentile", "best_f1", "recall", "precision", "budget", "cost"] | None,
         typer.Option(help="How to choose it; by default all ways are shown.", show_default=False),
@@ -37,6 +38,7 @@ def threshold(
         float, typer.Option(help="cost: of one alert, in the currency of the amounts.")
     ] = 10.0,
     save: Annotated[bool, typer.Option("--save", help="Keep the threshold in the model.")] = False,
+    outputs: OutputsOption = DEFAULT_OUTPUTS,
 ) -> None:
     """Show what another threshold would have done on validation; with --save, keep it."""
     from fraud_ae.detector.thresholds import change_threshold, show_thresholds
@@ -53,7 +55,7 @@ def threshold(
     if method is None and value is None:
         if save:
             raise UserError("--save needs --method or --value: which threshold is to be kept?")
-        show_thresholds(model, parameters)
+        show_thresholds(model_folder(model, outputs), parameters)
         return
     policy = {"method": method, **parameters} if method else {"threshold": value}
-    change_threshold(model, policy, save)
+    change_threshold(model_folder(model, outputs), policy, save)

@@ -22,7 +22,7 @@ NUMBERS, CATEGORIES, SCORE = "numbers", "categories", "score"
 SOURCES = ("weights.safetensors", "encoder.json", "scorer.json", "trees.json")
 
 _PREFERRED = ("CUDAExecutionProvider", "CPUExecutionProvider")
-_AGAIN = "write it again: fraud-ae export MODEL"
+_AGAIN = "write it again: fraud-ae export --model MODEL"
 
 
 class OnnxScorer:

@@ -247,7 +247,7 @@ def test_a_file_that_the_manifest_does_not_know_is_refused(model, finished_run, 
 @pytest.mark.slow
 def test_the_command_writes_the_file_and_says_how_it_compares(finished_run, dataset, tmp_path):
     shutil.copytree(finished_run.model_folder, tmp_path / "model")
-    printed = run("-m", "fraud_ae", "export", "model", cwd=tmp_path)
+    printed = run("-m", "fraud_ae", "export", "--model=model", cwd=tmp_path)
     assert re.search(r"^model/model\.onnx: \d+\.\d MB$", printed, re.MULTILINE)
     assert "20,000 made-up rows differ by at most" in printed
     assert re.search(r"^ONNX Runtime: [\d,]+ rows/s$", printed, re.MULTILINE)
@@ -258,7 +258,9 @@ def test_the_command_writes_the_file_and_says_how_it_compares(finished_run, data
     rows = dataset.transactions.tail(200)
     found = detector.predict_anomaly_scores(rows)
     assert_alike(found, expected.predict_anomaly_scores(rows))
-    assert "no such folder" in run("-m", "fraud_ae", "export", "other", cwd=tmp_path, fails=True)
+    assert "no such folder" in run(
+        "-m", "fraud_ae", "export", "--model=other", cwd=tmp_path, fails=True
+    )
 
 
 def test_the_file_of_another_model_is_refused(model, tmp_path):

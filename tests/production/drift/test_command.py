@@ -37,7 +37,7 @@ def drift(folder: Path, *arguments: str) -> tuple[int, str]:
 
 
 def test_stable_is_0(folder):
-    code, printed = drift(folder, "model", "new.csv", "--history", "old.csv")
+    code, printed = drift(folder, "--model=model", "new.csv", "--history", "old.csv")
     assert code == 0, printed
     assert printed.startswith("stable: nothing ")
     assert ("could not be judged" in printed.splitlines()[0]) == ("not judged," in printed)
@@ -47,7 +47,7 @@ def test_stable_is_0(folder):
 
 def test_a_drift_is_1_and_is_written_as_json_and_as_a_page(folder):
     code, printed = drift(
-        folder, "model", "drifted.parquet", "--json", "found.json", "--html", "found.html"
+        folder, "--model=model", "drifted.parquet", "-o", "found.json", "-o", "found.html"
     )
     assert code == 1, printed
     assert printed.startswith("drift: device (missing column)")
@@ -60,7 +60,7 @@ def test_a_drift_is_1_and_is_written_as_json_and_as_a_page(folder):
 
 @pytest.mark.slow
 def test_an_error_is_2(folder):
-    code, printed = drift(folder, "model", "no_amount.csv")
+    code, printed = drift(folder, "--model=model", "no_amount.csv")
     assert (code, "Traceback" in printed) == (2, False), printed
     assert "amount: no column 'amount'" in printed
 

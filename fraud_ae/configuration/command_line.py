@@ -185,9 +185,10 @@ def check_experiment(arguments: list[str]) -> Path:
 
 def experiment_name(arguments: list[str]) -> str:
     """The experiment that a command is about; by default it is named after its data."""
-    name = _given(arguments, "experiment") or _given(arguments, "data.name")
-    if name is not None:
-        return name
+    for key in ("experiment", "data.name"):
+        name = _given(arguments, key)
+        if name is not None:
+            return name
     source = _given(arguments, "data") or "synthetic"
     return str(_option_file(arguments, "data", source).get("name", source))
 

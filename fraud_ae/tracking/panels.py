@@ -45,16 +45,16 @@ def board_panels(board: pd.DataFrame, label: str) -> dict:
     """
     import wandb
 
-    table = board.astype(object).where(board.notna(), None)
-    bars = table[table["final_auc"].notna()]
-    rows = [
+    rows = board.astype(object).where(board.notna(), None)
+    scored = rows[rows["final_auc"].notna()]
+    bars = [
         [str(name), float(value)]
-        for name, value in zip(bars[label], bars["final_auc"], strict=True)
+        for name, value in zip(scored[label], scored["final_auc"], strict=True)
     ]
-    table = wandb.Table(columns=[label, "final_auc"], data=rows)
+    table = wandb.Table(columns=[label, "final_auc"], data=bars)
     return {
         "leaderboard": wandb.Table(
-            columns=list(table), data=table.to_numpy().tolist(), allow_mixed_types=True
+            columns=list(rows), data=rows.to_numpy().tolist(), allow_mixed_types=True
         ),
         "comparison": wandb.plot.bar(table, label, "final_auc", title=f"final_auc by {label}"),
     }

@@ -59,7 +59,7 @@ def test_a_customer_is_known_to_be_compromised_when_the_book_says_so(dataset, de
 
 def test_on_test_days_these_are_the_frauds_of_training_and_of_each_day_since(dataset):
     transactions, delay_days = dataset.transactions, 4
-    split = transactions.split
+    split = split_of(transactions, delay_days)
     fraud = transactions[transactions["is_fraud"] == 1]
     pool = set(fraud["customer_id"][split.train(fraud)])
     day = transactions["timestamp"].dt.floor("D")

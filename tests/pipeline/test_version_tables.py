@@ -79,7 +79,7 @@ def test_a_decision_is_told_in_lines_of_80_columns(versions, better, shown):
     assert "without 34 whose label is not known yet" in told
     assert "at 50 alerts" in told
     assert all(len(line) <= 80 for line in told.splitlines()[:-1])
-    assert ("--rollback" in told) == (better > 0)
+    assert ("fraud-ae rollback" in told) == (better > 0)
 
 
 def test_what_could_not_be_compared_is_told_without_figures(versions):

@@ -102,7 +102,8 @@ class MadeExperiment:
     def gate(self, baseline_auc: float = 0.6) -> dict:
         return decide(self.folder, Gate(baseline_auc=baseline_auc))
 
-    def broad(self) -> None:
+    def broad(self, further: dict | None = None) -> None:
+        """further: parameters beside the usual ones, each with two values in turn."""
         grid = itertools.product((8, 16, 32), ("relu", "tanh"), (0.001, 0.0005))
         results = []
         for latent_dim, activation, rate in grid:
@@ -112,6 +113,8 @@ class MadeExperiment:
                 "trainer.learning_rate": rate,
                 "trainer.batch_size": 128,
             }
+            for name, values in (further or {}).items():
+                parameters[name] = values[len(results) % len(values)]
             gain = 1.5 + latent_dim / 40 + (activation == "relu") / 10
             results.append(self._result(gain, parameters, candidate="features_01"))
         results[-1] |= {

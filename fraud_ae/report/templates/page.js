@@ -236,20 +236,53 @@
     }), CONFIG);
   }
 
-  // The one that needs WebGL last: without a graphics card it takes longer than all others.
+  // In the order in which the page shows them, but the one that needs WebGL last: without a
+  // graphics card it takes longer than all others.
   const CHARTS = [
     ["heat", drawHeat], ["losses", drawLosses], ["roc", drawCurves], ["histogram", drawHistogram],
     ["parallel", drawParallel],
   ].filter(([id]) => by(id));
 
+  // A page that is busy or in the background is never idle, and is drawn all the same.
+  const idle = () => new Promise((done) => {
+    if ("requestIdleCallback" in window) requestIdleCallback(done, { timeout: 150 });
+    else setTimeout(done, 0);
+  });
+
+  // Paper has another width than the screen: the style sheet scales a chart by the size it has.
+  function measured(chart) {
+    const size = chart._fullLayout;
+    if (!size) return;
+    chart.style.setProperty("--drawn-width", size.width);
+    chart.style.setProperty("--drawn-height", size.height);
+  }
+
+  let round = 0;
+  // Nothing waits for being scrolled to, as a screenshot, an archive and a printer never scroll.
   async function drawAll() {
     if (!window.Plotly) return;
-    for (const [, draw] of CHARTS) {
-      draw();
+    const own = round += 1;
+    const theme = isDark() ? "dark" : "light";
+    delete root.dataset.drawn;
+    for (const [id, draw] of CHARTS) {
       // One after another, so that the page can be scrolled meanwhile.
-      await new Promise((done) => setTimeout(done, 0));
+      await idle();
+      // The theme was switched meanwhile, and that draws all of them itself.
+      if (own !== round) return;
+      try {
+        draw();
+      } catch (error) {
+        // The others are drawn all the same.
+        by(id).textContent = "This chart could not be drawn.";
+        reportError(error);
+      }
     }
-    root.dataset.drawn = isDark() ? "dark" : "light";
+    for (const chart of document.querySelectorAll(".js-plotly-plot")) {
+      measured(chart);
+      if (!chart.dataset.measured) chart.on("plotly_afterplot", () => measured(chart));
+      chart.dataset.measured = "yes";
+    }
+    root.dataset.drawn = theme;
   }
 
   async function unpack() {
@@ -265,12 +298,18 @@
     for (const chart of document.querySelectorAll(".chart")) chart.textContent = text;
   }
 
+  // A tab in the background is never painted, and may be archived or printed from there.
+  const painted = () => new Promise((done) => {
+    requestAnimationFrame(() => setTimeout(done, 0));
+    setTimeout(done, 250);
+  });
+
   // Text and tables first: the drawing library is unpacked once they are on the screen.
   if (CHARTS.length) {
     if (by("heat")) for (const id of ["heat-x", "heat-y", "heat-of"]) by(id).addEventListener("change", drawHeat);
-    requestAnimationFrame(() => setTimeout(() => {
+    painted().then(() => {
       if (!("DecompressionStream" in window)) explain("This browser is too old to draw the charts.");
       else unpack().then(drawAll);
-    }, 0));
+    });
   }
 })();

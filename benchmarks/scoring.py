@@ -31,7 +31,7 @@ from fraud_ae.features.encoder import Encoder
 from fraud_ae.models.network import Autoencoder
 from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.models.training import only
-from fraud_ae.runtime.cores import available_cores
+from fraud_ae.runtime.threads import available_cores
 from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.scorers.mahalanobis import MahalanobisScorer
 from fraud_ae.scorers.reconstruction import ReconstructionScorer

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fraud_ae.experiments.run_store import run_id
 from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.hashing import identity_hash
 
 if TYPE_CHECKING:
     from fraud_ae.audit.leakage import Finding
@@ -23,7 +23,7 @@ def keep_audit(folder: Path, strategy: str, identity: dict, findings: "Sequence[
     """
     audited = {
         "fingerprint": identity["data"]["fingerprint"],
-        "identity": run_id(identity),
+        "identity": identity_hash(identity),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "findings": [{**asdict(found), "passed": bool(found.passed)} for found in findings],
     }
@@ -38,4 +38,4 @@ def read_audits(folder: Path) -> dict[str, dict]:
 
 def is_audited(folder: Path, strategy: str, identity: dict) -> bool:
     """Whether the last audit of a strategy was of these very features."""
-    return read_audits(folder).get(strategy, {}).get("identity") == run_id(identity)
+    return read_audits(folder).get(strategy, {}).get("identity") == identity_hash(identity)

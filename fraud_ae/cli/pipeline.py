@@ -29,7 +29,7 @@ _COMMANDS = {
 
 def pipeline(cfg: DictConfig, flags: list[str]) -> None:
     """Run the stages that are asked for, and show the results; flags: of the command line."""
-    from fraud_ae.configuration.job import PipelineJob
+    from fraud_ae.configuration.pipeline_job import PipelineJob
     from fraud_ae.pipeline.summary import print_summary
 
     job = PipelineJob.of(cfg, HydraConfig.get().runtime.choices)

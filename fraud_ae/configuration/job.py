@@ -14,25 +14,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf import DictConfig
 
 from fraud_ae.configuration.checks import check
 from fraud_ae.configuration.nodes import build, network_settings
 from fraud_ae.configuration.parts import (
-    Gate,
     ProductionFit,
-    Promotion,
+    Source,
     SplitSettings,
     Stage,
     WandbSettings,
 )
-from fraud_ae.configuration.schemas import PipelineConfig, TrainConfig
+from fraud_ae.configuration.resolution import job_parts, resolved_settings
+from fraud_ae.configuration.schemas import TrainConfig
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import BOUNDARIES, Split, split_by_time
-from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
-from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.experiments.identity import features_identity, run_identity, validation_set
 from fraud_ae.experiments.recipe import Recipe
 from fraud_ae.experiments.resumable import ResumableTraining
@@ -48,22 +45,6 @@ if TYPE_CHECKING:
     from fraud_ae.features.encoder import Encoder
 
 log = logging.getLogger("fraud_ae")
-
-# Settings of `data` that say how its transactions are used, not where they come from.
-_USE = ("name", "train_on", "split")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where transactions come from. path, labels: files, None for generated transactions.
-
-    node: the `_target_` that reads or generates them, with its arguments, as JSON.
-    """
-
-    name: str
-    path: str | None
-    labels: str | None
-    node: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,26 +85,13 @@ class Job:
     @classmethod
     def of(cls, cfg: DictConfig, choices: Mapping[str, str | None]) -> Self:
         """The job of a composed configuration. Raises UserError for what is wrong with it."""
-        # Part by part: a copy of what is without Hydra's own takes longer than all the rest here.
-        try:
-            settings = {key: _resolved(cfg, key) for key in cfg if key != "hydra"}
-        except OmegaConfBaseException as error:
-            if isinstance(error, MissingMandatoryValue):
-                raise UserError(
-                    f"{error.full_key}: a value is needed, and none is given"
-                ) from error
-            raise UserError(f"{error.full_key}: {str(error).partition(chr(10))[0]}") from error
-        known = [part.name for part in fields(cls._schema)]
-        for key in settings:
-            if key not in known:
-                raise UserError(f"{key}: no such key; known: {', '.join(known)}")
-        return cls.of_settings(settings, choices)
+        return cls.of_settings(resolved_settings(cfg, cls._schema), choices)
 
     @classmethod
     def of_settings(cls, settings: dict, choices: Mapping[str, str | None]) -> Self:
         """As `of`, from a resolved configuration as a plain dict."""
         check(settings)
-        return cls(settings=settings, **_parts(settings, choices))
+        return cls(settings=settings, **job_parts(settings, choices))
 
     def __getstate__(self) -> dict:
         # A process that receives a job reads its data itself.
@@ -278,85 +246,9 @@ class Job:
         return TrainingData.of(self.dataset, self.split, encoded)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PipelineJob(Job):
-    """A pipeline: the stages to run, the gate behind the feature sweep, and further overrides.
-
-    overrides: for single stages. promotion: when a retraining's challenger is promoted.
-    """
-
-    stages: tuple[str, ...]
-    gate: Gate
-    promotion: Promotion
-    overrides: Mapping[str, list[str]]
-
-    _schema: ClassVar[type] = PipelineConfig
-
-    @classmethod
-    def of_settings(cls, settings: dict, choices: Mapping[str, str | None]) -> Self:
-        """As `Job.of_settings`, with what only a pipeline is told."""
-        check(settings)
-        return cls(
-            settings=settings,
-            stages=tuple(settings["stages"]),
-            gate=_part(Gate, "gate", settings["gate"]),
-            promotion=_part(Promotion, "promotion", settings["promotion"]),
-            overrides=settings["overrides"],
-            **_parts(settings, choices),
-        )
-
-
-def _parts(settings: dict, choices: Mapping[str, str | None]) -> dict:
-    """The typed parts of resolved settings, by the fields of a `Job`."""
-    data, metrics = settings["data"], settings["metrics"]
-    node = {key: value for key, value in data.items() if key not in _USE}
-    return {
-        "experiment": settings["experiment"],
-        "outputs": Path(settings["outputs_dir"]).expanduser(),
-        "stage": _part(Stage, "stage", settings["stage"]),
-        "objective": settings["objective"],
-        "seed": settings["seed"],
-        "retrain": settings["retrain"],
-        "allowed_features": tuple(settings["allow_features"]),
-        "source": Source(
-            data["name"], node.get("path"), node.get("labels"), json.dumps(node, sort_keys=True)
-        ),
-        "train_on": data["train_on"],
-        "split_settings": _part(SplitSettings, "data.split", data["split"]),
-        "strategy_node": settings["features"],
-        "encoder_settings": settings["encoder"],
-        "model_node": settings["model"],
-        "trainer": _part(TrainerSettings, "trainer", settings["trainer"]),
-        "scorer_node": settings["scorer"],
-        "evaluation": Evaluation(
-            policy=_part(ThresholdPolicy, "threshold", settings["threshold"]),
-            extra=metrics["extra"],
-            top_k=metrics["top_k"],
-            replicates=metrics["replicates"],
-        ),
-        "production": _part(ProductionFit, "production", settings["production"]),
-        "wandb": _part(WandbSettings, "wandb", settings["wandb"]),
-        "choices": dict(choices),
-    }
-
-
 def experiment_folder(cfg: DictConfig) -> Path:
     """The folder of the experiment of a configuration that is not complete yet, as of a sweep."""
     return Path(cfg.outputs_dir).expanduser() / cfg.experiment
-
-
-def _resolved(cfg: DictConfig, key: str) -> object:
-    value = cfg[key]
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-
-
-def _part(kind: type, name: str, values: dict) -> object:
-    """A typed part of a job; `+NAME.key=...` may have given it more than it has."""
-    known = [part_field.name for part_field in fields(kind)]
-    unknown = [key for key in values if key not in known]
-    if unknown:
-        raise UserError(f"{name}.{unknown[0]}: no such key; known: {', '.join(known)}")
-    return kind(**values)
 
 
 @functools.lru_cache(maxsize=1)

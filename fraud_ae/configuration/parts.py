@@ -8,6 +8,19 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where transactions come from. path, labels: files, None for generated transactions.
+
+    node: the `_target_` that reads or generates them, with its arguments, as JSON.
+    """
+
+    name: str
+    path: str | None
+    labels: str | None
+    node: str
+
+
+@dataclass(frozen=True)
 class SplitSettings:
     """How transactions are split by time. fractions: of train, validation and test.
 

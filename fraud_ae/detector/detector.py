@@ -14,22 +14,25 @@ import pandas as pd
 
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import map_columns
-from fraud_ae.detector.files import read_network, read_part, read_scorer
+from fraud_ae.detector.files import (
+    HELD_OUT_SCORES,
+    MODEL_FILES,
+    read_network,
+    read_part,
+    read_scorer,
+)
 from fraud_ae.detector.manifest import ONNX_MODEL, check_manifest, write_manifest
 from fraud_ae.detector.onnx.scorer import OnnxScorer, load_onnx
 from fraud_ae.detector.reasons import Explainer, Reason
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import ThresholdPolicy, alerts, policy_of
-from fraud_ae.experiments.run_store import MODEL_FILES
-from fraud_ae.experiments.run_store import SCORES as HELD_OUT_SCORES
 from fraud_ae.features.customer_history import Past, pasts
 from fraud_ae.features.descriptions import words_of
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.serialization.strategies import strategy_from_dict, strategy_to_dict
 from fraud_ae.features.strategy import compute_features
 from fraud_ae.runtime.atomic_files import write_json
-from fraud_ae.runtime.one_thread import one_thread_each
-from fraud_ae.runtime.side_by_side import side_by_side
+from fraud_ae.runtime.threads import one_thread_each, side_by_side
 from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.scorers.signals import AT_ONCE, signals_of
 

@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from torch import nn
 
 # What a file that holds something else may raise.
+# What a saved detector consists of, beside the manifest of them.
+MODEL_FILES = (
+    "detector.json",
+    "strategy.json",
+    "encoder.json",
+    "scorer.json",
+    "weights.safetensors",
+)
+# Rows that the model was not fitted on, with their scores: the threshold is chosen on them.
+HELD_OUT_SCORES = "validation_scores.parquet"
+
+
 _NOT_A_NETWORK = (
     SafetensorError,
     ImportError,

@@ -5,8 +5,8 @@ from pathlib import Path
 import yaml
 
 from fraud_ae import __version__
+from fraud_ae.detector.files import MODEL_FILES
 from fraud_ae.detector.manifest import MANIFEST
-from fraud_ae.experiments.run_store import MODEL_FILES
 
 MODEL_INFO = "model_info.yaml"
 

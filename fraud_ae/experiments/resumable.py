@@ -7,7 +7,7 @@ from typing import Self
 
 from safetensors import SafetensorError, safe_open
 
-from fraud_ae.experiments.run_store import run_id
+from fraud_ae.runtime.hashing import identity_hash
 
 log = logging.getLogger("fraud_ae")
 
@@ -32,7 +32,7 @@ class ResumableTraining:
         """
         trainer = {k: v for k, v in identity["trainer"].items() if k != "max_epochs"}
         same = {k: v for k, v in identity.items() if k != "scorer"} | {"trainer": trainer}
-        training = cls(folder / run_id(same))
+        training = cls(folder / identity_hash(same))
         if retrain:
             return training
         most = identity["trainer"]["max_epochs"]

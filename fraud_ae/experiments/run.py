@@ -27,10 +27,10 @@ from fraud_ae.features.customer_history import pasts
 from fraud_ae.features.encoded_data import Encoded, trainable
 from fraud_ae.models.batches import Rows
 from fraud_ae.models.checkpoint import Checkpoint
-from fraud_ae.models.persistence import build_network
+from fraud_ae.models.persistence import build_network, scoring_network
 from fraud_ae.models.stacked import stack_key
 from fraud_ae.models.training import TrainedNetwork, Training, only, train_together
-from fraud_ae.scorers.signals import SignalRows, scoring_network
+from fraud_ae.scorers.signals import SignalRows
 from fraud_ae.tracking.target import TrackingTarget
 from fraud_ae.tracking.tracker import track
 

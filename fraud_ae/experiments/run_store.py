@@ -2,7 +2,6 @@
 
 import csv
 import functools
-import hashlib
 import json
 import logging
 import shutil
@@ -13,37 +12,24 @@ import pyarrow.parquet as pq
 import yaml
 from filelock import FileLock
 
+from fraud_ae.detector.files import HELD_OUT_SCORES, MODEL_FILES
 from fraud_ae.runtime.atomic_files import write_json, write_whole
+from fraud_ae.runtime.hashing import identity_hash
 
 log = logging.getLogger("fraud_ae")
 
-# What a saved detector consists of, beside the manifest of them.
-MODEL_FILES = (
-    "detector.json",
-    "strategy.json",
-    "encoder.json",
-    "scorer.json",
-    "weights.safetensors",
-)
-
 # The validation rows with their scores, and of a production run the test rows.
-SCORES, TEST_SCORES = "validation_scores.parquet", "test_scores.parquet"
+SCORES, TEST_SCORES = HELD_OUT_SCORES, "test_scores.parquet"
 
 # The validation rows of highest score, with the reasons of each.
 TOP_TRANSACTIONS = "top_transactions.json"
-
-
-def run_id(identity: dict) -> str:
-    """16 hexadecimal characters, the same for the same identity on every machine."""
-    text = json.dumps(identity, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Run:
     """One folder of the store. It is finished when `metrics.json`, written last, is there."""
 
     def __init__(self, folder: Path, identity: dict) -> None:
-        self.id = run_id(identity)
+        self.id = identity_hash(identity)
         self.folder = folder / self.id
         self.identity = identity
 

@@ -1,6 +1,5 @@
 """What runs are trained on and judged by; on disk, so that processes share it."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from fraud_ae.data.split import Split
 from fraud_ae.evaluation.scored_frames import judged_frame
 from fraud_ae.features.encoded_data import Encoded
 from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.hashing import identity_hash
 
 _VALIDATION, _SOURCE_FORMAT = "validation.parquet", "source_format.json"
 # Written last.
@@ -75,8 +75,7 @@ def stored_training_data(
     the content. make: writes what it likes into the folder that it is given. Of two processes that
     want the same, one makes it and the other waits.
     """
-    text = json.dumps(identity, sort_keys=True)
-    place = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
+    place = folder / identity_hash(identity)
     locks = folder.with_name(".locks")
     locks.mkdir(parents=True, exist_ok=True)
     with FileLock(locks / f"{place.name}.lock"):

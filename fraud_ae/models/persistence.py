@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fraud_ae.models.ensemble import Ensemble
-from fraud_ae.scorers.signals import scoring_network
 
 
 def build_network(settings: dict) -> nn.Module:
@@ -25,6 +24,15 @@ def build_network(settings: dict) -> nn.Module:
     build = partial(network, **arguments)
     members = build.keywords.pop("members", 1)
     return build() if members == 1 else Ensemble(build, members)
+
+
+def scoring_network(network: nn.Module) -> nn.Module:
+    """A copy that computes in float64, on the CPU and in evaluation mode.
+
+    In float32 the last bits of a matrix product differ with the number of rows and with the
+    library; where a tree splits at such a value, the score of a row would depend on the others.
+    """
+    return copy.deepcopy(network).cpu().double().eval()
 
 
 def save_network(network: nn.Module, path: Path) -> None:

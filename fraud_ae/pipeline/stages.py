@@ -10,7 +10,8 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
-from fraud_ae.configuration.job import Job, PipelineJob
+from fraud_ae.configuration.job import Job
+from fraud_ae.configuration.pipeline_job import PipelineJob
 from fraud_ae.errors import StrategyRefused, UserError
 from fraud_ae.pipeline.background_audit import BackgroundAudit
 from fraud_ae.pipeline.data_facts import write_data_facts

@@ -11,7 +11,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from fraud_ae.configuration.command_line import override_key
-from fraud_ae.configuration.job import PipelineJob
+from fraud_ae.configuration.pipeline_job import PipelineJob
 from fraud_ae.detector.model_info import MODEL_INFO
 from fraud_ae.detector.versions import Versions, copy_model
 from fraud_ae.errors import UserError

@@ -16,7 +16,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from fraud_ae.errors import UserError
-from fraud_ae.runtime.cores import available_cores
+from fraud_ae.runtime.threads import available_cores
 
 log = logging.getLogger("fraud_ae")
 

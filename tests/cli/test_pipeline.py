@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from fraud_ae.data.sources import synthetic
-from fraud_ae.experiments.run_store import MODEL_FILES
+from fraud_ae.detector.files import MODEL_FILES
 from tests.commands import ROOT, SHARED_DATA, board, fraud_ae, run, start
 from tests.sweeps.studies.study_results import trials
 from tests.tracking.offline_runs import Tracked

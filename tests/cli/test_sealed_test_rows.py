@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fraud_ae.data.sources import synthetic
-from fraud_ae.experiments.run_store import MODEL_FILES
+from fraud_ae.detector.files import MODEL_FILES
 from tests.commands import board, run
 from tests.sealed_transactions import SealBroken, sealed
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fraud_ae.detector.detector import FraudDetector
-from fraud_ae.experiments.run_store import MODEL_FILES
+from fraud_ae.detector.files import MODEL_FILES
 from tests.commands import SHARED_DATA, finished_runs, run
 
 TINY = ("data.n_transactions=2000", "trainer.max_epochs=2", "wandb.mode=disabled")

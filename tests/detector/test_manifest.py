@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.files import MODEL_FILES
 from fraud_ae.detector.manifest import FORMAT, MANIFEST, write_manifest
 from fraud_ae.errors import UserError
-from fraud_ae.experiments.run_store import MODEL_FILES
 
 
 @pytest.fixture

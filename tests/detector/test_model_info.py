@@ -11,13 +11,14 @@ import yaml
 
 from fraud_ae.data.sources import Dataset
 from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.files import MODEL_FILES
 from fraud_ae.detector.model_info import flat_metrics
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import METHODS, NEEDS_FRAUD, ThresholdPolicy
 from fraud_ae.experiments import run as experiment
-from fraud_ae.experiments.run_store import MODEL_FILES, TEST_SCORES, Run
+from fraud_ae.experiments.run_store import TEST_SCORES, Run
 from tests.conftest import Made
 
 QUICK = ("trainer.max_epochs=1", "metrics.replicates=10")

@@ -10,12 +10,13 @@ from sklearn import metrics as sklearn_metrics
 from fraud_ae.configuration.job import Job
 from fraud_ae.data.sources import Dataset
 from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.files import MODEL_FILES
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.experiments import run as experiment
 from fraud_ae.experiments.run_figures import evaluate_run
-from fraud_ae.experiments.run_store import MODEL_FILES, Run
+from fraud_ae.experiments.run_store import Run
 from fraud_ae.features import compute_features, strategy_to_dict
 from fraud_ae.features.encoded_data import encode
 from fraud_ae.scorers.signals import signals_of

@@ -17,10 +17,12 @@ import yaml
 from filelock import Timeout
 
 from fraud_ae.configuration.job import Job
+from fraud_ae.detector.files import MODEL_FILES
 from fraud_ae.errors import UserError
 from fraud_ae.experiments.identity import features_identity, run_identity
-from fraud_ae.experiments.run_store import MODEL_FILES, Run, run_id
+from fraud_ae.experiments.run_store import Run
 from fraud_ae.runtime.atomic_files import write_json, write_whole
+from fraud_ae.runtime.hashing import identity_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 IDENTITY = {"seed": 1, "model": {"latent_dim": 4}}
@@ -36,7 +38,7 @@ def id_of(config: dict, fingerprint: str = "f" * 16) -> str:
         encoder=job.encoder_settings,
     )
     recipe = {"model": job.model_node, "scorer": job.scorer_node, "seed": job.seed}
-    return run_id(run_identity(encoded, trainer=asdict(job.trainer), **recipe))
+    return identity_hash(run_identity(encoded, trainer=asdict(job.trainer), **recipe))
 
 
 def with_value(config: dict, key: str, value: object) -> dict:

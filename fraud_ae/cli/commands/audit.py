@@ -51,7 +51,7 @@ def _audit(cfg, strategies: list[str]) -> None:
     from hydra import compose
     from hydra.core.hydra_config import HydraConfig
 
-    from fraud_ae.configuration.job import PipelineJob
+    from fraud_ae.configuration.pipeline_job import PipelineJob
     from fraud_ae.pipeline.audit import audit_strategies
     from fraud_ae.pipeline.stages import usable_strategies
 

@@ -73,7 +73,7 @@ def _retrain(cfg, flags: list[str]) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from fraud_ae.cli.train import run_stage
-    from fraud_ae.configuration.job import PipelineJob
+    from fraud_ae.configuration.pipeline_job import PipelineJob
     from fraud_ae.detector.versions import Versions
     from fraud_ae.pipeline.summary import print_summary
     from fraud_ae.pipeline.version_tables import explain

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from fraud_ae.runtime.side_by_side import side_by_side
+from fraud_ae.runtime.threads import side_by_side
 
 DAY = 86_400
 

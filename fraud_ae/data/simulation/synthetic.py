@@ -27,7 +27,7 @@ from fraud_ae.data.simulation.marketplace import (
     other_address,
     purchases,
 )
-from fraud_ae.runtime.side_by_side import side_by_side
+from fraud_ae.runtime.threads import side_by_side
 
 
 def _episodes(rng, honest, sizes, n):

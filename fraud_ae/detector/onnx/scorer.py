@@ -11,7 +11,7 @@ import pandas as pd
 from fraud_ae.detector.manifest import ONNX_MODEL
 from fraud_ae.errors import UserError
 from fraud_ae.features.encoder import category_codes
-from fraud_ae.runtime.side_by_side import side_by_side
+from fraud_ae.runtime.threads import side_by_side
 from fraud_ae.scorers.signals import AT_ONCE
 
 # The key of the metadata under which a file says what it reads.

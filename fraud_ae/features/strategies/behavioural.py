@@ -32,7 +32,7 @@ from fraud_ae.features.strategies.baseline import (
 )
 from fraud_ae.features.strategies.temporal import PACE, burst_words
 from fraud_ae.features.windows import amounts, delayed_rates, key_codes, longest_window
-from fraud_ae.runtime.side_by_side import side_by_side
+from fraud_ae.runtime.threads import side_by_side
 
 _LOGGER = logging.getLogger("fraud_ae")
 

@@ -12,7 +12,7 @@ from fraud_ae.features.descriptions import Words, words_of
 from fraud_ae.features.history import History, history_of
 from fraud_ae.features.strategies.baseline import Baseline
 from fraud_ae.features.strategy import compute_features, feature_frame, fit_strategy
-from fraud_ae.runtime.side_by_side import side_by_side
+from fraud_ae.runtime.threads import side_by_side
 
 
 class Combined(Baseline):

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from fraud_ae.runtime.side_by_side import side_by_side
+from fraud_ae.runtime.threads import side_by_side
 
 FEW, MANY = 10, 1_000_000
 

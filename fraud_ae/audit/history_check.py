@@ -14,7 +14,7 @@ _TRIED = 40
 _MOST = 200_000
 
 
-def forgetful_features(strategy: Any, transactions: pd.DataFrame) -> list[str]:
+def features_beyond_history(strategy: Any, transactions: pd.DataFrame) -> list[str]:
     """Names of the features that change when only the declared history of a row is kept.
 
     A service keeps, of each customer and terminal, what `strategy.history` says. Some transactions
@@ -28,7 +28,7 @@ def forgetful_features(strategy: Any, transactions: pd.DataFrame) -> list[str]:
     rows = np.unique(np.linspace(0, len(transactions) - 1, _TRIED).astype(int))
     changed: dict[str, None] = {}
     for row in rows:
-        frame = own_history(transactions, int(row), history)
+        frame = declared_history(transactions, int(row), history)
         found, expected = compute_features(strategy, frame).iloc[-1], features.iloc[row]
         changed |= {name: None for name in features if not _same(found[name], expected[name])}
     return list(changed)
@@ -41,7 +41,7 @@ def _same(one: Any, other: Any) -> bool:
     return bool(np.isclose(one, other, rtol=1e-6, atol=1e-9, equal_nan=True))
 
 
-def own_history(transactions: pd.DataFrame, row: int, history: History) -> pd.DataFrame:
+def declared_history(transactions: pd.DataFrame, row: int, history: History) -> pd.DataFrame:
     """What is kept for a row by then, and the row as the last."""
     own, before = transactions.iloc[row], transactions.iloc[:row]
     related = np.zeros(row, dtype=bool)

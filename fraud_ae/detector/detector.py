@@ -26,8 +26,8 @@ from fraud_ae.detector.onnx.scorer import OnnxScorer, load_onnx
 from fraud_ae.detector.reasons import Explainer, Reason
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import ThresholdPolicy, alerts, policy_of
-from fraud_ae.features.customer_history import Past, pasts
-from fraud_ae.features.descriptions import words_of
+from fraud_ae.features.customer_history import CustomerHistory, customer_histories
+from fraud_ae.features.descriptions import descriptions_of
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.serialization.strategies import strategy_from_dict, strategy_to_dict
 from fraud_ae.features.strategy import compute_features
@@ -195,14 +195,14 @@ class FraudDetector:
             wanted = wanted[rows]
         features = compute_features(self.strategy, transactions).iloc[wanted]
         inputs = self.encoder.transform(features)
-        return self.reasons(inputs, top, features, list(pasts(transactions, wanted)))
+        return self.reasons(inputs, top, features, list(customer_histories(transactions, wanted)))
 
     def reasons(
         self,
         inputs: np.ndarray,
         top: int = 3,
         features: pd.DataFrame | None = None,
-        past: Sequence[Past] | None = None,
+        past: Sequence[CustomerHistory] | None = None,
     ) -> list[list[Reason]]:
         """Why encoded rows score as they do: see `Explainer.reasons`."""
         if self.onnx is not None:
@@ -213,7 +213,7 @@ class FraudDetector:
     @cached_property
     def explainer(self) -> Explainer:
         """Tells the reasons of encoded rows from their `additive_scores`."""
-        return Explainer(self.encoder, words_of(self.strategy))
+        return Explainer(self.encoder, descriptions_of(self.strategy))
 
     def additive_scores(self, inputs: np.ndarray) -> np.ndarray:
         """`Scorer.additive_score` of encoded rows: (n, n_inputs) float32 -> (n,) float64."""

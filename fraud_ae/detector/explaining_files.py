@@ -11,7 +11,7 @@ from rich.table import Table
 from fraud_ae.data.canonical_file import CanonicalFile
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.reasons import Reason
-from fraud_ae.detector.scoring_files import judged_parts
+from fraud_ae.detector.scoring_files import scored_parts
 from fraud_ae.errors import UserError
 
 
@@ -48,7 +48,7 @@ def explain_file(
     """
     found: list[Explained] = []
     done = 0
-    for places, judged in judged_parts(detector, file):
+    for places, judged in scored_parts(detector, file):
         if ids:
             some = np.flatnonzero(judged.own["transaction_id"].isin(ids))
         else:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.detector.attribution import shapley_values
-from fraud_ae.features.customer_history import Past
-from fraud_ae.features.descriptions import Told, Words, subject_of
+from fraud_ae.features.customer_history import CustomerHistory
+from fraud_ae.features.descriptions import DescribedFeature, FeatureDescription, subject_of
 from fraud_ae.features.encoder import Encoder
 
 # So many of a run's highest scores are explained.
@@ -53,13 +53,14 @@ Score = Callable[[np.ndarray], np.ndarray]
 class Explainer:
     """Finds the reasons of encoded rows.
 
-    encoder: fitted. words: how features are told, see `words_of`; what they say is about the same
-    thing is one subject, and so are all inputs of a category. score, in its methods: of encoded
-    rows, (m, n_inputs) -> (m,); everything between the inputs and the score, so that what a value
-    does to the reconstruction of others, or to the latent code, counts as that value's doing.
+    encoder: fitted. descriptions: how features are told, see `descriptions_of`; what they say is
+    about the same thing is one subject, and so are all inputs of a category. score, in its methods:
+    of encoded rows, (m, n_inputs) -> (m,); everything between the inputs and the score, so that
+    what a value does to the reconstruction of others, or to the latent code, counts as that value's
+    doing.
     """
 
-    def __init__(self, encoder: Encoder, words: Sequence[Words] = ()) -> None:
+    def __init__(self, encoder: Encoder, descriptions: Sequence[FeatureDescription] = ()) -> None:
         self._encoder = encoder
         self._names = [*encoder.numeric_, *encoder.categories_]
         self._usual = encoder.usual_inputs()
@@ -69,7 +70,7 @@ class Explainer:
         self._members: dict[str, list[int]] = {}
         self._how = []
         for number, name in enumerate(self._names):
-            subject, *how = subject_of(name, words)
+            subject, *how = subject_of(name, descriptions)
             self._members.setdefault(subject, []).append(number)
             self._how.append(how)
 
@@ -92,7 +93,7 @@ class Explainer:
         inputs: np.ndarray,
         top: int = 3,
         features: pd.DataFrame | None = None,
-        past: Sequence[Past] | None = None,
+        past: Sequence[CustomerHistory] | None = None,
     ) -> list[list[Reason]]:
         """For each of n rows, at most `top` subjects that raise its score, the strongest first.
 
@@ -141,7 +142,7 @@ class Explainer:
             self._members[subject], key=lambda number: -away[self._columns[number]].max()
         )
         # Of several figures of one thing, the one that nobody expects says most.
-        features = [Told(self._names[n], self._how[n][0], **facts) for n in members]
+        features = [DescribedFeature(self._names[n], self._how[n][0], **facts) for n in members]
         number, feature = next(
             (pair for pair in zip(members, features, strict=True) if pair[1].stands_out),
             (members[0], features[0]),

@@ -8,12 +8,12 @@ import pandas as pd
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.reasons import Reason
 from fraud_ae.evaluation.threshold import alerts
-from fraud_ae.features.customer_history import pasts
+from fraud_ae.features.customer_history import customer_histories
 from fraud_ae.features.strategy import compute_features
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredTransactions:
     """What a detector makes of m of n transactions.
 
     transactions: (n, d) canonical, in order of time. rows: (m,) int, which of them. features:
@@ -42,14 +42,18 @@ class Judged:
         if not len(features):
             return []
         inputs = self.detector.encoder.transform(features)
-        past = list(pasts(self.transactions, self.rows[some]))
+        past = list(customer_histories(self.transactions, self.rows[some]))
         return self.detector.reasons(inputs, top, features, past)
 
 
-def judge(detector: FraudDetector, transactions: pd.DataFrame, rows: np.ndarray) -> Judged:
+def judge(
+    detector: FraudDetector, transactions: pd.DataFrame, rows: np.ndarray
+) -> ScoredTransactions:
     """Score some transactions among others, which are their history.
 
     transactions: (n, d) canonical, in order of time. rows: (m,) int.
     """
     features = compute_features(detector.strategy, transactions).iloc[rows]
-    return Judged(detector, transactions, rows, features, detector.score_features(features))
+    return ScoredTransactions(
+        detector, transactions, rows, features, detector.score_features(features)
+    )

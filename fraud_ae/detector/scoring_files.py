@@ -13,16 +13,16 @@ import pyarrow.parquet as pq
 from fraud_ae.data.canonical_file import NOT_SCORED, CanonicalFile
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.reasons import sentence
-from fraud_ae.detector.scoring import Judged, judge
+from fraud_ae.detector.scoring import ScoredTransactions, judge
 from fraud_ae.errors import UserError
 from fraud_ae.features.history import history_of, needed_later
 
 _SUFFIXES = (".csv", ".parquet")
 
 
-def judged_parts(
+def scored_parts(
     detector: FraudDetector, file: CanonicalFile
-) -> Iterator[tuple[np.ndarray, Judged]]:
+) -> Iterator[tuple[np.ndarray, ScoredTransactions]]:
     """What a detector makes of the transactions of a file, part by part, in order of time.
 
     Gives the places of m transactions in the file, (m,) int, with what was made of them. What
@@ -94,7 +94,7 @@ def score_file(
         with tempfile.TemporaryDirectory(prefix="fraud_ae-") as scratch:
             scored = Path(scratch) / "scores.parquet"
             with pq.ParquetWriter(scored, _SCHEMA) as writer:
-                for places, judged in judged_parts(detector, file):
+                for places, judged in scored_parts(detector, file):
                     writer.write_table(_table(places, judged, top))
                     done += len(places)
                     found += int(judged.alerts.sum())
@@ -122,7 +122,7 @@ _SCHEMA = pa.schema(
 )
 
 
-def _table(places: np.ndarray, judged: Judged, top: int) -> pa.Table:
+def _table(places: np.ndarray, judged: ScoredTransactions, top: int) -> pa.Table:
     flagged = judged.alerts
     told = np.full(len(places), None, dtype=object)
     told[flagged] = [sentence(found) for found in judged.reasons(flagged, top)]

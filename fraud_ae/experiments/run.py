@@ -23,7 +23,7 @@ from fraud_ae.experiments.resumable import ResumableTraining
 from fraud_ae.experiments.run_figures import first_figures, write_groups
 from fraud_ae.experiments.run_store import Run
 from fraud_ae.experiments.training_data import TrainingData
-from fraud_ae.features.customer_history import pasts
+from fraud_ae.features.customer_history import customer_histories
 from fraud_ae.features.encoded_data import Encoded, trainable
 from fraud_ae.models.batches import Rows
 from fraud_ae.models.checkpoint import Checkpoint
@@ -151,7 +151,8 @@ def _explained(detector: FraudDetector, data: TrainingData, scored: pd.DataFrame
 
     def explain(rows: np.ndarray) -> list[list[Reason]]:
         return detector.reasons(
-            data.encoded.inputs[positions[rows]], past=list(pasts(data.validation, rows))
+            data.encoded.inputs[positions[rows]],
+            past=list(customer_histories(data.validation, rows)),
         )
 
     return top_transactions(scored, explain)

@@ -17,7 +17,7 @@ _BURST_SECONDS = (600, 3600)
 
 
 @dataclass(frozen=True)
-class Past:
+class CustomerHistory:
     """A transaction and the earlier ones of the same customer in the same frame.
 
     transactions: (n, d) canonical, in order of time. us: (n,) int, their times in microseconds.
@@ -83,7 +83,7 @@ class Past:
         return float(low), float(high)
 
 
-def pasts(transactions: pd.DataFrame, rows: np.ndarray) -> Iterator[Past]:
+def customer_histories(transactions: pd.DataFrame, rows: np.ndarray) -> Iterator[CustomerHistory]:
     """The past of some transactions, in their order.
 
     transactions: (n, d) canonical, in order of time. rows: (m,) int, positions. Only customers that
@@ -99,7 +99,7 @@ def pasts(transactions: pd.DataFrame, rows: np.ndarray) -> Iterator[Past]:
     for row, start, end in zip(rows, starts, ends, strict=True):
         # Within a customer, positions are in order; a missing customer has none.
         before = int(np.searchsorted(order[start:end], row)) if codes[row] >= 0 else 0
-        yield Past(transactions, us, int(row), order[start : start + before])
+        yield CustomerHistory(transactions, us, int(row), order[start : start + before])
 
 
 def usual_hours(us: np.ndarray) -> tuple[float, float]:

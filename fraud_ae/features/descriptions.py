@@ -1,7 +1,7 @@
 """Features in the words of a reviewer: what each is about, its value, and what is usual.
 
-A strategy declares `words`, a sequence of `Words`; features that none of them knows are told by
-their own name.
+A strategy declares `descriptions`, a sequence of `FeatureDescription`; features that none of them
+matches are told by their own name.
 """
 
 import re
@@ -10,26 +10,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fraud_ae.features.categories import MISSING, UNSEEN
-from fraud_ae.features.customer_history import Past
+from fraud_ae.features.customer_history import CustomerHistory
 
 MINUTE, HOUR, DAY, YEAR = 60, 3600, 86_400, 365 * 86_400
 _UNITS = ((YEAR, "year"), (DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
 
 
 @dataclass(frozen=True)
-class Told:
-    """What can be told of one feature of one transaction.
+class DescribedFeature:
+    """One feature of one transaction, with all that its description may say.
 
-    name: of the feature. parts: what the groups of its `Words.pattern` hold. values: all features
-    of the transaction. usual: of each, what is usual, see `Encoder.usual_`. past: of the customer,
-    None where only features are at hand. bounds: what to say before values that were cut off.
+    name: of the feature. parts: what the groups of its `FeatureDescription.pattern` hold. values:
+    all features of the transaction. usual: of each, what is usual, see `Encoder.usual_`. past: of
+    the customer, None where only features are at hand. bounds: what to say before values that were
+    cut off.
     """
 
     name: str
     parts: tuple[str, ...]
     values: Mapping[str, float | str]
     usual: Mapping[str, Any]
-    past: Past | None = None
+    past: CustomerHistory | None = None
     bounds: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -73,11 +74,11 @@ class Told:
 
 
 # The value of a feature, and what is usual (which may be empty).
-Teller = Callable[[Told], tuple[str, str]]
+Describe = Callable[[DescribedFeature], tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Words:
+class FeatureDescription:
     """How features are told whose whole name matches a pattern.
 
     subject: what they are about; features of one subject are one reason. `\\1` is what the first
@@ -86,24 +87,26 @@ class Words:
 
     pattern: str
     subject: str
-    tell: Teller
+    tell: Describe
 
 
-def words_of(strategy: Any) -> tuple[Words, ...]:
-    """The words that a strategy declares; none if it is of a class that has none."""
-    return tuple(getattr(strategy, "words", ()))
+def descriptions_of(strategy: Any) -> tuple[FeatureDescription, ...]:
+    """The descriptions that a strategy declares; none if it is of a class that has none."""
+    return tuple(getattr(strategy, "descriptions", ()))
 
 
-def subject_of(name: str, words: Sequence[Words]) -> tuple[str, tuple[str, ...], Teller]:
+def subject_of(
+    name: str, descriptions: Sequence[FeatureDescription]
+) -> tuple[str, tuple[str, ...], Describe]:
     """What a feature is about, the groups of its pattern, and how it is told."""
-    for each in words:
+    for each in descriptions:
         match = re.fullmatch(each.pattern, name)
         if match:
             return match.expand(each.subject), match.groups(), each.tell
     return readable(name), (), plain
 
 
-def plain(told: Told) -> tuple[str, str]:
+def plain(told: DescribedFeature) -> tuple[str, str]:
     """Any feature by its own name."""
     name, usual = readable(told.name), told.usual[told.name]
     if told.is_missing:
@@ -125,10 +128,10 @@ def plain(told: Told) -> tuple[str, str]:
     return f"{name} {told.value}", told.share()
 
 
-def flag(yes: str, no: str) -> Teller:
+def flag(yes: str, no: str) -> Describe:
     """A feature that is 1 or 0: what either means."""
 
-    def tell(told: Told) -> tuple[str, str]:
+    def tell(told: DescribedFeature) -> tuple[str, str]:
         if told.is_missing or f"{told.value:g}" not in ("0", "1"):
             return plain(told)
         known = isinstance(told.usual[told.name], dict)

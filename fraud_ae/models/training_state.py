@@ -11,7 +11,7 @@ from fraud_ae.errors import TrainingDiverged
 from fraud_ae.models.settings import TrainerSettings
 
 
-class Course:
+class TrainingState:
     """The course of one training, epoch by epoch, whatever else is trained beside it.
 
     learning_rates: one for each epoch, to repeat a schedule that an earlier training found on its

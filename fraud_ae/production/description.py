@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pandas as pd
 
 from fraud_ae import __version__
-from fraud_ae.audit.history_check import forgetful_features
+from fraud_ae.audit.history_check import features_beyond_history
 from fraud_ae.audit.label_use import features_from_labels
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
@@ -120,7 +120,7 @@ def _threshold_source(plan: Plan) -> str:
 def _history(detector: FraudDetector, transactions: pd.DataFrame) -> dict:
     """How far the features look back, and those that look further than their strategy says."""
     declared = asdict(history_of(detector.strategy))
-    forgetful = forgetful_features(detector.strategy, transactions)
+    forgetful = features_beyond_history(detector.strategy, transactions)
     return {
         **declared,
         "first_uses": list(declared["first_uses"]),

@@ -10,10 +10,12 @@ from fraud_ae.data.sources import synthetic
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.reasons import Explainer, Reason, sentence, top_transactions
 from fraud_ae.features import compute_features
-from fraud_ae.features.descriptions import Words, money
+from fraud_ae.features.descriptions import FeatureDescription, money
 from fraud_ae.features.encoder import Encoder
 
-WORDS = (Words("(log_)?amount", "amount", lambda told: (f"amount {told.shown(money)}", "")),)
+WORDS = (
+    FeatureDescription("(log_)?amount", "amount", lambda told: (f"amount {told.shown(money)}", "")),
+)
 WEIGHTS = {"amount": 2.0, "log_amount": 1.0, "rate": 1.0, "count": 1.0, "new": 1.0, "device": 3.0}
 
 

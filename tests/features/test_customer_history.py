@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_ae.features.customer_history import pasts, usual_hours
+from fraud_ae.features.customer_history import customer_histories, usual_hours
 
 HOUR = 3_600_000_000
 
@@ -16,13 +16,13 @@ def transactions(customers: str, minutes: list[float], **columns: object) -> pd.
 
 
 def past(frame: pd.DataFrame, row: int = -1):
-    (found,) = pasts(frame, np.array([row % len(frame)]))
+    (found,) = customer_histories(frame, np.array([row % len(frame)]))
     return found
 
 
 def test_earlier_transactions_are_those_of_the_same_customer_before():
     frame = transactions("abaabca", range(7))
-    found = list(pasts(frame, np.array([6, 0, 5, 3])))
+    found = list(customer_histories(frame, np.array([6, 0, 5, 3])))
     assert [each.earlier.tolist() for each in found] == [[0, 2, 3], [], [], [0, 2]]
     assert [each.amount for each in found] == [7.0, 1.0, 6.0, 4.0]
     assert str(found[0].time) == "2024-03-04 00:06:00+00:00"
@@ -31,7 +31,9 @@ def test_earlier_transactions_are_those_of_the_same_customer_before():
 def test_transactions_without_a_customer_have_no_past():
     frame = transactions("aaa", range(3))
     for unknown in (frame.assign(customer_id=np.nan), frame.drop(columns="customer_id")):
-        assert [each.earlier.tolist() for each in pasts(unknown, np.arange(3))] == [[]] * 3
+        assert [each.earlier.tolist() for each in customer_histories(unknown, np.arange(3))] == [
+            []
+        ] * 3
 
 
 def test_nothing_is_usual_for_a_customer_hardly_known():

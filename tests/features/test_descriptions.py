@@ -15,8 +15,15 @@ from fraud_ae.features import (
     compute_features,
     fit_strategy,
 )
-from fraud_ae.features.customer_history import Past, pasts
-from fraud_ae.features.descriptions import Told, duration, ordinal, percent, subject_of, words_of
+from fraud_ae.features.customer_history import CustomerHistory, customer_histories
+from fraud_ae.features.descriptions import (
+    DescribedFeature,
+    descriptions_of,
+    duration,
+    ordinal,
+    percent,
+    subject_of,
+)
 
 TEMPORAL = Temporal()
 TEMPORAL.usual_hours_ = (8.0, 22.0)
@@ -24,14 +31,16 @@ BUILT_IN = Combined({"t": TEMPORAL, "b": Behavioural((0.007, 1, 7, 30)), "d": De
 SHARES = {"0": 0.96, "1": 0.04}
 
 
-def tell(name: str, value: object, usual: object, past: Past | None = None, **others) -> tuple:
+def tell(
+    name: str, value: object, usual: object, past: CustomerHistory | None = None, **others
+) -> tuple:
     """Subject, value and what is usual of a feature, told in the words of all strategies.
 
     usual: of the feature. others: values of others.
     """
-    subject, parts, teller = subject_of(name, words_of(BUILT_IN))
+    subject, parts, teller = subject_of(name, descriptions_of(BUILT_IN))
     of_amount = {"amount": [12.3, 180.4]}
-    told = Told(name, parts, {**others, name: value}, {**of_amount, name: usual}, past)
+    told = DescribedFeature(name, parts, {**others, name: value}, {**of_amount, name: usual}, past)
     return subject, *teller(told)
 
 
@@ -249,8 +258,8 @@ def test_columns_that_every_strategy_has_are_told_in_words_by_every_strategy():
             ("account_age_days", 17.0, "account 17 days old"),
             ("customer_age", 32.0, "customer 32 years old"),
         ):
-            subject, parts, teller = subject_of(name, words_of(strategy))
-            told = Told(name, parts, {name: value}, {name: [18.0, 51.0]})
+            subject, parts, teller = subject_of(name, descriptions_of(strategy))
+            told = DescribedFeature(name, parts, {name: value}, {name: [18.0, 51.0]})
             assert subject == name.removesuffix("_days").replace("_", " ")
             assert teller(told)[0] == expected
 
@@ -260,8 +269,10 @@ def test_columns_that_every_strategy_has_are_told_in_words_by_every_strategy():
 )
 def test_the_age_of_an_account_is_told_whatever_feature_says_it(value, expected):
     usual = {"account_age_days": [40.0, 1825.0], "new_account": SHARES}
-    subject, parts, teller = subject_of("new_account", words_of(BUILT_IN))
-    told = Told("new_account", parts, {"account_age_days": value, "new_account": 1.0}, usual)
+    subject, parts, teller = subject_of("new_account", descriptions_of(BUILT_IN))
+    told = DescribedFeature(
+        "new_account", parts, {"account_age_days": value, "new_account": 1.0}, usual
+    )
     assert (subject, *teller(told)) == (
         "account age",
         f"account {expected} old",
@@ -270,7 +281,7 @@ def test_the_age_of_an_account_is_told_whatever_feature_says_it(value, expected)
 
 
 @pytest.fixture
-def known() -> Past:
+def known() -> CustomerHistory:
     """A customer's sixth transaction, at night, 12 seconds after the fifth, with another device."""
     day = 1440
     minutes = [600, 660 + day, 720 + 2 * day, 600 + 3 * day, 190 + 5 * day, 190.2 + 5 * day]
@@ -283,7 +294,7 @@ def known() -> Past:
             "device": pd.Series([*["phone"] * 5, "tablet"], dtype="str"),
         }
     )
-    (found,) = pasts(frame, np.array([5]))
+    (found,) = customer_histories(frame, np.array([5]))
     return found
 
 
@@ -314,7 +325,7 @@ def test_many_purchases_in_a_short_time_are_counted():
     frame = pd.DataFrame(
         {"customer_id": ["a"] * 3, "timestamp": times.as_unit("us"), "amount": 1.0}
     )
-    (past,) = pasts(frame, np.array([2]))
+    (past,) = customer_histories(frame, np.array([2]))
     usual = [np.log1p(10_800), np.log1p(777_600)]
     assert tell("customer_count_1d", 3.0, [1.0, 2.0], past)[1:] == (
         "3rd purchase within 10 minutes",
@@ -328,11 +339,11 @@ def test_many_purchases_in_a_short_time_are_counted():
 
 def test_every_built_in_feature_that_is_no_column_has_words():
     frame = generate_transactions(500)
-    words = words_of(BUILT_IN)
+    descriptions = descriptions_of(BUILT_IN)
     without = {
         name
         for name in compute_features(fit_strategy(copy.deepcopy(BUILT_IN), frame), frame)
-        if not any(re.fullmatch(each.pattern, name) for each in words)
+        if not any(re.fullmatch(each.pattern, name) for each in descriptions)
     }
     assert without == {"quantity", "payment_method", "product_category", "device"}
 
@@ -348,11 +359,11 @@ class Plain:
 
 
 def test_own_strategies_keep_the_words_of_the_baseline_and_need_none():
-    assert subject_of("log_amount", words_of(Payday()))[0] == "amount"
-    assert subject_of("days_since_payday", words_of(Payday()))[0] == "days since payday"
-    assert words_of(Plain()) == ()
-    assert subject_of("log_amount", words_of(Plain()))[0] == "log amount"
-    assert subject_of("log_amount", words_of(Combined({"plain": Plain()})))[0] == "amount"
+    assert subject_of("log_amount", descriptions_of(Payday()))[0] == "amount"
+    assert subject_of("days_since_payday", descriptions_of(Payday()))[0] == "days since payday"
+    assert descriptions_of(Plain()) == ()
+    assert subject_of("log_amount", descriptions_of(Plain()))[0] == "log amount"
+    assert subject_of("log_amount", descriptions_of(Combined({"plain": Plain()})))[0] == "amount"
 
 
 @pytest.mark.parametrize(

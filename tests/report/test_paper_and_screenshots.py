@@ -82,8 +82,8 @@ def test_the_columns_of_the_leaderboards_are_on_the_paper(page, tmp_path):
     text = subprocess.run(
         [pdftotext, tmp_path / "report.pdf", "-"], capture_output=True, text=True, check=True
     ).stdout
-    words = re.sub(r"\s", "", text)
+    descriptions = re.sub(r"\s", "", text)
     # The first and the last column of a leaderboard.
     for header in page.locator(".board thead tr").all():
         for cell in header.locator("th").all_inner_texts():
-            assert re.sub(r"\s", "", cell).casefold() in words.casefold()
+            assert re.sub(r"\s", "", cell).casefold() in descriptions.casefold()

@@ -10,8 +10,8 @@ from fraud_ae.data.columns import CANONICAL, NUMERIC
 from fraud_ae.errors import UserError
 from fraud_ae.features.descriptions import (
     DAY,
-    Told,
-    Words,
+    DescribedFeature,
+    FeatureDescription,
     about,
     duration,
     money,
@@ -41,13 +41,13 @@ class Baseline(FeatureStrategy):
     history = History()
 
     @property
-    def words(self) -> tuple[Words, ...]:
-        """How the features are told to a reviewer, see `Words`."""
+    def descriptions(self) -> tuple[FeatureDescription, ...]:
+        """How the features are told to a reviewer, see `FeatureDescription`."""
         return (
-            Words("(?:log_)?amount", AMOUNT, tell_amount),
-            Words("account_age_days", ACCOUNT_AGE, tell_account_age),
-            Words("customer_age", CUSTOMER_AGE, tell_customer_age),
-            Words("location_rarity", "location", _location),
+            FeatureDescription("(?:log_)?amount", AMOUNT, describe_amount),
+            FeatureDescription("account_age_days", ACCOUNT_AGE, describe_account_age),
+            FeatureDescription("customer_age", CUSTOMER_AGE, describe_customer_age),
+            FeatureDescription("location_rarity", "location", _location),
         )
 
     def fit(self, df: pd.DataFrame) -> Self:
@@ -100,20 +100,20 @@ class Baseline(FeatureStrategy):
         return KnownCounts(self.location_counts_), KnownCounts(self.transaction_counts_)
 
 
-def amount_words(told: Told) -> str:
+def amount_descriptions(told: DescribedFeature) -> str:
     """The amount of the transaction itself, whatever feature is told."""
     return f"amount {money(told.past.amount) if told.past else told.shown(money, 'amount')}"
 
 
-def tell_amount(told: Told) -> tuple[str, str]:
+def describe_amount(told: DescribedFeature) -> tuple[str, str]:
     """The amount, and what this customer usually pays, or all pay."""
     own = told.past.usual_amounts() if told.past else None
     if own is not None:
-        return amount_words(told), f"{usually(own, about)} for this customer"
-    return amount_words(told), told.range(about, "amount")
+        return amount_descriptions(told), f"{usually(own, about)} for this customer"
+    return amount_descriptions(told), told.range(about, "amount")
 
 
-def tell_account_age(told: Told) -> tuple[str, str]:
+def describe_account_age(told: DescribedFeature) -> tuple[str, str]:
     """How old the account is, whatever feature is told."""
     days = told.values.get("account_age_days", float("nan"))
     if days != days:
@@ -125,7 +125,7 @@ def tell_account_age(told: Told) -> tuple[str, str]:
     return f"account {told.shown(age, 'account_age_days')} old", told.range(age, "account_age_days")
 
 
-def tell_customer_age(told: Told) -> tuple[str, str]:
+def describe_customer_age(told: DescribedFeature) -> tuple[str, str]:
     """How old the customer is, whatever feature is told."""
     if "customer_age" not in told.values or told.is_missing:
         return plain(told)
@@ -133,7 +133,7 @@ def tell_customer_age(told: Told) -> tuple[str, str]:
     return f"customer {told.shown(years, name)} years old", told.range(years, name)
 
 
-def _location(told: Told) -> tuple[str, str]:
+def _location(told: DescribedFeature) -> tuple[str, str]:
     if told.is_missing:
         return plain(told)
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from fraud_ae.features.descriptions import (
     DAY,
-    Told,
-    Words,
+    DescribedFeature,
+    FeatureDescription,
     about,
     duration,
     flag,
@@ -26,11 +26,11 @@ from fraud_ae.features.history import History
 from fraud_ae.features.strategies.baseline import (
     AMOUNT,
     Baseline,
-    amount_words,
-    tell_amount,
+    amount_descriptions,
+    describe_amount,
     with_baseline_columns,
 )
-from fraud_ae.features.strategies.temporal import PACE, burst_words
+from fraud_ae.features.strategies.temporal import PACE, burst_descriptions
 from fraud_ae.features.windows import amounts, delayed_rates, key_codes, longest_window
 from fraud_ae.runtime.threads import side_by_side
 
@@ -70,41 +70,49 @@ class Behavioural(Baseline):
         self.label_delay_days = label_delay_days
 
     @property
-    def words(self) -> tuple[Words, ...]:
-        """How the features are told to a reviewer, see `Words`."""
+    def descriptions(self) -> tuple[FeatureDescription, ...]:
+        """How the features are told to a reviewer, see `FeatureDescription`."""
         return (
-            *super().words,
-            Words(f"customer_count_{_DAYS}", PACE, _count),
-            Words(f"customer_mean_amount_{_DAYS}", AMOUNT, _mean_amount),
-            Words(f"amount_(?:z_|to_)(customer)(?:_mean)?_{_DAYS}", AMOUNT, _to_average),
-            Words(f"amount_to_(terminal)_mean_{_DAYS}", AMOUNT, _to_average),
-            Words("amount_per_item", AMOUNT, _per_item),
-            Words(f"terminal_delayed_fraud_rate_{_DAYS}", "fraud at merchant", self._fraud_rate),
-            Words(f"terminal_delayed_count_{_DAYS}", "sales of merchant", self._sales),
-            Words("new_device", "new device", flag("new device", "known device")),
-            Words("new_terminal", "new merchant", flag("new merchant", "known merchant")),
-            Words("new_ip_address", "new IP address", flag("new IP address", "known IP address")),
-            Words(
+            *super().descriptions,
+            FeatureDescription(f"customer_count_{_DAYS}", PACE, _count),
+            FeatureDescription(f"customer_mean_amount_{_DAYS}", AMOUNT, _mean_amount),
+            FeatureDescription(
+                f"amount_(?:z_|to_)(customer)(?:_mean)?_{_DAYS}", AMOUNT, _to_average
+            ),
+            FeatureDescription(f"amount_to_(terminal)_mean_{_DAYS}", AMOUNT, _to_average),
+            FeatureDescription("amount_per_item", AMOUNT, _per_item),
+            FeatureDescription(
+                f"terminal_delayed_fraud_rate_{_DAYS}", "fraud at merchant", self._fraud_rate
+            ),
+            FeatureDescription(f"terminal_delayed_count_{_DAYS}", "sales of merchant", self._sales),
+            FeatureDescription("new_device", "new device", flag("new device", "known device")),
+            FeatureDescription(
+                "new_terminal", "new merchant", flag("new merchant", "known merchant")
+            ),
+            FeatureDescription(
+                "new_ip_address", "new IP address", flag("new IP address", "known IP address")
+            ),
+            FeatureDescription(
                 "new_shipping_address",
                 "new shipping address",
                 flag("new shipping address", "known shipping address"),
             ),
         )
 
-    def _fraud_rate(self, told: Told) -> tuple[str, str]:
+    def _fraud_rate(self, told: DescribedFeature) -> tuple[str, str]:
         if told.is_missing:
             return "fraud at this merchant unknown", "usually known"
         value = f"{told.shown(percent)} fraud at this merchant in {self._until(told)}"
         return value, told.range(percent)
 
-    def _sales(self, told: Told) -> tuple[str, str]:
+    def _sales(self, told: DescribedFeature) -> tuple[str, str]:
         if told.is_missing:
             return "merchant unknown", "usually known"
         noun = "sale" if told.value == 1 else "sales"
         value = f"{told.shown(number)} {noun} of this merchant in {self._until(told)}"
         return value, told.range(number)
 
-    def _until(self, told: Told) -> str:
+    def _until(self, told: DescribedFeature) -> str:
         delay = duration(self.label_delay_days * DAY) if self.label_delay_days else ""
         return f"{window(told.parts[0])}{f' (up to {delay} ago)' if delay else ''}"
 
@@ -161,44 +169,44 @@ class Behavioural(Baseline):
         return features
 
 
-def _count(told: Told) -> tuple[str, str]:
+def _count(told: DescribedFeature) -> tuple[str, str]:
     if told.is_missing:
         return plain(told)
     burst = told.past.burst() if told.past else None
     if burst:
-        return burst_words(burst), f"{told.range(number)} within {window(told.parts[0])}"
+        return burst_descriptions(burst), f"{told.range(number)} within {window(told.parts[0])}"
     value = f"{told.shown(ordinal)} purchase within {window(told.parts[0])}"
     return value, told.range(number)
 
 
-def _breaks_habit(told: Told) -> bool:
+def _breaks_habit(told: DescribedFeature) -> bool:
     """Whether the amount is beyond what this customer usually pays, which says all there is."""
     own = told.past.usual_amounts() if told.past else None
     return own is not None and not own[0] <= told.past.amount <= own[1]
 
 
-def _mean_amount(told: Told) -> tuple[str, str]:
+def _mean_amount(told: DescribedFeature) -> tuple[str, str]:
     if told.is_missing or _breaks_habit(told):
-        return tell_amount(told)
+        return describe_amount(told)
     average = f"this customer's average of {window(told.parts[0])} is {told.shown(money)}"
-    return f"{amount_words(told)}, {average}", told.range(about)
+    return f"{amount_descriptions(told)}, {average}", told.range(about)
 
 
-def _to_average(told: Told) -> tuple[str, str]:
+def _to_average(told: DescribedFeature) -> tuple[str, str]:
     who, days = told.parts
     name = f"amount_to_{who}_mean_{days}d"
     ratio = told.values.get(name, float("nan"))
     if ratio != ratio or _breaks_habit(told):
-        return tell_amount(told)
+        return describe_amount(told)
     average = f"this {_WHO[who]}'s average of {window(days)}"
-    value = f"{amount_words(told)}, {told.shown(times, name)} {average}"
+    value = f"{amount_descriptions(told)}, {told.shown(times, name)} {average}"
     return value, told.range(about, "amount")
 
 
-def _per_item(told: Told) -> tuple[str, str]:
+def _per_item(told: DescribedFeature) -> tuple[str, str]:
     if told.is_missing or told.values.get("quantity") == 1 or _breaks_habit(told):
-        return tell_amount(told)
-    return f"{amount_words(told)}, {told.shown(money)} per item", told.range(about)
+        return describe_amount(told)
+    return f"{amount_descriptions(told)}, {told.shown(money)} per item", told.range(about)
 
 
 def _amount_per_item(df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:

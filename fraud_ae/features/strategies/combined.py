@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.errors import UserError
-from fraud_ae.features.descriptions import Words, words_of
+from fraud_ae.features.descriptions import FeatureDescription, descriptions_of
 from fraud_ae.features.history import History, history_of
 from fraud_ae.features.strategies.baseline import Baseline
 from fraud_ae.features.strategy import compute_features, feature_frame, fit_strategy
@@ -40,9 +40,12 @@ class Combined(Baseline):
         return tuple(dict.fromkeys(column for part in declared for column in part))
 
     @property
-    def words(self) -> tuple[Words, ...]:
+    def descriptions(self) -> tuple[FeatureDescription, ...]:
         """Those of the baseline and of the parts; the first that knows a feature tells it."""
-        return (*super().words, *(each for p in self.parts.values() for each in words_of(p)))
+        return (
+            *super().descriptions,
+            *(each for p in self.parts.values() for each in descriptions_of(p)),
+        )
 
     @property
     def history(self) -> History:

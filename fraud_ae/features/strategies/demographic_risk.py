@@ -5,14 +5,20 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from fraud_ae.features.descriptions import Told, Words, flag, percent, readable
+from fraud_ae.features.descriptions import (
+    DescribedFeature,
+    FeatureDescription,
+    flag,
+    percent,
+    readable,
+)
 from fraud_ae.features.known_rates import KnownCounts, count_by_day, known_rates
 from fraud_ae.features.strategies.baseline import (
     ACCOUNT_AGE,
     CUSTOMER_AGE,
     Baseline,
-    tell_account_age,
-    tell_customer_age,
+    describe_account_age,
+    describe_customer_age,
     with_baseline_columns,
 )
 from fraud_ae.features.strategy import as_floats
@@ -47,18 +53,18 @@ class DemographicRisk(Baseline):
         self.smoothing = smoothing
 
     @property
-    def words(self) -> tuple[Words, ...]:
-        """How the features are told to a reviewer, see `Words`."""
+    def descriptions(self) -> tuple[FeatureDescription, ...]:
+        """How the features are told to a reviewer, see `FeatureDescription`."""
         mismatch = flag(
             "shipping address differs from billing address",
             "shipping address is billing address",
         )
         return (
-            *super().words,
-            Words("log_account_age|new_account", ACCOUNT_AGE, tell_account_age),
-            Words("age_band", CUSTOMER_AGE, tell_customer_age),
-            Words("address_mismatch", "address mismatch", mismatch),
-            Words("risk_of_(.+)", r"fraud by \1", _risk),
+            *super().descriptions,
+            FeatureDescription("log_account_age|new_account", ACCOUNT_AGE, describe_account_age),
+            FeatureDescription("age_band", CUSTOMER_AGE, describe_customer_age),
+            FeatureDescription("address_mismatch", "address mismatch", mismatch),
+            FeatureDescription("risk_of_(.+)", r"fraud by \1", _risk),
         )
 
     def fit_family(self, df: pd.DataFrame) -> None:
@@ -111,7 +117,7 @@ def age_band(age: pd.Series) -> pd.Series:
     return pd.Series(names, index=age.index, name=age.name)
 
 
-def _risk(told: Told) -> tuple[str, str]:
+def _risk(told: DescribedFeature) -> tuple[str, str]:
     column = told.parts[0]
     of = _OF.get(column, readable(column))
     if told.is_missing:

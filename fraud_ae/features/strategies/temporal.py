@@ -5,8 +5,8 @@ import pandas as pd
 
 from fraud_ae.features.customer_history import usual_hours
 from fraud_ae.features.descriptions import (
-    Told,
-    Words,
+    DescribedFeature,
+    FeatureDescription,
     clock,
     duration,
     ordinal,
@@ -44,16 +44,16 @@ class Temporal(Baseline):
         self.usual_hours_ = usual_hours(microseconds(df["timestamp"])) if len(df) else None
 
     @property
-    def words(self) -> tuple[Words, ...]:
-        """How the features are told to a reviewer, see `Words`."""
+    def descriptions(self) -> tuple[FeatureDescription, ...]:
+        """How the features are told to a reviewer, see `FeatureDescription`."""
         return (
-            *super().words,
-            Words("hour_(?:sin|cos)|night", "time of day", self._time_of_day),
-            Words("weekday_(?:sin|cos)|weekend", "weekday", _weekday),
-            Words("log_seconds_since_previous", PACE, _gap),
+            *super().descriptions,
+            FeatureDescription("hour_(?:sin|cos)|night", "time of day", self._time_of_day),
+            FeatureDescription("weekday_(?:sin|cos)|weekend", "weekday", _weekday),
+            FeatureDescription("log_seconds_since_previous", PACE, _gap),
         )
 
-    def _time_of_day(self, told: Told) -> tuple[str, str]:
+    def _time_of_day(self, told: DescribedFeature) -> tuple[str, str]:
         if told.past:
             time = told.past.time
             hour, text = time.hour + time.minute / 60, f"{time:%H:%M}"
@@ -87,13 +87,13 @@ class Temporal(Baseline):
         return features
 
 
-def _on_circle(told: Told, name: str, period: int) -> float:
+def _on_circle(told: DescribedFeature, name: str, period: int) -> float:
     """The number from 0 to the period whose sine and cosine are features."""
     sine, cosine = (float(told.values[f"{name}_{part}"]) for part in ("sin", "cos"))
     return float(np.arctan2(sine, cosine) / (2 * np.pi) * period % period)
 
 
-def _weekday(told: Told) -> tuple[str, str]:
+def _weekday(told: DescribedFeature) -> tuple[str, str]:
     number = told.past.time.weekday() if told.past else round(_on_circle(told, "weekday", 7)) % 7
     is_weekend, usual = number >= SATURDAY, told.usual["weekend"]
     if not isinstance(usual, dict):
@@ -103,22 +103,22 @@ def _weekday(told: Told) -> tuple[str, str]:
     return f"on a {DAYS[number]}", f"{days} {share} of transactions"
 
 
-def _gap(told: Told) -> tuple[str, str]:
+def _gap(told: DescribedFeature) -> tuple[str, str]:
     if told.is_missing:
         return "no earlier purchase of this customer is known", ""
     usual = usual_gaps(told)
     burst = told.past.burst() if told.past else None
     if burst:
-        return burst_words(burst), usual
+        return burst_descriptions(burst), usual
     return f"{told.shown(_seconds)} after the previous purchase", usual
 
 
-def burst_words(burst: tuple[int, int]) -> str:
+def burst_descriptions(burst: tuple[int, int]) -> str:
     """Many purchases in a short time: the number, in how many seconds."""
     return f"{ordinal(burst[0])} purchase within {duration(burst[1])}"
 
 
-def usual_gaps(told: Told) -> str:
+def usual_gaps(told: DescribedFeature) -> str:
     """How far apart the purchases of this customer, or of all, are."""
     own = told.past.usual_gaps() if told.past else None
     if own is not None:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_ae.audit.history_check import forgetful_features
+from fraud_ae.audit.history_check import features_beyond_history
 from fraud_ae.data.input_schema import InputSchema
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.errors import UserError
@@ -138,10 +138,12 @@ class SaysSo(LooksBack):
 
 
 def test_a_strategy_that_looks_back_further_than_it_says_is_found(transactions):
-    assert forgetful_features(fit_strategy(LooksBack(), transactions), transactions) == ["earlier"]
-    assert forgetful_features(fit_strategy(SaysSo(), transactions), transactions) == []
+    assert features_beyond_history(fit_strategy(LooksBack(), transactions), transactions) == [
+        "earlier"
+    ]
+    assert features_beyond_history(fit_strategy(SaysSo(), transactions), transactions) == []
     short = Behavioural(windows_days=(1, 7, 30))
-    assert forgetful_features(fit_strategy(short, transactions), transactions) == []
+    assert features_beyond_history(fit_strategy(short, transactions), transactions) == []
 
 
 def test_such_a_model_is_not_served(compose, train, make, tmp_path):

@@ -22,4 +22,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/ready', timeout=4)"]
 ENTRYPOINT ["fraud-ae"]
-CMD ["serve", "/models/production", "--host", "0.0.0.0", "--store", "/history/history.db"]
+CMD ["serve", "--model", "/models/production", "--host", "0.0.0.0", "--store", "/history/history.db"]

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: run test test-slow lint lock clean
+.PHONY: run test test-slow lint docs lock clean
 
 run: $(INSTALLED)
 	$(BIN)/python pipeline.py
@@ -17,6 +17,9 @@ test-slow: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
@@ -32,11 +35,11 @@ RELEASES := sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/; /packages are conside
 
 lock: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet pip-tools
-	$(COMPILE) --extra dev --extra dashboard --extra workspace --extra onnx --extra serve \
+	$(COMPILE) --extra dev --extra docs --extra dashboard --extra workspace --extra onnx --extra serve \
 		-o requirements.lock pyproject.toml
 	$(RELEASES) requirements.lock
 	$(COMPILE) --no-annotate -c requirements.lock -o docker/requirements.lock docker/requirements.in
 	$(RELEASES) docker/requirements.lock
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build site *.egg-info .pytest_cache .ruff_cache

@@ -21,12 +21,12 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from fraud_ae.data.synthetic import generate_transactions, simulate
-from fraud_ae.detector import FraudDetector
-from fraud_ae.drift.check import check_period
-from fraud_ae.drift.period import Period
-from fraud_ae.drift.reference import load_reference
-from fraud_ae.model_info import MODEL_INFO
+from fraud_ae.data.simulation.synthetic import generate_transactions, simulate
+from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.model_info import MODEL_INFO
+from fraud_ae.production.drift.check import check_period
+from fraud_ae.production.drift.period import Period
+from fraud_ae.production.drift.reference import load_reference
 
 # Frame to be judged, and the history before it.
 Drawn = tuple[pd.DataFrame, pd.DataFrame | None]

@@ -21,7 +21,7 @@ import pandas as pd
 from benchmarks.measuring import alternated, compared, parser, show, write
 from fraud_ae.data.sources import synthetic
 from fraud_ae.features import Baseline, Behavioural, Combined, DemographicRisk, Temporal
-from fraud_ae.features.encoded import encode
+from fraud_ae.features.encoded_data import encode
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.windows import amounts, key_codes
 
@@ -95,10 +95,10 @@ def large(n_rows: int) -> dict:
 
 
 def _one_epoch(encoded) -> None:
-    from fraud_ae.experiment import train_networks
+    from fraud_ae.experiments.recipe import Recipe
+    from fraud_ae.experiments.run import train_networks
     from fraud_ae.models.settings import TrainerSettings
     from fraud_ae.models.training import only
-    from fraud_ae.recipe import Recipe
     from fraud_ae.scorers.reconstruction import ReconstructionScorer
 
     recipe = Recipe(

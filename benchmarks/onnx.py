@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks.measuring import alternated, compared, parser, show, write
 from benchmarks.scoring import detectors
-from fraud_ae.onnx_export import export_onnx, made_up_features
-from fraud_ae.onnx_scorer import OnnxScorer
+from fraud_ae.detector.onnx.conversion import export_onnx, made_up_features
+from fraud_ae.detector.onnx.scorer import OnnxScorer
 
 _ALONE = 200
 

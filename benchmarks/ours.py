@@ -8,16 +8,16 @@ import torch
 
 from benchmarks.peers import Peer
 from benchmarks.protocols import Task
-from fraud_ae.experiment import network_settings
+from fraud_ae.experiments.run import network_settings
 from fraud_ae.models.batches import Rows
+from fraud_ae.models.persistence import build_network, scoring_network
 from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.models.training import Training, train_network
-from fraud_ae.networks import build_network
 from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.scorers.mahalanobis import MahalanobisScorer
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
 from fraud_ae.scorers.scorer import Scorer
-from fraud_ae.scorers.signals import Signals, scoring_network, signals_of
+from fraud_ae.scorers.signals import Signals, signals_of
 
 AUTOENCODER = "fraud_ae.models.network.Autoencoder"
 MASKED = "fraud_ae.models.network.MaskedAutoencoder"

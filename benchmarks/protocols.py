@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from fraud_ae.audit.label_use import features_from_labels
 from fraud_ae.data.sources import Dataset, from_file, synthetic
 from fraud_ae.data.split import Split, split_by_time
-from fraud_ae.evaluation.scored import known_compromised, scored_frame
+from fraud_ae.evaluation.scored_frames import known_compromised, scored_frame
 from fraud_ae.features import (
     Behavioural,
     Combined,
@@ -20,7 +21,6 @@ from fraud_ae.features import (
     fit_strategy,
 )
 from fraud_ae.features.encoder import Encoder
-from fraud_ae.features.label_use import features_from_labels
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "data"
 WEEK = pd.Timedelta(days=7)

@@ -21,17 +21,17 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks.features import pandas_windows, strategy
 from benchmarks.measuring import alternated, compared, parser, show, write
-from fraud_ae.cores import available_cores
 from fraud_ae.data.sources import Dataset, synthetic
-from fraud_ae.detector import FraudDetector
-from fraud_ae.experiment import make_detector, train_networks
+from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.experiments.recipe import Recipe
+from fraud_ae.experiments.run import make_detector, train_networks
 from fraud_ae.features import compute_features
-from fraud_ae.features.encoded import encode
+from fraud_ae.features.encoded_data import encode
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.models.network import Autoencoder
 from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.models.training import only
-from fraud_ae.recipe import Recipe
+from fraud_ae.runtime.threads import available_cores
 from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.scorers.mahalanobis import MahalanobisScorer
 from fraud_ae.scorers.reconstruction import ReconstructionScorer

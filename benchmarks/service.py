@@ -20,9 +20,9 @@ from yaml import safe_load
 
 from benchmarks.http_load import Asked, ask, question
 from benchmarks.measuring import parser, show, write
-from fraud_ae.detector import FraudDetector
-from fraud_ae.model_info import MODEL_INFO
-from fraud_ae.sweep.build import dataset_of, split_of
+from fraud_ae.configuration.job import Job
+from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.model_info import MODEL_INFO
 
 _TOLERANCE = 1e-5
 
@@ -36,8 +36,8 @@ def main() -> None:
     options.add_argument("--connections", type=int, default=16)
     asked = options.parse_args()
     info = safe_load((asked.model / MODEL_INFO).read_text())
-    dataset = dataset_of(info["configuration"])
-    split = split_of(info["configuration"], dataset)
+    job = Job.of_settings(info["configuration"], {})
+    dataset, split = job.dataset, job.split
     until_test = dataset.transactions[split.before_test(dataset.transactions)]
     validation = split.validation(until_test)
     first = int(np.flatnonzero(validation)[0])
@@ -72,7 +72,7 @@ def _measure(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "history.parquet")
         history.to_parquet(file, index=False)
-        command = [sys.executable, "-m", "fraud_ae", "serve", str(model), "--port", "0"]
+        command = [sys.executable, "-m", "fraud_ae", "serve", f"--model={model}", "--port", "0"]
         command += ["--history", str(file), "--store", str(Path(folder, "history.db"))]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:

@@ -25,7 +25,7 @@ from benchmarks.measuring import alternated, compared, parser, show, write
 from benchmarks.plain import plain_lightning
 from fraud_ae.data.sources import synthetic
 from fraud_ae.data.split import split_by_time
-from fraud_ae.features.encoded import encode
+from fraud_ae.features.encoded_data import encode
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.models.network import Autoencoder
 

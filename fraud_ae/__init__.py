@@ -10,5 +10,5 @@ __all__ = ["FraudDetector", "__version__"]
 def __getattr__(name: str):
     # torch takes seconds to import, and most of this package does without it.
     if name == "FraudDetector":
-        return import_module("fraud_ae.detector").FraudDetector
+        return import_module("fraud_ae.detector.detector").FraudDetector
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,9 +4,17 @@ import functools
 import sys
 from collections.abc import Callable
 
+# Exit code of a command that was interrupted, as shells have it.
+INTERRUPTED = 130
+
 
 class UserError(Exception):
-    """Something in the data, the configuration or the command that the user can put right."""
+    """Something in the data, the configuration or the command that the user can put right.
+
+    exit_code: of a command that it ends; 1 is left to commands that found what they look for.
+    """
+
+    exit_code = 2
 
 
 class DataError(UserError):
@@ -15,6 +23,13 @@ class DataError(UserError):
 
 class StrategyRefused(UserError):
     """A feature strategy cannot be built, or adds nothing to the baseline, on these columns."""
+
+
+class LeakFound(UserError):
+    """A feature strategy shows a transaction its future or its label."""
+
+    # What was looked for was found: nobody made a mistake.
+    exit_code = 1
 
 
 class TrainingDiverged(UserError):
@@ -29,8 +44,10 @@ def exit_on_user_error(function: Callable) -> Callable:
         try:
             return function(*arguments, **named)
         except UserError as error:
-            sys.exit(f"error: {error}")
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
         except KeyboardInterrupt:
-            sys.exit("interrupted: the same command goes on where this one stopped")
+            print("interrupted: the same command goes on where this one stopped", file=sys.stderr)
+            sys.exit(INTERRUPTED)
 
     return guarded

@@ -29,12 +29,30 @@ def start(script: str, *arguments: str, cwd: Path, **environment: str) -> subpro
     )
 
 
-def run(script: str, *arguments: str, cwd: Path, fails: bool = False, **environment: str) -> str:
-    """Run a command to its end and return what it printed; it must succeed, or fail, as said."""
+def run(
+    script: str,
+    *arguments: str,
+    cwd: Path,
+    fails: bool = False,
+    code: int | None = None,
+    **environment: str,
+) -> str:
+    """Run a command to its end and return what it printed; it must succeed, or fail, as said.
+
+    code: its exit code, where that is known; else `fails` says whether it is another than 0.
+    """
     process = start(script, *arguments, cwd=cwd, **environment)
     printed, _ = process.communicate(timeout=1700)
-    assert (process.returncode != 0) == fails, printed
+    if code is None:
+        assert (process.returncode != 0) == fails, printed
+    else:
+        assert process.returncode == code, printed
     return printed
+
+
+def fraud_ae(*arguments: str, cwd: Path, code: int = 0, **environment: str) -> str:
+    """Run `fraud-ae ARGUMENTS`, and return what it printed."""
+    return run("-m", "fraud_ae", *arguments, cwd=cwd, code=code, **environment)
 
 
 def run_in(checkout: Path, script: str, *arguments: str) -> str:

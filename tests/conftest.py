@@ -1,30 +1,24 @@
 """Small configurations, runs trained from them, and models for production."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import hydra
 import pytest
-from omegaconf import OmegaConf
 
-from fraud_ae import config
+from fraud_ae.configuration.job import Job
 from fraud_ae.data.sources import Dataset
-from fraud_ae.detector import FraudDetector
+from fraud_ae.data.split import Split, split_by_time
+from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.evaluation.figures import Evaluation
-from fraud_ae.features.encoded import encode
-from fraud_ae.production import Plan, make_production_model
-from fraud_ae.run_store import Run, production_identity, run_identity
-from fraud_ae.sweep.build import (
-    dataset_of,
-    encoder_of,
-    evaluation_of,
-    recipe_of,
-    split_of,
-    strategy_of,
-    tracked_run,
-)
-from fraud_ae.training_data import TrainingData
+from fraud_ae.experiments.identity import production_identity
+from fraud_ae.experiments.run_store import Run
+from fraud_ae.experiments.training_data import TrainingData
+from fraud_ae.features.encoded_data import encode
+from fraud_ae.production.final_model import make_production_model
+from fraud_ae.production.plan import Plan
+from fraud_ae.sweeps.plugins import register
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SMALL = (
@@ -39,49 +33,56 @@ SMALL = (
 )
 
 
-@pytest.fixture(scope="session")
-def compose() -> Callable[..., dict]:
-    """The resolved configuration of `train.py` with these overrides, shrunk for tests."""
-    config.register()
+def split_by(job: Job, dataset: Dataset) -> Split:
+    """The parts of other transactions than the job's own, by its settings."""
+    settings = asdict(job.split_settings)
+    fractions, delay = settings.pop("fractions"), settings.pop("label_delay_days")
+    times = dataset.transactions["timestamp"]
+    return split_by_time(times, fractions=fractions, label_delay_days=delay, dates=settings)
 
-    def composed(*overrides: str) -> dict:
+
+@pytest.fixture(scope="session")
+def compose() -> Callable[..., Job]:
+    """The job of `train.py` with these overrides, shrunk for tests."""
+    register()
+
+    def composed(*overrides: str) -> Job:
         with hydra.initialize_config_dir(str(CONF)):
             cfg = hydra.compose("train", [*SMALL, *overrides])
-        return OmegaConf.to_container(cfg, resolve=True)
+        return Job.of(cfg, {"features": "combined"})
 
     return composed
 
 
 @pytest.fixture(scope="session")
 def dataset(compose) -> Dataset:
-    return dataset_of(compose())
+    return compose().dataset
 
 
 @pytest.fixture(scope="session")
 def train(dataset) -> Callable[..., Run]:
     """Trains the run of a configuration into a folder, and returns it finished."""
-    from fraud_ae.experiment import train_run
+    from fraud_ae.experiments.run import train_run
 
-    own = dataset
+    given = dataset
 
-    def trained(config: dict, folder: Path, dataset: Dataset = own) -> Run:
-        split = split_of(config, dataset)
+    def trained(job: Job, folder: Path, dataset: Dataset = given) -> Run:
+        split = split_by(job, dataset)
         visible = dataset.transactions[split.before_test(dataset.transactions)]
-        encoded = encode(
-            strategy_of(config, dataset),
-            encoder_of(config),
-            visible,
-            split.train(visible),
-            config["data"]["train_on"],
+        encoded = encode(job.strategy, job.encoder, visible, split.train(visible), job.train_on)
+        run = Run(
+            folder,
+            {
+                **job.run.identity,
+                "data": {**job.run.identity["data"], "fingerprint": dataset.fingerprint},
+            },
         )
-        run = Run(folder, run_identity(config, dataset.fingerprint))
         train_run(
             run,
-            recipe_of(config),
+            job.recipe,
             TrainingData.of(dataset, split, encoded),
-            evaluation=evaluation_of(config),
-            target=tracked_run(config, {"features": "combined"}),
-            config=config,
+            evaluation=job.evaluation,
+            target=job.target,
         )
         return run
 
@@ -111,23 +112,32 @@ class Made:
 @pytest.fixture(scope="session")
 def make(dataset) -> Callable[..., Made]:
     """Makes the production model of a configuration and its finished run in a folder."""
-    from fraud_ae import experiment
+    from fraud_ae.experiments import run as experiment
 
-    own = dataset
+    given = dataset
 
     def made(
-        config: dict,
+        job: Job,
         winner: Run,
         fit_on: str,
         folder: Path,
         *,
-        dataset: Dataset = own,
+        dataset: Dataset = given,
         evaluation: Evaluation | None = None,
         folds: int = 3,
     ) -> Made:
-        run = Run(folder / "runs", production_identity(winner, fit_on, folds))
-        strategy, encoder = strategy_of(config, dataset), encoder_of(config)
-        plan = Plan(winner, run, strategy, encoder, recipe_of(config), fit_on, folds)
+        identity = production_identity(winner.identity, fit_on, folds)
+        plan = Plan(
+            winner=winner,
+            run=Run(folder / "runs", identity),
+            strategy=job.strategy,
+            encoder=job.encoder,
+            recipe=job.recipe,
+            fit_on=fit_on,
+            folds=folds,
+            experiment=job.experiment,
+            configuration=job.settings,
+        )
         trainings = []
 
         def watched(several, rows, validation, logger=None):
@@ -144,11 +154,10 @@ def make(dataset) -> Callable[..., Made]:
             info = make_production_model(
                 plan,
                 dataset,
-                split_of(config, dataset),
+                split_by(job, dataset),
                 folder,
-                evaluation=evaluation or evaluation_of(config),
-                target=tracked_run(config, {"features": "combined"}),
-                config=config,
+                evaluation=evaluation or job.evaluation,
+                target=job.target,
                 report=lambda line: None,
             )
         return Made(plan, folder, info, trainings)

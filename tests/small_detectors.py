@@ -8,13 +8,13 @@ import torch
 
 from fraud_ae.data.columns import CANONICAL
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.detector import FraudDetector
-from fraud_ae.experiment import make_detector, network_settings
-from fraud_ae.features.encoded import Encoded
+from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.experiments.recipe import Recipe
+from fraud_ae.experiments.run import make_detector, network_settings
+from fraud_ae.features.encoded_data import Encoded
 from fraud_ae.features.encoder import Encoder
+from fraud_ae.models.persistence import build_network
 from fraud_ae.models.settings import TrainerSettings
-from fraud_ae.networks import build_network
-from fraud_ae.recipe import Recipe
 from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.scorers.mahalanobis import MahalanobisScorer
 from fraud_ae.scorers.reconstruction import ReconstructionScorer

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import protocols
 from benchmarks.online_features import short_frame
 from benchmarks.reasons import CAUSES
-from fraud_ae.data.synthetic import simulate
+from fraud_ae.data.simulation.synthetic import simulate
 from tests.commands import ROOT
 
 HANDBOOK = {

@@ -13,7 +13,7 @@ import yaml
 
 from fraud_ae.data.input_schema import InputSchema
 from tests.commands import ROOT
-from tests.service.running import RunningService
+from tests.serving.running import RunningService
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
@@ -56,7 +56,7 @@ def environment(tmp_path_factory) -> Path:
 def test_the_image_serves_a_model_as_its_command_says(environment, model, tmp_path):
     told = dict(stage(1))
     (entry,), command = json.loads(told["ENTRYPOINT"]), json.loads(told["CMD"])
-    assert command[:2] == ["serve", "/models/production"]
+    assert command[:3] == ["serve", "--model", "/models/production"]
     assert command[-2:] == ["--store", "/history/history.db"]
     service = RunningService(
         model,

@@ -8,11 +8,11 @@ from typing import Any, Self
 
 import pandas as pd
 
-from fraud_ae.atomic_files import write_json
 from fraud_ae.data.columns import CANONICAL, REQUIRED
 from fraud_ae.data.schema import HIGHEST, TEXT
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.errors import UserError
+from fraud_ae.runtime.atomic_files import write_json
 
 INPUT_SCHEMA = "schema.json"
 

@@ -8,8 +8,8 @@ import pandas as pd
 from fraud_ae.data.columns import CANONICAL, SCENARIO
 from fraud_ae.data.labels import with_labels
 from fraud_ae.data.reading import read_transactions
+from fraud_ae.data.simulation.synthetic import simulate
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.synthetic import simulate
 from fraud_ae.data.transactions import fingerprint
 
 

@@ -11,7 +11,7 @@ from fraud_ae.data import schema
 from fraud_ae.data.columns import CANONICAL, OPTIONAL, REQUIRED, SCENARIO
 from fraud_ae.data.source_format import SourceFormat, did_you_mean, listed
 from fraud_ae.errors import DataError
-from fraud_ae.side_by_side import side_by_side
+from fraud_ae.runtime.threads import side_by_side
 
 _LOGGER = logging.getLogger("fraud_ae")
 _MAY_BE_NULL = ("transaction_id", "customer_id")

@@ -12,8 +12,8 @@ from fraud_ae.evaluation.alerting import (
     value_caught,
 )
 from fraud_ae.evaluation.bootstrap import bootstrap_intervals
+from fraud_ae.evaluation.custom_metrics import extra_metrics
 from fraud_ae.evaluation.metrics import alert_metrics, ranking_metrics
-from fraud_ae.evaluation.own_metrics import extra_metrics
 from fraud_ae.evaluation.threshold import ThresholdPolicy
 
 
@@ -31,7 +31,7 @@ class Evaluation:
     replicates: int = 200
 
     def figures(self, scored: pd.DataFrame, threshold: float) -> dict[str, float | int | None]:
-        """Every figure of n scored rows at a threshold, see `fraud_ae.evaluation.scored`.
+        """Every figure of n scored rows at a threshold, see `fraud_ae.evaluation.scored_frames`.
 
         None where a figure is undefined. Raises UserError if a metric of the user's own fails.
         """

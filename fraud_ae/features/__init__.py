@@ -1,19 +1,14 @@
 """Feature strategies: transactions in, named point-in-time features out."""
 
-from fraud_ae.features.baseline import Baseline
-from fraud_ae.features.behavioural import Behavioural
-from fraud_ae.features.combined import Combined
-from fraud_ae.features.demographic_risk import DemographicRisk
 from fraud_ae.features.history import History
-from fraud_ae.features.saving import strategy_from_dict, strategy_to_dict
-from fraud_ae.features.strategy import (
-    FeatureStrategy,
-    check_strategy,
-    compute_features,
-    fit_strategy,
-    missing_columns,
-)
-from fraud_ae.features.temporal import Temporal
+from fraud_ae.features.serialization.strategies import strategy_from_dict, strategy_to_dict
+from fraud_ae.features.strategies.baseline import Baseline
+from fraud_ae.features.strategies.behavioural import Behavioural
+from fraud_ae.features.strategies.combined import Combined
+from fraud_ae.features.strategies.demographic_risk import DemographicRisk
+from fraud_ae.features.strategies.temporal import Temporal
+from fraud_ae.features.strategy import FeatureStrategy, compute_features, fit_strategy
+from fraud_ae.features.strategy_check import check_strategy, missing_columns
 
 __all__ = [
     "Baseline",

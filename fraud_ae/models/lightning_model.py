@@ -7,12 +7,12 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from fraud_ae.models.adam import FusedAdam
 from fraud_ae.models.batches import Batches, Piece, split_batches
 from fraud_ae.models.checkpoint import Checkpoint
-from fraud_ae.models.course import Course
-from fraud_ae.models.fused_adam import FusedAdam
 from fraud_ae.models.history import curve_point
 from fraud_ae.models.stacked import stack_key, trainable
+from fraud_ae.models.training_state import TrainingState
 
 
 class LightningNetworks(pl.LightningModule):
@@ -30,7 +30,7 @@ class LightningNetworks(pl.LightningModule):
     def __init__(
         self,
         networks: Sequence[nn.Module],
-        courses: Sequence[Course],
+        courses: Sequence[TrainingState],
         batches: Batches,
         starts: Sequence[Checkpoint | None],
     ) -> None:

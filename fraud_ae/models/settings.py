@@ -1,6 +1,7 @@
 """How a network is trained."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -17,4 +18,4 @@ class TrainerSettings:
     early_stopping_patience: int = 5
     reduce_lr_patience: int = 3
     min_delta: float = 0.001
-    accelerator: str = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"

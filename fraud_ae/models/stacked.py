@@ -83,13 +83,13 @@ def trainable(networks: Sequence[nn.Module]) -> Trainable:
     """The networks in one loop. Raises ValueError for several whose keys are not equal."""
     keys = {stack_key(network) for network in networks}
     if keys == {None} and len(networks) == 1:
-        return AnyNetwork(networks[0])
+        return SingleNetwork(networks[0])
     if None in keys or len(keys) > 1:
         raise ValueError("networks of different kinds cannot share a loop")
     return StackedAutoencoders(networks)
 
 
-class AnyNetwork:
+class SingleNetwork:
     """One network of any kind that has a `loss(inputs) -> scalar`, by automatic differentiation.
 
     Its weights are one vector, which the optimiser takes in one go.

@@ -12,9 +12,9 @@ from torch import nn
 from fraud_ae.errors import TrainingDiverged, UserError
 from fraud_ae.models.batches import Batches, InOrder, Rows, Stream
 from fraud_ae.models.checkpoint import Checkpoint
-from fraud_ae.models.course import Course
 from fraud_ae.models.lightning_model import LightningNetworks
 from fraud_ae.models.settings import TrainerSettings
+from fraud_ae.models.training_state import TrainingState
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 # So many rows of several networks fit into the caches of a core.
@@ -98,7 +98,7 @@ def train_together(
         rates = training.learning_rates
         if validation is None and rates is None:
             rates = [training.settings.learning_rate] * training.settings.max_epochs
-        courses.append(Course(training.settings, rates, training.report))
+        courses.append(TrainingState(training.settings, rates, training.report))
         streams.append(Stream(rows, training.seed, training.epochs_before))
     settings = trainings[0].settings
     batches = Batches(streams, settings.batch_size, together=_BATCHES_TOGETHER)
@@ -127,7 +127,7 @@ def train_together(
 
 
 def _trained(
-    network: nn.Module, course: Course, steps: int, end: Checkpoint | None
+    network: nn.Module, course: TrainingState, steps: int, end: Checkpoint | None
 ) -> TrainedNetwork | TrainingDiverged:
     if course.error is not None:
         return course.error

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from fraud_ae.sweep.comparison import FIGURES, differing
+from fraud_ae.pipeline.comparison import FIGURES, differing
 
 _BESIDE = ("low", "high", "change")
 _TITLES = {"auc": "ROC AUC", "average_precision": "AP"}

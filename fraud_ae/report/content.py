@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fraud_ae.evaluation.threshold_curve import explorer
 from fraud_ae.report.compared import compared
 from fraud_ae.report.curves import score_curves, training_curves
 from fraud_ae.report.decision import decision, final_figures
-from fraud_ae.report.explorer import explorer
 from fraud_ae.report.facts import audit, data_facts, provenance, top_transactions
-from fraud_ae.report.kept import SWEEPS, Kept
+from fraud_ae.report.results import SWEEPS, Kept
 from fraud_ae.report.sweeps import broad_sweep, leaderboard_table, strategies
 from fraud_ae.report.versions import versions
 

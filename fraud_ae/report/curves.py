@@ -8,7 +8,7 @@ import pandas as pd
 
 from fraud_ae.evaluation.curves import precision_recall_points, roc_points
 from fraud_ae.evaluation.threshold import alerts
-from fraud_ae.report.kept import Kept
+from fraud_ae.report.results import Kept
 
 _DIGITS = 5
 

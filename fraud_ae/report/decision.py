@@ -1,8 +1,8 @@
 """The decision and the final figures, in words and side by side."""
 
-from fraud_ae.model_info import is_challenger
-from fraud_ae.report.kept import SWEEPS, Kept
-from fraud_ae.sweep.leaderboard import tuning_gain
+from fraud_ae.detector.model_info import is_challenger
+from fraud_ae.report.results import SWEEPS, Kept
+from fraud_ae.sweeps.leaderboard import tuning_gain
 
 # Name in the figures, name in the report, whether it is a share.
 FIGURES = (

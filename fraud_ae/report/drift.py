@@ -2,8 +2,15 @@
 
 from collections.abc import Mapping
 
-from fraud_ae.drift.tables import not_judged, other_row, p_value, told, typical_shift, verdict
-from fraud_ae.report.templates import page_template
+from fraud_ae.production.drift.tables import (
+    not_judged,
+    other_row,
+    p_value,
+    told,
+    typical_shift,
+    verdict,
+)
+from fraud_ae.report.rendering import page_template
 
 
 def drift_page(checked: Mapping) -> str:

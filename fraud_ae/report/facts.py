@@ -6,9 +6,9 @@ import shlex
 import pandas as pd
 import yaml
 
-from fraud_ae.report.kept import Kept
-from fraud_ae.run_store import TOP_TRANSACTIONS
-from fraud_ae.sweep.command_line import ONCE, override_key
+from fraud_ae.configuration.command_line import ONCE, override_key
+from fraud_ae.experiments.run_store import TOP_TRANSACTIONS
+from fraud_ae.report.results import Kept
 
 
 def data_facts(kept: Kept) -> dict | None:

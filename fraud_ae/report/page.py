@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from fraud_ae.atomic_files import write_whole
 from fraud_ae.errors import UserError
+from fraud_ae.pipeline.comparison import compare_experiments
+from fraud_ae.pipeline.summary import experiment_folders
 from fraud_ae.report.content import report_content
 from fraud_ae.report.formats import figure, number, percent
-from fraud_ae.report.templates import packed, page_template
-from fraud_ae.sweep.command_line import OUTPUTS
-from fraud_ae.sweep.comparison import compare_experiments
-from fraud_ae.sweep.summary import experiment_folders
+from fraud_ae.report.rendering import packed, page_template
+from fraud_ae.runtime.atomic_files import write_whole
 
 REPORT = "report.html"
 # What the charts are drawn from; everything else is in the tables already.
@@ -41,14 +40,14 @@ def write_report(folder: Path, comparison: pd.DataFrame | None = None) -> Path:
     return path
 
 
-def write_reports(patterns: Sequence[str]) -> None:
+def write_reports(outputs: Path, patterns: Sequence[str]) -> None:
     """Write the report of every experiment whose name matches one of some patterns, and say where.
 
     Raises UserError if there is none, or one cannot be written.
     """
-    folders = experiment_folders(patterns)
+    folders = experiment_folders(outputs, patterns)
     try:
-        comparison = compare_experiments(OUTPUTS)
+        comparison = compare_experiments(outputs)
     except UserError as error:
         # What is wrong with another experiment is no fault of this one.
         print(f"report without other experiments: {error}")

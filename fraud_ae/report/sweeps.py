@@ -4,8 +4,12 @@ import math
 
 import pandas as pd
 
-from fraud_ae.report.kept import Kept
-from fraud_ae.sweep.importance import kept_importances, parameter_columns, varied_parameters
+from fraud_ae.report.results import Kept
+from fraud_ae.sweeps.studies.importance import (
+    parameter_columns,
+    stored_importances,
+    varied_parameters,
+)
 
 _FIGURES = ("average_precision", "precision", "recall", "f1", "value_caught")
 
@@ -48,7 +52,7 @@ def broad_sweep(kept: Kept) -> dict | None:
     reached = board[(board["status"] == "finished") & board[objective].notna()]
     names = varied_parameters(reached)
     path = kept.folder / "leaderboards" / "broad_importance.json"
-    found = kept_importances(path, board, objective) if len(reached) else None
+    found = stored_importances(path, board, objective) if len(reached) else None
     return {
         "objective": objective,
         "combinations": len(board),

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fraud_ae.sweep.version_tables import METRICS, told
-from fraud_ae.versions import Versions
+from fraud_ae.detector.versions import Versions
+from fraud_ae.pipeline.version_tables import METRICS, verdict_lines
 
 
 def versions(folder: Path) -> dict | None:
@@ -14,7 +14,7 @@ def versions(folder: Path) -> dict | None:
     and difference; None where there was none.
     """
     kept = Versions(folder / "models")
-    rows = [{**row, "told": told(row["decision"])} for row in kept.rows()]
+    rows = [{**row, "told": verdict_lines(row["decision"])} for row in kept.rows()]
     if not rows:
         return None
     retrained = [d for d in kept.decisions().values() if d["kind"] == "retrain"]

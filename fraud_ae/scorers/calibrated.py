@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from fraud_ae.atomic_files import write_json
+from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
 from fraud_ae.scorers.signals import SignalRows, Signals

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from fraud_ae.atomic_files import write_json
+from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
 from fraud_ae.scorers.signals import SignalRows, Signals
 

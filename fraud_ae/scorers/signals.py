@@ -1,6 +1,5 @@
 """What a network makes of transactions, from which scorers make one score for each."""
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,15 +92,6 @@ class SignalRows:
 
     def _of(self, rows: np.ndarray) -> Signals:
         return signals_of(self.network, self.inputs[rows], self.groups)
-
-
-def scoring_network(network: "nn.Module") -> "nn.Module":
-    """A copy that computes in float64, on the CPU and in evaluation mode.
-
-    In float32 the last bits of a matrix product differ with the number of rows and with the
-    library; where a tree splits at such a value, the score of a row would depend on the others.
-    """
-    return copy.deepcopy(network).cpu().double().eval()
 
 
 def signals_of(network: "nn.Module", inputs: np.ndarray, groups: Sequence[int]) -> Signals:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fraud_ae.atomic_files import write_json
 from fraud_ae.errors import UserError
+from fraud_ae.runtime.atomic_files import write_json
 
 if TYPE_CHECKING:
     from xgboost import Booster

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from fraud_ae.detector.reasons import Reason
 from fraud_ae.evaluation.curves import precision_recall_points, roc_points
 from fraud_ae.evaluation.threshold import alerts
-from fraud_ae.reasons import Reason
 
 _BINS = 50
 _COLUMNS = ("transaction_id", "customer_id", "timestamp", "amount", "is_fraud", "score", "alert")
@@ -16,12 +16,12 @@ _COLUMNS = ("transaction_id", "customer_id", "timestamp", "amount", "is_fraud", 
 def panels(scored: pd.DataFrame, threshold: float, top: Sequence[dict]) -> dict:
     """Everything to log of scored rows: name -> W&B chart, table or histogram.
 
-    scored: a scored frame. top: see `fraud_ae.reasons.top_transactions`.
+    scored: a scored frame. top: see `fraud_ae.detector.reasons.top_transactions`.
     """
     import wandb
 
     y_true, scores = scored["is_fraud"].to_numpy(), scored["score"].to_numpy()
-    shown = {
+    drawn = {
         "confusion_matrix": wandb.plot.confusion_matrix(
             y_true=y_true.astype(int).tolist(),
             preds=alerts(scores, threshold).astype(int).tolist(),
@@ -32,10 +32,10 @@ def panels(scored: pd.DataFrame, threshold: float, top: Sequence[dict]) -> dict:
     }
     roc = roc_points(y_true, scores)
     if len(roc):
-        shown["roc"] = _curve(roc, "false_positive_rate", "recall", "ROC curve")
+        drawn["roc"] = _curve(roc, "false_positive_rate", "recall", "ROC curve")
         curve = precision_recall_points(y_true, scores)
-        shown["precision_recall"] = _curve(curve, "recall", "precision", "Precision and recall")
-    return shown
+        drawn["precision_recall"] = _curve(curve, "recall", "precision", "Precision and recall")
+    return drawn
 
 
 def board_panels(board: pd.DataFrame, label: str) -> dict:
@@ -45,16 +45,16 @@ def board_panels(board: pd.DataFrame, label: str) -> dict:
     """
     import wandb
 
-    known = board.astype(object).where(board.notna(), None)
-    bars = known[known["final_auc"].notna()]
-    rows = [
+    rows = board.astype(object).where(board.notna(), None)
+    scored = rows[rows["final_auc"].notna()]
+    bars = [
         [str(name), float(value)]
-        for name, value in zip(bars[label], bars["final_auc"], strict=True)
+        for name, value in zip(scored[label], scored["final_auc"], strict=True)
     ]
-    table = wandb.Table(columns=[label, "final_auc"], data=rows)
+    table = wandb.Table(columns=[label, "final_auc"], data=bars)
     return {
         "leaderboard": wandb.Table(
-            columns=list(known), data=known.to_numpy().tolist(), allow_mixed_types=True
+            columns=list(rows), data=rows.to_numpy().tolist(), allow_mixed_types=True
         ),
         "comparison": wandb.plot.bar(table, label, "final_auc", title=f"final_auc by {label}"),
     }
@@ -100,8 +100,10 @@ def _top_table(top: Sequence[dict], threshold: float):
     most = max((len(row["reasons"]) for row in top), default=0)
     rows = []
     for row in top:
-        told = [str(Reason.of(reason)) for reason in row["reasons"]]
-        own = {**row, "alert": int(row["score"] > threshold)}
-        rows.append([*(own[name] for name in _COLUMNS), *told, *[""] * (most - len(told))])
+        reasons = [str(Reason.of(reason)) for reason in row["reasons"]]
+        figures = {**row, "alert": int(row["score"] > threshold)}
+        rows.append(
+            [*(figures[name] for name in _COLUMNS), *reasons, *[""] * (most - len(reasons))]
+        )
     names = [f"reason_{number}" for number in range(1, most + 1)]
     return wandb.Table(columns=[*_COLUMNS, *names], data=rows)

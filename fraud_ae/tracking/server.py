@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from filelock import FileLock
 
-from fraud_ae.atomic_files import write_whole
+from fraud_ae.runtime.atomic_files import write_whole
 
 log = logging.getLogger("fraud_ae")
 # W&B's service tells its maker how it fares, of offline runs too, and waits ten seconds at the end

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from fraud_ae.atomic_files import write_json
 from fraud_ae.models.history import curve_point
+from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.tracking.panels import board_panels, panels
 from fraud_ae.tracking.server import within
-from fraud_ae.tracking.tracked_run import TrackedRun
+from fraud_ae.tracking.target import DataReference, TrackingTarget
 
 # Where W&B keeps what waits to be sent, in the user's home unless this says something else.
 _DATA_DIR = "WANDB_DATA_DIR"
@@ -27,11 +27,10 @@ class Tracker:
     is kept offline, from its beginning.
     """
 
-    def __init__(self, target: TrackedRun, folder: Path, config: dict) -> None:
+    def __init__(self, target: TrackingTarget, folder: Path) -> None:
         self._target = target
         self._folder = folder
-        self._config = config
-        self._told: list[Callable] = []
+        self._sent: list[Callable] = []
         self._run = None
         self._online = False
         self._lends_folder = False
@@ -48,74 +47,71 @@ class Tracker:
             return None
         from pytorch_lightning.loggers import WandbLogger
 
-        tell = self._tell
+        send = self._send
 
         class CurveLogger(WandbLogger):
             """Lightning's own logger, through which no failing server gets at the training."""
 
             def log_metrics(self, metrics: dict, step: int | None = None) -> None:
-                tell(lambda run: run.log({**metrics, "trainer/global_step": step}))
+                send(lambda run: run.log({**metrics, "trainer/global_step": step}))
 
         return CurveLogger(experiment=self._run)
 
     def log_epoch(self, row: dict, steps_per_epoch: int) -> None:
         """A row of the history of a training that had no logger, as Lightning would log it."""
         figures, step = curve_point(row, steps_per_epoch)
-        self._tell(lambda run: run.log({**figures, "trainer/global_step": step}))
+        self._send(lambda run: run.log({**figures, "trainer/global_step": step}))
 
     def log_evaluation(
         self, scored: pd.DataFrame, threshold: float, metrics: dict, top: Sequence[dict]
     ) -> None:
         """Flat summary figures; curves, histograms and the highest scores of a scored frame.
 
-        metrics: name -> figure. top: see `fraud_ae.reasons.top_transactions`.
+        metrics: name -> figure. top: see `fraud_ae.detector.reasons.top_transactions`.
         """
         defined = {name: value for name, value in metrics.items() if value is not None}
 
-        def tell(run) -> None:
+        def send(run) -> None:
             run.log(panels(scored, threshold, top))
             run.summary.update(defined)
 
-        self._tell(tell)
+        self._send(send)
 
     def log_board(self, board: pd.DataFrame, label: str) -> None:
         """A leaderboard as a table, and as bars: its final_auc, named by the column `label`."""
 
-        def tell(run) -> None:
+        def send(run) -> None:
             run.log(board_panels(board, label))
 
-        self._tell(tell)
+        self._send(send)
 
-    def use_data(self, name: str, fingerprint: str, path: str | None) -> None:
-        """The transactions as an input of the run: a reference, of which nothing is uploaded.
+    def use_data(self, data: DataReference) -> None:
+        """The transactions as an input of the run: a reference, of which nothing is uploaded."""
 
-        path: of their file, None for generated ones.
-        """
-
-        def tell(run) -> None:
+        def send(run) -> None:
             import wandb
 
             artifact = wandb.Artifact(
-                f"{_artifact_name(name)}-transactions",
+                f"{_artifact_name(data.name)}-transactions",
                 type="dataset",
-                metadata={"fingerprint": fingerprint, "path": path},
+                metadata={"fingerprint": data.fingerprint, "path": data.path},
             )
-            file = Path(path).resolve() if path else None
-            where = file.as_uri() if file else f"generated://{name}/{fingerprint}"
+            file = Path(data.path).resolve() if data.path else None
+            where = file.as_uri() if file else f"generated://{data.name}/{data.fingerprint}"
             # W&B's own checksum would read the whole file: the fingerprint makes the version.
-            entry = f"{fingerprint}/{file.name if file else name}"
+            entry = f"{data.fingerprint}/{file.name if file else data.name}"
             artifact.add_reference(where, name=entry, checksum=False)
             # `use_artifact` refuses an offline run; what it does online is this.
             run._log_artifact(artifact, is_user_created=True, use_after_commit=True)
 
-        self._tell(tell)
+        self._send(send)
 
     def log_model(
         self, folder: Path, info: Path, name: str, aliases: Sequence[str], metadata: dict
     ) -> None:
         """The files of a detector, and what is said of it, as a version of an artifact."""
 
-        def tell(run) -> None:
+        def send(run) -> None:
             import wandb
 
             artifact = wandb.Artifact(_artifact_name(name), type="model", metadata=metadata)
@@ -123,7 +119,7 @@ class Tracker:
                 artifact.add_file(str(file))
             run.log_artifact(artifact, aliases=list(aliases))
 
-        self._tell(tell)
+        self._send(send)
 
     def close(self, exit_code: int) -> None:
         """Finish the run. exit_code: 0 where all went well."""
@@ -142,13 +138,13 @@ class Tracker:
                 self._go_offline(error)
         self._run.finish(exit_code=exit_code)
 
-    def _tell(self, call: Callable) -> None:
+    def _send(self, call: Callable) -> None:
         if self._run is None:
             return
         if not self._online:
             call(self._run)
             return
-        self._told.append(call)
+        self._sent.append(call)
         server = self._target.server
         try:
             # To tell of an artifact waits for the server.
@@ -189,7 +185,7 @@ class Tracker:
             with suppress(Exception, SystemExit):
                 wandb.teardown()
             self._run = self._init("offline")
-        for call in self._told:
+        for call in self._sent:
             call(self._run)
 
     def _init(self, mode: str, **bounds: float):
@@ -207,7 +203,7 @@ class Tracker:
             group=target.group,
             job_type=target.job_type,
             tags=list(target.tags),
-            config=self._config,
+            config=target.configuration,
             # The W&B service that writes there may have been started in another folder.
             dir=str(self._folder.resolve()),
             reinit="create_new",
@@ -235,32 +231,20 @@ class Tracker:
 
 
 @contextmanager
-def track(target: TrackedRun, folder: Path, config: dict) -> Iterator[Tracker]:
-    """Open a W&B run for one training, and close it.
+def track(target: TrackingTarget, folder: Path) -> Iterator[Tracker]:
+    """Open a W&B run, with its data as an input, and close it.
 
-    folder: where W&B keeps an offline run. config: as `TrackedRun.config` gives it.
+    folder: where W&B keeps an offline run.
     """
-    tracker = Tracker(target, folder, config)
+    tracker = Tracker(target, folder)
     exit_code = 1
     try:
+        if target.data is not None:
+            tracker.use_data(target.data)
         yield tracker
         exit_code = 0
     finally:
         tracker.close(exit_code)
-
-
-@contextmanager
-def track_run(
-    target: TrackedRun, folder: Path, config: dict, fingerprint: str
-) -> Iterator[Tracker]:
-    """As `track`, for what is made of transactions, which are an input of the W&B run.
-
-    config: resolved. fingerprint: of the transactions.
-    """
-    source = config["data"]
-    with track(target, folder, target.config(config, fingerprint)) as tracker:
-        tracker.use_data(source["name"], fingerprint, source.get("path"))
-        yield tracker
 
 
 def _artifact_name(text: str) -> str:

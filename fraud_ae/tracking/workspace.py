@@ -22,15 +22,15 @@ def save_workspace(entity: str | None, project: str, seconds: float) -> str:
     """
     problem = problem_of_server(seconds)
     if problem:
-        raise UserError(f"workspace=true: W&B cannot be reached ({problem})")
+        raise UserError(f"W&B cannot be reached ({problem})")
     try:
         return within(seconds, lambda: _saved(entity, project))
     except UserError:
         raise
     except TimeoutError as error:
-        raise UserError(f"workspace=true: W&B did not take it within {seconds:g} s") from error
+        raise UserError(f"W&B did not take it within {seconds:g} s") from error
     except Exception as error:  # the client may fail in any way
-        raise UserError(f"workspace=true: W&B did not take it ({error})") from error
+        raise UserError(f"W&B did not take it ({error})") from error
 
 
 def _saved(entity: str | None, project: str) -> str:
@@ -40,7 +40,7 @@ def _saved(entity: str | None, project: str) -> str:
         from wandb_workspaces import workspaces
     except ImportError as error:
         raise UserError(
-            "workspace=true needs wandb-workspaces: pip install 'fraud_ae[workspace]'"
+            "fraud-ae workspace needs wandb-workspaces: pip install 'fraud_ae[workspace]'"
         ) from error
     workspace = workspaces.Workspace(
         entity=entity or wandb.Api().default_entity,

@@ -356,7 +356,7 @@ def test_fingerprint_is_the_same_in_another_process(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "t.parquet")],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=True,

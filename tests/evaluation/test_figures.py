@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_ae.config import MetricsConfig, ThresholdConfig
+from fraud_ae.configuration.schemas import MetricsConfig, ThresholdConfig
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.alerting import (
     card_precision,
@@ -13,9 +13,9 @@ from fraud_ae.evaluation.alerting import (
     value_caught,
 )
 from fraud_ae.evaluation.bootstrap import bootstrap_intervals
+from fraud_ae.evaluation.custom_metrics import RUN_FACTS, check_metrics
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.metrics import alert_metrics, ranking_metrics
-from fraud_ae.evaluation.own_metrics import RUN_FACTS, check_metrics
 from fraud_ae.evaluation.threshold import ThresholdPolicy
 
 QUICK = Evaluation(replicates=20)

@@ -6,7 +6,7 @@ import pytest
 
 from fraud_ae.errors import UserError
 from fraud_ae.features import Baseline, DemographicRisk, compute_features
-from fraud_ae.features.demographic_risk import age_band
+from fraud_ae.features.strategies.demographic_risk import age_band
 
 DAY = pd.Timedelta(days=1)
 

@@ -3,9 +3,9 @@ import torch
 
 from fraud_ae.models.ensemble import Ensemble
 from fraud_ae.models.network import Autoencoder
+from fraud_ae.models.persistence import build_network
 from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.models.training import Rows, Training, train_network
-from fraud_ae.networks import build_network
 
 N_INPUTS = 6
 SETTINGS = {"n_inputs": N_INPUTS, "hidden_sizes": [8], "latent_dim": 2}

@@ -9,7 +9,7 @@ import torch
 from fraud_ae.errors import TrainingDiverged
 from fraud_ae.models.network import Autoencoder, MaskedAutoencoder
 from fraud_ae.models.settings import TrainerSettings
-from fraud_ae.models.stacked import AnyNetwork, StackedAutoencoders, stack_key, trainable
+from fraud_ae.models.stacked import SingleNetwork, StackedAutoencoders, stack_key, trainable
 from fraud_ae.models.training import Rows, TrainedNetwork, Training, train_network, train_together
 
 N_INPUTS = 12
@@ -113,7 +113,7 @@ def test_gradients_are_those_of_automatic_differentiation(activation, norm, hidd
 def test_losses_need_no_gradients():
     network = Autoencoder(N_INPUTS, hidden_sizes=[6], latent_dim=2)
     expected = network.loss(VALIDATION.inputs).detach()
-    for stack in (StackedAutoencoders([network]), AnyNetwork(network)):
+    for stack in (StackedAutoencoders([network]), SingleNetwork(network)):
         torch.testing.assert_close(stack.losses(VALIDATION.inputs).detach()[0], expected)
 
 

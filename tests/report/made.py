@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from fraud_ae.configuration.parts import Gate
 from fraud_ae.evaluation.figures import Evaluation
-from fraud_ae.run_store import SCORES, TEST_SCORES
-from fraud_ae.sweep.data_facts import DATA
-from fraud_ae.sweep.gate import decide
-from fraud_ae.sweep.leaderboard import write_leaderboard
+from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
+from fraud_ae.pipeline.data_facts import DATA
+from fraud_ae.pipeline.gate import decide
+from fraud_ae.sweeps.leaderboard import write_leaderboard
 
 FINGERPRINT = "0123456789abcdef"
 EVALUATION = Evaluation(replicates=20)
@@ -99,7 +100,7 @@ class MadeExperiment:
         (self.folder / DATA).write_text(json.dumps(facts))
 
     def gate(self, baseline_auc: float = 0.6) -> dict:
-        return decide(self.folder, baseline_auc, 0.0, False)
+        return decide(self.folder, Gate(baseline_auc=baseline_auc))
 
     def broad(self, further: dict | None = None) -> None:
         """further: parameters beside the usual ones, each with two values in turn."""

@@ -6,7 +6,8 @@ import torch
 
 from fraud_ae.models.ensemble import Ensemble
 from fraud_ae.models.network import Autoencoder, MaskedAutoencoder, VariationalAutoencoder
-from fraud_ae.scorers.signals import Signals, scoring_network, signals_of
+from fraud_ae.models.persistence import scoring_network
+from fraud_ae.scorers.signals import Signals, signals_of
 from tests.scorers.rows import GROUPS, signals
 
 

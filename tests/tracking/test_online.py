@@ -233,20 +233,20 @@ def test_the_death_of_the_clients_own_service_loses_nothing(
 import os, signal
 from pathlib import Path
 from fraud_ae.tracking.server import Server
-from fraud_ae.tracking.tracked_run import TrackedRun
+from fraud_ae.tracking.target import TrackingTarget
 from fraud_ae.tracking.tracker import track
 
 folder = Path({str(tmp_path)!r})
-target = TrackedRun("online", "p", None, "g", "j", (), {{}}, Server.of(folder / "notes", 5.0))
+target = TrackingTarget("online", "p", None, "g", "j", (), Server.of(folder / "notes", 5.0))
 row = {{"epoch": 1, "train_loss": 0.5, "val_loss": 0.5, "learning_rate": 0.1, "seconds": 1.0}}
-with track(target, folder / "run", {{}}) as tracker:
+with track(target, folder / "run") as tracker:
     tracker.log_epoch(row, 10)
     # Whichever thread has started it.
     children = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
     (service,) = {{int(each) for own in children for each in own}}
     os.kill(service, signal.SIGKILL)
     tracker.log_epoch({{**row, "epoch": 2, "train_loss": 0.25}}, 10)
-with track(target, folder / "next", {{}}) as tracker:
+with track(target, folder / "next") as tracker:
     tracker.log_epoch(row, 10)
 """
     environment |= {"WANDB_BASE_URL": stand_in.url}

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from fraud_ae.tracking.board import track_board
-from fraud_ae.tracking.tracked_run import TrackedRun
+from fraud_ae.tracking.leaderboard_run import track_board
+from fraud_ae.tracking.target import DataReference, TrackingTarget
 from fraud_ae.tracking.tracker import track
 from tests.tracking.offline_runs import Tracked, inspected, settings_of, wandb_files
 
@@ -58,7 +58,7 @@ def test_the_whole_configuration_is_kept_as_numbers_and_texts(offline):
     run, config, tracked = offline
     found = flat(tracked.config)
     assert {type(value) for value in found.values()} <= {str, int, float, bool, type(None)}
-    for name, value in flat(config).items():
+    for name, value in flat(config.settings).items():
         if value not in ({}, []):  # W&B leaves out what is empty
             assert found[name] == (", ".join(map(str, value)) if isinstance(value, list) else value)
     assert found["data.fingerprint"] == run.identity["data"]["fingerprint"]
@@ -175,8 +175,9 @@ def test_a_file_is_an_input_whose_version_is_its_fingerprint(tmp_path, capfd):
     path.write_text("a\n1\n")
     digests = set()
     for number, fingerprint in enumerate(("one", "two", "two")):
-        with track(target(), tmp_path / str(number), {}) as tracker:
-            tracker.use_data("my shop", fingerprint, str(path))
+        data = DataReference("my shop", fingerprint, str(path))
+        with track(target(data=data), tmp_path / str(number)):
+            pass
         (file,) = wandb_files(tmp_path / str(number))
         (artifact,) = Tracked(file).artifacts
         assert artifact["name"] == "my-shop-transactions"
@@ -215,7 +216,7 @@ def test_all_that_waits_to_be_sent_lies_with_the_run(tmp_path, monkeypatch, fini
     monkeypatch.delenv("WANDB_DATA_DIR")
     info = tmp_path / "model_info.yaml"
     info.write_text("name: small\n")
-    with track(target(), tmp_path / "run", {}) as tracker:
+    with track(target(), tmp_path / "run") as tracker:
         tracker.log_model(finished_run.model_folder, info, "small-detector", (), {})
     assert "WANDB_DATA_DIR" not in os.environ
     (file,) = wandb_files(tmp_path)
@@ -235,9 +236,9 @@ def test_disabled_writes_nothing(finished_run):
     assert not list(finished_run.folder.rglob("*wandb*"))
 
 
-def target(**settings) -> TrackedRun:
+def target(**settings) -> TrackingTarget:
     known = {"mode": "offline", "project": "ours", "entity": None, "group": "g", "job_type": "j"}
-    return TrackedRun(**known | {"tags": ()} | settings)
+    return TrackingTarget(**known | {"tags": ()} | settings)
 
 
 def scored(labels: list[int], scores: list[float]) -> pd.DataFrame:
@@ -245,8 +246,8 @@ def scored(labels: list[int], scores: list[float]) -> pd.DataFrame:
 
 
 def test_disabled_needs_no_folder_and_takes_figures(tmp_path):
-    with track(target(mode="disabled"), tmp_path / "run", {}) as tracker:
-        tracker.use_data("shop", "f", None)
+    with track(target(mode="disabled"), tmp_path / "run") as tracker:
+        tracker.use_data(DataReference("shop", "f"))
         tracker.log_evaluation(scored([0, 1], [0.1, 0.2]), 0.1, {"final_auc": 0.5}, [])
         tracker.log_model(tmp_path / "model", tmp_path / "info.yaml", "detector", (), {})
         assert tracker.lightning_logger() is None
@@ -254,7 +255,7 @@ def test_disabled_needs_no_folder_and_takes_figures(tmp_path):
 
 
 def test_a_training_that_fails_is_closed_as_failed(tmp_path):
-    with pytest.raises(RuntimeError, match="diverged"), track(target(), tmp_path, {}):
+    with pytest.raises(RuntimeError, match="diverged"), track(target(), tmp_path):
         raise RuntimeError("diverged")
     (file,) = wandb_files(tmp_path)
     found = json.loads(inspected(file, "--summary"))
@@ -263,7 +264,7 @@ def test_a_training_that_fails_is_closed_as_failed(tmp_path):
 
 @pytest.mark.parametrize("scores", [[0.1, 0.2], [0.3, 0.3]], ids=["distinct", "all equal"])
 def test_figures_that_are_undefined_are_left_out(tmp_path, scores):
-    with track(target(), tmp_path, {}) as tracker:
+    with track(target(), tmp_path) as tracker:
         one_class = scored([0, 0], scores)
         tracker.log_evaluation(one_class, 0.5, {"final_auc": None, "recall": 0.0}, [])
     (file,) = wandb_files(tmp_path)
@@ -277,7 +278,7 @@ def test_figures_that_are_undefined_are_left_out(tmp_path, scores):
 def test_a_model_is_kept_as_an_artifact_of_all_its_files(finished_run, tmp_path):
     info = tmp_path / "model_info.yaml"
     info.write_text("name: small\n")
-    with track(target(), tmp_path, {}) as tracker:
+    with track(target(), tmp_path) as tracker:
         tracker.log_model(
             finished_run.model_folder, info, "small detector", ("production",), {"name": "small"}
         )

@@ -2,17 +2,17 @@ import json
 
 import pytest
 
-from tests.commands import run
+from tests.commands import fraud_ae
 from tests.tracking.offline_runs import settings_of
 from tests.tracking.stand_in import KEY, StandIn, dead_server
 
 pytest.importorskip("wandb_workspaces", reason="needs the extra `workspace`")
 
 
-def saved(folder, url: str, **how: bool) -> str:
+def saved(folder, url: str, code: int = 0) -> str:
     environment = settings_of(folder / "home") | {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": url}
-    arguments = ("workspace=true", "wandb.project=ours", "wandb.wait_seconds=10")
-    return run("pipeline.py", *arguments, cwd=folder, **how, **environment)
+    arguments = ("workspace", "--project=ours", "--wait-seconds=10")
+    return fraud_ae(*arguments, cwd=folder, code=code, **environment)
 
 
 def test_a_view_is_saved_with_panels_of_what_runs_log(tmp_path):
@@ -33,6 +33,6 @@ def test_a_view_is_saved_with_panels_of_what_runs_log(tmp_path):
 
 def test_without_a_server_it_says_so_in_one_line(tmp_path):
     with dead_server() as url:
-        shown = saved(tmp_path, url, fails=True)
-    assert shown.startswith("error: workspace=true: W&B cannot be reached")
+        shown = saved(tmp_path, url, code=2)
+    assert shown.startswith("error: W&B cannot be reached")
     assert "Traceback" not in shown

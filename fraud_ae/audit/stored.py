@@ -1,0 +1,41 @@
+"""The last audit of each strategy of an experiment, kept for whoever asks later."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.hashing import identity_hash
+
+if TYPE_CHECKING:
+    from fraud_ae.audit.leakage import Finding
+
+AUDITS = "audit.json"
+
+
+def keep_audit(folder: Path, strategy: str, identity: dict, findings: "Sequence[Finding]") -> None:
+    """Keep what an audit found in the folder of an experiment, instead of the one before it.
+
+    identity: of the features, see `features_identity`.
+    """
+    audited = {
+        "fingerprint": identity["data"]["fingerprint"],
+        "identity": identity_hash(identity),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "findings": [{**asdict(found), "passed": bool(found.passed)} for found in findings],
+    }
+    write_json(folder / AUDITS, {**read_audits(folder), strategy: audited})
+
+
+def read_audits(folder: Path) -> dict[str, dict]:
+    """Strategy -> fingerprint of its transactions, identity, created (ISO, UTC) and findings."""
+    path = folder / AUDITS
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def is_audited(folder: Path, strategy: str, identity: dict) -> bool:
+    """Whether the last audit of a strategy was of these very features."""
+    return read_audits(folder).get(strategy, {}).get("identity") == identity_hash(identity)

@@ -1,0 +1,77 @@
+"""The command `fraud-ae`: everything that is not an experiment.
+
+Every module of `cli/commands` is a command: the function of its name, its `PANEL` in the help, and
+its `EXAMPLES`.
+"""
+
+import importlib
+import logging
+import pkgutil
+import sys
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from fraud_ae import __version__
+from fraud_ae.cli import commands
+from fraud_ae.errors import UserError, exit_on_user_error
+
+app = typer.Typer(
+    name="fraud-ae",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+# In this order in the help.
+_PANELS = ("Scoring", "Models", "Experiments")
+
+
+def _register() -> None:
+    modules = [
+        importlib.import_module(f"{commands.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(commands.__path__)
+    ]
+    for module in sorted(modules, key=lambda module: _PANELS.index(module.PANEL)):
+        name = module.__name__.rpartition(".")[2]
+        app.command(name, epilog=module.EXAMPLES, rich_help_panel=module.PANEL)(
+            getattr(module, name)
+        )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"fraud_ae {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def fraud_ae(
+    version: bool = typer.Option(
+        False, "--version", help="Show the version.", callback=_show_version, is_eager=True
+    ),
+) -> None:
+    """Score with a model for production, explain, watch and replace it; look at experiments."""
+    logging.basicConfig(format="%(levelname)s: %(message)s".lower(), level=logging.WARNING)
+
+
+@exit_on_user_error
+def main() -> None:
+    """Run the command line; what a user can mend ends in one line, with exit code 2."""
+    _register()
+    try:
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        raise UserError(_one_line(error)) from error
+    except Abort:
+        raise KeyboardInterrupt from None
+    # `typer.Exit` gives its code; a command that ends gives nothing.
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _one_line(error: TyperException) -> str:
+    message = " ".join(error.format_message().split()) or "a command is needed; see --help"
+    message = message[0].lower() + message[1:]
+    if message.startswith("got unexpected extra argument"):
+        message += "; a model is named with --model FOLDER"
+    return message

@@ -1,0 +1,78 @@
+"""`fraud-ae serve`: a model over HTTP."""
+
+import os
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fraud_ae.cli.options import DEFAULT_OUTPUTS, ModelOption, OutputsOption, model_folder
+from fraud_ae.errors import UserError
+
+PANEL = "Scoring"
+EXAMPLES = """Examples:
+
+\b
+  fraud-ae serve --history transactions.csv
+  FRAUD_AE_API_KEY=secret fraud-ae serve --model MODEL --host 0.0.0.0
+  curl -X POST localhost:8000/reload       another model, as kill -HUP does
+"""
+
+_NEEDED = ("fastapi", "fastapi_offline", "uvicorn", "prometheus_client")
+
+
+def serve(
+    model: ModelOption = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of earlier transactions, with the labels that are known.",
+            show_default=False,
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for history, answers and labels; by default history.db beside models/.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask every client for it, in the header X-API-Key.",
+            envvar="FRAUD_AE_API_KEY",
+            show_default=False,
+        ),
+    ] = None,
+    max_body: Annotated[int, typer.Option(help="Bytes of a request.", min=1)] = 1_000_000,
+    max_batch: Annotated[int, typer.Option(help="Transactions of a request.", min=1)] = 1000,
+    max_waiting: Annotated[int, typer.Option(help="Transactions that wait.", min=1)] = 2000,
+    timeout: Annotated[float, typer.Option(help="Seconds to an answer.", min=0.1)] = 10.0,
+    outputs: OutputsOption = DEFAULT_OUTPUTS,
+) -> None:
+    """Score transactions over HTTP, remember them, and let people review the alerts."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise UserError(f"{', '.join(missing)} not installed: pip install 'fraud_ae[serve]'")
+    if api_key is not None and not re.fullmatch("[!-~]+", api_key):
+        raise UserError("--api-key: must be of letters, digits and signs of ASCII, without blanks")
+    # One thread scores; libraries that share out a few rows only take cores from the network.
+    for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
+        os.environ.setdefault(name, "1")
+    from fraud_ae.serving.http.server import Address, default_store, serve_model
+    from fraud_ae.serving.limits import Limits
+
+    folder = model_folder(model, outputs)
+    serve_model(
+        folder,
+        Address(host, port),
+        store or default_store(folder),
+        Limits(max_body, max_batch, max_waiting, timeout),
+        history=history,
+        key=api_key,
+    )

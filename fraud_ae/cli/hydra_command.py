@@ -1,0 +1,55 @@
+"""A Hydra command, run in this process; whatever a user can mend is told in one line."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+
+import hydra
+
+from fraud_ae.cli.mistakes import explained
+from fraud_ae.configuration.command_line import CONF
+from fraud_ae.errors import UserError, exit_on_user_error
+from fraud_ae.sweeps.plugins import register
+
+# Hydra ends the process with messages of its own unless this asks it to let exceptions pass.
+_LET_PASS = "HYDRA_FULL_ERROR"
+
+
+def _explaining(function: Callable) -> Callable:
+    """The function, which raises UserError for a mistake of a configuration that it composes."""
+
+    @functools.wraps(function)
+    def explaining(*arguments: object) -> object:
+        try:
+            return function(*arguments)
+        except Exception as error:
+            mistake = explained(error)
+            if mistake is None:
+                raise
+            raise UserError(mistake) from error
+
+    return explaining
+
+
+def run_hydra(task: Callable, config_name: str, arguments: list[str]) -> None:
+    """Run a Hydra task with arguments as if they had been typed.
+
+    task: takes the composed configuration. arguments: overrides and Hydra's own flags. Raises
+    UserError for a mistake of the command line or the configuration.
+    """
+    register()
+    command = hydra.main(
+        config_path=str(CONF), config_name=config_name, execution_whitelist=["fraud_ae.*"]
+    )
+    typed, full_error = sys.argv, os.environ.get(_LET_PASS)
+    sys.argv = [typed[0], *arguments]
+    os.environ[_LET_PASS] = "1"
+    try:
+        _explaining(command(exit_on_user_error(_explaining(task))))()
+    finally:
+        sys.argv = typed
+        if full_error is None:
+            del os.environ[_LET_PASS]
+        else:
+            os.environ[_LET_PASS] = full_error

@@ -1,0 +1,272 @@
+"""The job: a composed configuration, checked and resolved once, as typed parts.
+
+This is the only place that reads a configuration; whoever works below it takes the parts it needs.
+What a job is made of is built once for all jobs of a process. What encodes transactions is imported
+in the functions: finished runs are looked up without it.
+"""
+
+import functools
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from omegaconf import DictConfig
+
+from fraud_ae.configuration.checks import check
+from fraud_ae.configuration.nodes import build, network_settings
+from fraud_ae.configuration.parts import (
+    ProductionFit,
+    Source,
+    SplitSettings,
+    Stage,
+    WandbSettings,
+)
+from fraud_ae.configuration.resolution import job_parts, resolved_settings
+from fraud_ae.configuration.schemas import TrainConfig
+from fraud_ae.data.sources import Dataset
+from fraud_ae.data.split import BOUNDARIES, Split, split_by_time
+from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.experiments.identity import features_identity, run_identity, validation_set
+from fraud_ae.experiments.recipe import Recipe
+from fraud_ae.experiments.resumable import ResumableTraining
+from fraud_ae.experiments.run_store import Run
+from fraud_ae.features.strategy import FeatureStrategy
+from fraud_ae.features.strategy_check import check_strategy, missing_columns
+from fraud_ae.models.settings import TrainerSettings
+from fraud_ae.tracking.server import Server
+from fraud_ae.tracking.target import DataReference, TrackingTarget, drawable
+
+if TYPE_CHECKING:
+    from fraud_ae.experiments.training_data import TrainingData
+    from fraud_ae.features.encoder import Encoder
+
+log = logging.getLogger("fraud_ae")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Everything that one run, or one stage, is asked to do.
+
+    outputs: where every experiment is a folder. objective: the figure that a sweep maximises.
+    retrain: whether finished runs are trained again. allowed_features: those that may tell fraud
+    alone. train_on: see `features.encoded_data.trainable`. strategy_node, encoder_settings,
+    model_node, scorer_node: what the strategy, the encoder, the network and the scorer are built
+    from. choices: the option of each config group. settings: the whole resolved configuration, for
+    whatever writes it down beside results.
+    """
+
+    experiment: str
+    outputs: Path
+    stage: Stage
+    objective: str
+    seed: int
+    retrain: bool
+    allowed_features: tuple[str, ...]
+    source: Source
+    train_on: str
+    split_settings: SplitSettings
+    strategy_node: dict
+    encoder_settings: dict
+    model_node: dict
+    trainer: TrainerSettings
+    scorer_node: dict
+    evaluation: Evaluation
+    production: ProductionFit
+    wandb: WandbSettings
+    choices: Mapping[str, str | None]
+    settings: dict = field(repr=False)
+
+    _schema: ClassVar[type] = TrainConfig
+
+    @classmethod
+    def of(cls, cfg: DictConfig, choices: Mapping[str, str | None]) -> Self:
+        """The job of a composed configuration. Raises UserError for what is wrong with it."""
+        return cls.of_settings(resolved_settings(cfg, cls._schema), choices)
+
+    @classmethod
+    def of_settings(cls, settings: dict, choices: Mapping[str, str | None]) -> Self:
+        """As `of`, from a resolved configuration as a plain dict."""
+        check(settings)
+        return cls(settings=settings, **job_parts(settings, choices))
+
+    def __getstate__(self) -> dict:
+        # A process that receives a job reads its data itself.
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @property
+    def folder(self) -> Path:
+        """Where everything about the experiment lies."""
+        return self.outputs / self.experiment
+
+    @property
+    def dataset(self) -> Dataset:
+        """The transactions. Raises DataError where they cannot be read."""
+        files = (self.source.path, self.source.labels)
+        return _load(self.source.node, tuple(_changed(file) for file in files if file))
+
+    @cached_property
+    def split(self) -> Split:
+        """The parts of the transactions."""
+        return split_by_time(
+            self.dataset.transactions["timestamp"],
+            fractions=self.split_settings.fractions,
+            label_delay_days=self.split_settings.label_delay_days,
+            dates={name: getattr(self.split_settings, name) for name in BOUNDARIES},
+        )
+
+    @cached_property
+    def strategy(self) -> FeatureStrategy:
+        """The strategy, not fitted; warns of single columns that the transactions lack.
+
+        Raises StrategyRefused where they lack what it cannot do without.
+        """
+        strategy = build(self.strategy_node)
+        check_strategy(strategy, self.dataset.transactions)
+        missing = missing_columns(strategy, self.dataset.transactions)
+        if missing:
+            _warn_once(
+                f"{type(strategy).__name__}: the data have no {', '.join(missing)}; "
+                "features that need them are left out"
+            )
+        return strategy
+
+    @cached_property
+    def encoder(self) -> "Encoder":
+        """The encoder, not fitted."""
+        from fraud_ae.features.encoder import Encoder
+
+        return Encoder(**self.encoder_settings)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What makes a detector of encoded transactions."""
+        return Recipe(
+            network=network_settings(self.model_node),
+            scorer=build(self.scorer_node),
+            trainer=self.trainer,
+            train_on=self.train_on,
+            seed=self.seed,
+        )
+
+    @cached_property
+    def features_identity(self) -> dict:
+        """Everything that decides the encoded transactions."""
+        return features_identity(
+            fingerprint=self.dataset.fingerprint,
+            train_on=self.train_on,
+            split=asdict(self.split_settings),
+            features=self.strategy_node,
+            encoder=self.encoder_settings,
+        )
+
+    @cached_property
+    def run(self) -> Run:
+        """The run, finished or not. Raises DataError where its data cannot be read."""
+        identity = run_identity(
+            self.features_identity,
+            model=self.model_node,
+            trainer=asdict(self.trainer),
+            scorer=self.scorer_node,
+            seed=self.seed,
+        )
+        return Run(self.folder / "runs", identity)
+
+    @property
+    def resumable(self) -> ResumableTraining:
+        """The epochs of the run's training that are on disk."""
+        return ResumableTraining.of(self.folder / "trainings", self.run.identity, self.retrain)
+
+    @property
+    def validation_set(self) -> str:
+        """Equal for jobs whose validation rows are the same."""
+        return validation_set(self.dataset.fingerprint, asdict(self.split_settings))
+
+    @cached_property
+    def target(self) -> TrackingTarget:
+        """How a training is tracked, with its data and the configuration that it shows."""
+        data = self.dataset
+        return self.sweep_target.with_run(
+            drawable(self.settings, self.choices, data.fingerprint, self.validation_set),
+            DataReference(self.source.name, data.fingerprint, self.source.path),
+        )
+
+    @property
+    def sweep_target(self) -> TrackingTarget:
+        """How what is no single training is tracked."""
+        return TrackingTarget(
+            mode=self.wandb.mode,
+            project=self.wandb.project,
+            entity=self.wandb.entity,
+            group=self.experiment,
+            job_type=self.stage.name,
+            tags=tuple(self.stage.tags),
+            server=self.server if self.wandb.mode == "online" else None,
+        )
+
+    @property
+    def server(self) -> Server:
+        """The W&B server as this command, and all that it starts, knows it."""
+        return _server(self.folder / ".locks", self.wandb.wait_seconds)
+
+    @property
+    def known_server(self) -> Server | None:
+        """As `server`, or None where this command has tracked nothing so far."""
+        return self.server if _server.cache_info().currsize else None
+
+    def training_data(self) -> "tuple[Path, TrainingData]":
+        """Transactions before the test period, encoded by what the training rows taught.
+
+        They lie in the experiment under the hash of data, strategy and encoder, so that they are
+        encoded once, and processes share them; the first is the folder where they lie.
+        Raises StrategyRefused if the strategy cannot be used on them.
+        """
+        from fraud_ae.experiments.training_data import stored_training_data
+
+        return stored_training_data(self.folder / "encoded", self.features_identity, self._encode)
+
+    def _encode(self, folder: Path) -> "TrainingData":
+        from fraud_ae.experiments.training_data import TrainingData
+        from fraud_ae.features.encoded_data import encode
+
+        # In order of time, so that they are the first ones.
+        transactions = self.dataset.transactions
+        visible = transactions.iloc[: self.split.before_test(transactions).sum()]
+        encoded = encode(
+            self.strategy,
+            self.encoder,
+            visible,
+            self.split.train(visible),
+            self.train_on,
+            folder,
+        )
+        return TrainingData.of(self.dataset, self.split, encoded)
+
+
+def experiment_folder(cfg: DictConfig) -> Path:
+    """The folder of the experiment of a configuration that is not complete yet, as of a sweep."""
+    return Path(cfg.outputs_dir).expanduser() / cfg.experiment
+
+
+@functools.lru_cache(maxsize=1)
+def _load(node: str, changed: tuple) -> Dataset:
+    return build(json.loads(node))
+
+
+def _changed(file: str) -> tuple[int, int] | None:
+    """When a file was changed last, and its size; None where it is not there."""
+    stat = Path(file).stat() if Path(file).is_file() else None
+    return (stat.st_mtime_ns, stat.st_size) if stat else None
+
+
+@functools.cache
+def _server(notes: Path, wait_seconds: float) -> Server:
+    return Server.of(notes, wait_seconds)
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    log.warning(message)

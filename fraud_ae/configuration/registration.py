@@ -1,0 +1,42 @@
+"""The schemas of the configuration under the names that `conf/` uses."""
+
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from fraud_ae.configuration.schemas import (
+    SCHEMAS,
+    BatchSweeperConfig,
+    PipelineConfig,
+    StackedLauncherConfig,
+    TrainConfig,
+)
+
+
+def register_schemas() -> None:
+    """Make the schemas known to Hydra under the names that `conf/` uses."""
+    OmegaConf.register_resolver("trials", _trials, replace=True)
+    store = ConfigStore.instance().store
+    store(group="hydra/launcher", name="stacked", node=StackedLauncherConfig, provider="fraud_ae")
+    store(group="hydra/sweeper", name="batch", node=BatchSweeperConfig, provider="fraud_ae")
+    store(name="train_schema", node=_with_open_nodes(TrainConfig))
+    store(name="pipeline_schema", node=_with_open_nodes(PipelineConfig))
+    # Groups below hydra/ are not offered to users as choices.
+    for group, schemas in SCHEMAS.items():
+        for name, schema in schemas.items():
+            store(group=f"hydra/schema/{group}", name=name, node=schema)
+
+
+def _trials(sampler: str, otherwise: int) -> int:
+    """So many trials that a grid, which ends by itself, always runs whole."""
+    return 1_000_000 if sampler.endswith("GridSampler") else otherwise
+
+
+def _with_open_nodes(schema: type) -> Any:
+    """`metrics.extra.NAME=...` and `overrides.STAGE=...` name new keys; all others are known."""
+    node = OmegaConf.structured(schema)
+    OmegaConf.set_struct(node.metrics.extra, False)
+    if "overrides" in node:
+        OmegaConf.set_struct(node.overrides, False)
+    return node

@@ -1,0 +1,262 @@
+"""Typed schemas of the configuration: what `conf/` is checked against when a run is composed.
+
+Hydra merges every YAML file and command-line override into these dataclasses, so a mistyped key
+or a value of the wrong type stops before anything is computed. Ranges are checked by `checks`.
+Nothing heavy is imported here: `--help` and every configuration error must answer at once.
+"""
+
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import dataclass, field, fields, make_dataclass
+from typing import Any, Literal, get_type_hints
+
+from omegaconf import MISSING
+
+from fraud_ae.configuration.parts import (
+    Gate,
+    ProductionFit,
+    Promotion,
+    SplitSettings,
+    Stage,
+    WandbSettings,
+)
+from fraud_ae.models.settings import TrainerSettings
+
+
+def _schema(part: type) -> type:
+    """The fields of a frozen part of a job as a dataclass that Hydra can merge values into."""
+    types = get_type_hints(part)
+    typed = []
+    for part_field in fields(part):
+        if part_field.default_factory is not NO_DEFAULT:
+            default = field(default_factory=part_field.default_factory)
+        elif part_field.default is NO_DEFAULT:
+            default = field(default=MISSING)
+        else:
+            default = field(default=part_field.default)
+        typed.append((part_field.name, types[part_field.name], default))
+    schema = make_dataclass(f"{part.__name__}Schema", typed)
+    # Composed configurations are pickled with their types.
+    schema.__module__ = __name__
+    return schema
+
+
+SplitSettingsSchema = _schema(SplitSettings)
+TrainerSettingsSchema = _schema(TrainerSettings)
+StageSchema = _schema(Stage)
+ProductionFitSchema = _schema(ProductionFit)
+WandbSettingsSchema = _schema(WandbSettings)
+GateSchema = _schema(Gate)
+PromotionSchema = _schema(Promotion)
+
+
+@dataclass
+class DataConfig:
+    _target_: str = MISSING
+    name: str = MISSING
+    train_on: Literal["normal", "all"] = "normal"
+    split: SplitSettingsSchema = field(default_factory=SplitSettingsSchema)
+
+
+@dataclass
+class SyntheticData(DataConfig):
+    n_transactions: int = 100_000
+    n_customers: int | None = None
+    n_terminals: int | None = None
+    days: int = 180
+    fraud_ratio: float = 0.025
+    start: str = "2024-01-01"
+    seed: int = 7
+
+
+@dataclass
+class Columns:
+    """Canonical name -> column of the file; null where the file has none."""
+
+    transaction_id: str | None = "transaction_id"
+    customer_id: str | None = "customer_id"
+    timestamp: str | None = "timestamp"
+    amount: str | None = "amount"
+    is_fraud: str | None = "is_fraud"
+    quantity: str | None = None
+    customer_age: str | None = None
+    account_age_days: str | None = None
+    payment_method: str | None = None
+    product_category: str | None = None
+    device: str | None = None
+    customer_location: str | None = None
+    shipping_address: str | None = None
+    billing_address: str | None = None
+    ip_address: str | None = None
+    terminal_id: str | None = None
+    fraud_scenario: str | None = None
+
+
+@dataclass
+class FileData(DataConfig):
+    path: str | None = None
+    columns: Columns = field(default_factory=Columns)
+    extra_columns: list[str] = field(default_factory=list)
+    time_unit: Literal["s", "ms", "us"] | None = None
+    time_origin: str = "1970-01-01"
+    time_format: str | None = None
+    bad_values: Literal["error", "missing"] = "error"
+    # Outcomes that became known later: they take the place of is_fraud.
+    labels: str | None = None
+
+
+@dataclass
+class StrategyConfig:
+    _target_: str = MISSING
+
+
+@dataclass
+class BehaviouralConfig(StrategyConfig):
+    windows_days: list[float] = MISSING
+    label_delay_days: float = MISSING
+
+
+@dataclass
+class DemographicRiskConfig(StrategyConfig):
+    label_delay_days: float = MISSING
+    smoothing: float = MISSING
+
+
+@dataclass
+class EncoderConfig:
+    scaling: Literal["standard", "robust", "quantile"] = "standard"
+    max_categories: int = 20
+    clip: float | None = 10.0
+
+
+@dataclass
+class AutoencoderConfig:
+    _target_: str = MISSING
+    hidden_sizes: list[int] = field(default_factory=lambda: [64, 32])
+    latent_dim: int = 16
+    activation: Literal["relu", "leaky_relu", "tanh", "silu"] = "silu"
+    norm: Literal["none", "batch", "layer"] = "layer"
+    dropout: float = 0.0
+    input_noise: float = 0.0
+    members: int = 1
+
+
+@dataclass
+class VariationalConfig(AutoencoderConfig):
+    kl_weight: float = 0.01
+
+
+@dataclass
+class MaskedConfig(AutoencoderConfig):
+    mask_ratio: float = 0.3
+    rounds: int = 3
+
+
+@dataclass
+class ScorerConfig:
+    _target_: str = MISSING
+
+
+@dataclass
+class ReconstructionScorerConfig(ScorerConfig):
+    cap: float | None = None
+
+
+@dataclass
+class CalibratedScorerConfig(ScorerConfig):
+    seed: int = 0
+    normal_rows: int = 15_000
+    members: int = 1
+
+
+@dataclass
+class ThresholdConfig:
+    method: Literal["percentile", "best_f1", "recall", "precision", "budget", "cost"] = "percentile"
+    percentile: float = 95.0
+    least_recall: float = 0.8
+    least_precision: float = 0.5
+    alerts_per_day: float = 100.0
+    review_cost: float = 10.0
+
+
+@dataclass
+class MetricsConfig:
+    extra: dict[str, str] = field(default_factory=dict)
+    # So many alerts, or customers, are reviewed in a day.
+    top_k: int = 100
+    # Of the bootstrap that the intervals come from.
+    replicates: int = 200
+
+
+@dataclass
+class StackedLauncherConfig:
+    _target_: str = "fraud_ae.sweeps.launcher.StackedLauncher"
+    workers: int | None = None
+    stack_size: int = 6
+
+
+@dataclass
+class BatchSweeperConfig:
+    _target_: str = "fraud_ae.sweeps.sweeper.BatchSweeper"
+    max_batch_size: int | None = None
+    params: dict[str, str] | None = None
+
+
+@dataclass
+class TrainConfig:
+    """One run: `conf/train.yaml`. Groups whose options a user may add are typed by the option."""
+
+    experiment: str = MISSING
+    # Every experiment is a folder of it.
+    outputs_dir: str = "outputs"
+    seed: int = 42
+    objective: str = "final_auc"
+    retrain: bool = False
+    # Features that may tell fraud from the rest alone without the audit refusing them.
+    allow_features: list[str] = field(default_factory=list)
+    data: Any = MISSING
+    features: Any = MISSING
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    model: Any = MISSING
+    trainer: TrainerSettingsSchema = field(default_factory=TrainerSettingsSchema)
+    scorer: Any = MISSING
+    threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    production: ProductionFitSchema = field(default_factory=ProductionFitSchema)
+    stage: StageSchema = field(default_factory=StageSchema)
+    wandb: WandbSettingsSchema = field(default_factory=WandbSettingsSchema)
+
+
+@dataclass
+class PipelineConfig(TrainConfig):
+    """All stages: `conf/pipeline.yaml`."""
+
+    promotion: PromotionSchema = field(default_factory=PromotionSchema)
+    stages: list[str] = field(
+        default_factory=lambda: ["features", "broad", "refined", "final", "production"]
+    )
+    gate: GateSchema = field(default_factory=GateSchema)
+    # Further overrides for one stage alone, such as a grid of one's own for broad.
+    overrides: dict[str, list[str]] = field(default_factory=dict)
+    summary: bool = False
+
+
+# What the options of a group are checked against; a file of conf/ names its own. An option of a
+# user's own may do without.
+SCHEMAS = {
+    "data": {"synthetic": SyntheticData, "file": FileData},
+    "features": {
+        "strategy": StrategyConfig,
+        "behavioural": BehaviouralConfig,
+        "demographic_risk": DemographicRiskConfig,
+    },
+    "model": {
+        "autoencoder": AutoencoderConfig,
+        "variational": VariationalConfig,
+        "masked": MaskedConfig,
+    },
+    "scorer": {
+        "scorer": ScorerConfig,
+        "reconstruction": ReconstructionScorerConfig,
+        "calibrated": CalibratedScorerConfig,
+    },
+}

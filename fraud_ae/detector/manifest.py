@@ -1,0 +1,91 @@
+"""The manifest of a saved detector: what it consists of, and a hash of each file."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from fraud_ae import __version__
+from fraud_ae.errors import UserError
+from fraud_ae.runtime.atomic_files import write_json
+
+MANIFEST = "manifest.json"
+# The same model once more, for those who score without PyTorch.
+ONNX_MODEL = "model.onnx"
+KIND = "fraud_ae detector"
+FORMAT = 4
+
+_AGAIN = "make the model again: python train.py stage=production"
+
+
+def write_manifest(folder: Path) -> None:
+    """Write down every file of a folder; what is added later needs this again."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    listed = {name: _describe(folder / name) for name in names if not _is_own(name)}
+    manifest = {"kind": KIND, "format": FORMAT, "fraud_ae": __version__, "files": listed}
+    write_json(folder / MANIFEST, manifest)
+
+
+def check_manifest(folder: Path, needed: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the files that a folder's manifest vouches for; every one of them was read.
+
+    needed: names without which it is no detector. Raises UserError that names what is missing,
+    changed, of another format, or of another kind.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; a saved detector is a folder with {MANIFEST}")
+    manifest = _read(folder)
+    if manifest["kind"] != KIND:
+        raise UserError(f"{folder}: holds a {manifest['kind']!r}, where a {KIND!r} is expected")
+    found = manifest["format"]
+    if found > FORMAT:
+        raise UserError(
+            f"{folder}: saved in format {found} by fraud_ae {manifest['fraud_ae']}, newer than "
+            f"format {FORMAT}, the newest that this version reads; install a newer fraud_ae"
+        )
+    if found < FORMAT:
+        raise UserError(
+            f"{folder}: saved in format {found}, older than format {FORMAT}, which this version "
+            f"reads; {_AGAIN}"
+        )
+    files = manifest["files"]
+    missing = [n for n in dict.fromkeys((*needed, *files)) if not (folder / n).is_file()]
+    if missing:
+        raise UserError(f"{folder}: not a whole detector; missing {', '.join(missing)}")
+    changed = [name for name in files if _describe(folder / name) != files[name]]
+    # What is needed and was never listed has been put there by somebody else.
+    changed += [name for name in needed if name not in files]
+    if changed:
+        raise UserError(
+            f"{folder}: changed since it was saved: {', '.join(changed)}; copy the model anew, "
+            f"or {_AGAIN}"
+        )
+    return tuple(files)
+
+
+def _read(folder: Path) -> dict:
+    path = folder / MANIFEST
+    if not path.is_file():
+        if (folder / "detector.json").is_file():
+            raise UserError(f"{folder}: has no {MANIFEST}: it is older than format 3; {_AGAIN}")
+        raise UserError(f"{folder}: not a saved detector; missing {MANIFEST}")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        shape = [type(manifest[key]) for key in ("kind", "format", "fraud_ae", "files")]
+        # No path may lead out of the folder.
+        names = [Path(name).name == name for name in manifest["files"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: damaged ({type(error).__name__}: {error})") from error
+    if shape != [str, int, str, dict] or not all(names):
+        raise UserError(f"{path}: not the manifest of a detector")
+    return manifest
+
+
+def _describe(path: Path) -> dict:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _is_own(name: str) -> bool:
+    """The manifest itself, and drafts of files that are being written."""
+    return name == MANIFEST or name.startswith(".")

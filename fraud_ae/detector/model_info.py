@@ -1,0 +1,51 @@
+"""Reading `model_info.yaml`, which says what the model for production is and what it reached."""
+
+from pathlib import Path
+
+import yaml
+
+from fraud_ae import __version__
+from fraud_ae.detector.files import MODEL_FILES
+from fraud_ae.detector.manifest import MANIFEST
+
+MODEL_INFO = "model_info.yaml"
+
+
+def published_info(folder: Path, run_id: str, configuration: dict) -> dict | None:
+    """What `model_info.yaml` says, if the model was made of this run with this configuration.
+
+    folder: of the experiment. None if it was not, or is not whole.
+    """
+    path, model = folder / MODEL_INFO, folder / "models" / "final_model"
+    kept = (*MODEL_FILES, MANIFEST, MODEL_INFO)
+    whole = path.is_file() and all((model / name).is_file() for name in kept)
+    if not whole:
+        return None
+    info = yaml.safe_load(path.read_text())
+    same = info["run_id"] == run_id and info["configuration"] == configuration
+    return info if same and info["versions"]["fraud_ae"] == __version__ else None
+
+
+def is_challenger(info: dict) -> bool:
+    """Whether a model was made to be compared with another one, as `model_info.yaml` says."""
+    return info["configuration"].get("production", {}).get("challenger", False)
+
+
+def flat_metrics(figures: dict) -> dict:
+    """The main figures of `model_info.yaml` under flat names, for the screen and for W&B."""
+    winner, deployed = figures["winner"], figures["deployed"]
+    test = dict(winner["test"])
+    flat = {
+        "final_auc": winner["validation"]["final_auc"],
+        "test_auc": test.pop("test_auc"),
+        "test_average_precision": test.pop("average_precision"),
+        **test,
+        "optimism": winner["optimism"]["final_auc"],
+        "deployed_threshold": deployed["threshold"],
+        "best_epoch": winner["best_epoch"],
+        "feature_count": winner["feature_count"],
+        "fraud_ratio": winner["fraud_ratio"],
+    }
+    if "test" in deployed:
+        flat["deployed_alert_rate"] = deployed["test"]["alert_rate"]
+    return flat

@@ -1,0 +1,136 @@
+"""Scoring a file of any length, part by part, with what later parts look back to."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fraud_ae.data.canonical_file import NOT_SCORED, CanonicalFile
+from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.reasons import sentence
+from fraud_ae.detector.scoring import ScoredTransactions, judge
+from fraud_ae.errors import UserError
+from fraud_ae.features.history import history_of, needed_later
+
+_SUFFIXES = (".csv", ".parquet")
+
+
+def scored_parts(
+    detector: FraudDetector, file: CanonicalFile
+) -> Iterator[tuple[np.ndarray, ScoredTransactions]]:
+    """What a detector makes of the transactions of a file, part by part, in order of time.
+
+    Gives the places of m transactions in the file, (m,) int, with what was made of them. What
+    later parts look back to is carried along, so that this much, and no more, is in memory.
+    Raises UserError where the detector has no threshold.
+    """
+    if detector.threshold is None:
+        raise UserError("this detector has no threshold, so it can score but not alert")
+    history = history_of(detector.strategy)
+    for frame, is_new in _with_history(file, history):
+        rows = np.flatnonzero(is_new & (frame["place"] != NOT_SCORED).to_numpy())
+        places = frame["place"].to_numpy()[rows]
+        yield places, judge(detector, frame.drop(columns="place"), rows)
+
+
+def _with_history(file: CanonicalFile, history) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Frames of what is carried along and what is new, (n,) bool."""
+    carried, waiting, new = None, [], 0
+    parts = file.parts()
+    part = next(parts, None)
+    while part is not None:
+        waiting.append(part)
+        new += len(part)
+        part = next(parts, None)
+        # As much as is carried along, so that features are made about twice at most.
+        if part is not None and carried is not None and new < len(carried):
+            continue
+        frame = pd.concat([*([] if carried is None else [carried]), *waiting], ignore_index=True)
+        yield frame, np.arange(len(frame)) >= len(frame) - new
+        carried = frame[needed_later(frame, history, frame["timestamp"].iloc[-1])]
+        waiting, new = [], 0
+
+
+def check_output(out: Path, *read: Path | None) -> None:
+    """Say before any work that a file cannot be written, or would take the place of one of `read`.
+
+    Raises UserError.
+    """
+    for path in read:
+        if path is not None and out.resolve() == path.resolve():
+            raise UserError(f"{out}: is read, and would be lost; write to another file")
+    if out.suffix.lower() not in _SUFFIXES:
+        raise UserError(f"{out}: unknown kind of file; its name must end in .csv or .parquet")
+    if out.is_dir():
+        raise UserError(f"{out}: this is a directory; name a file")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: its folder cannot be made ({error.strerror})") from error
+
+
+def score_file(
+    detector: FraudDetector,
+    file: CanonicalFile,
+    out: Path,
+    *,
+    top: int = 3,
+    report: Callable[[int], None] = lambda rows: None,
+) -> int:
+    """Score a file into another, in its order: transaction_id, score, alert, reasons of alerts.
+
+    out: a CSV or Parquet file, which is there whole or not at all. top: so many reasons at most.
+    report: is told how many rows have been scored. Returns how many alerts there are.
+    Raises UserError where `out` cannot be written.
+    """
+    check_output(out)
+    draft, done, found = out.with_name(f".{out.name}.draft"), 0, 0
+    try:
+        with tempfile.TemporaryDirectory(prefix="fraud_ae-") as scratch:
+            scored = Path(scratch) / "scores.parquet"
+            with pq.ParquetWriter(scored, _SCHEMA) as writer:
+                for places, judged in scored_parts(detector, file):
+                    writer.write_table(_table(places, judged, top))
+                    done += len(places)
+                    found += int(judged.alerts.sum())
+                    report(done)
+            frame = pl.scan_parquet(scored)
+            frame = (frame if file.in_order else frame.sort("place")).drop("place")
+            sink = frame.sink_parquet if out.suffix.lower() == ".parquet" else frame.sink_csv
+            sink(draft)
+        draft.replace(out)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror or error})") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return found
+
+
+_SCHEMA = pa.schema(
+    {
+        "place": pa.int64(),
+        "transaction_id": pa.large_string(),
+        "score": pa.float32(),
+        "alert": pa.int8(),
+        "reasons": pa.large_string(),
+    }
+)
+
+
+def _table(places: np.ndarray, judged: ScoredTransactions, top: int) -> pa.Table:
+    flagged = judged.alerts
+    told = np.full(len(places), None, dtype=object)
+    told[flagged] = [sentence(found) for found in judged.reasons(flagged, top)]
+    columns = {
+        "place": places,
+        "transaction_id": judged.own["transaction_id"].to_numpy(),
+        "score": judged.scores,
+        "alert": flagged.astype(np.int8),
+        "reasons": told,
+    }
+    return pa.table(columns, schema=_SCHEMA)

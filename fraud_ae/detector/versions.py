@@ -1,0 +1,278 @@
+"""Versions of an experiment's model: each is kept for good, and one of them is in production.
+
+    models/versions/0001/            a whole model, to which an ONNX file of it may be added
+    models/production -> versions/0001
+    models/decisions/0001.json       why that version is in production, or is not
+    models/decisions/history.json    what has been in production, in order
+
+A decision is written first, then its version, then the history, and the link last. Each is there
+whole or not at all, and `settle` makes up for what a kill left out, so that whatever is read in
+between is a whole model.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock
+
+from fraud_ae.detector.manifest import MANIFEST, ONNX_MODEL
+from fraud_ae.detector.model_info import MODEL_INFO
+from fraud_ae.errors import UserError
+from fraud_ae.runtime.atomic_files import write_folder, write_json
+from fraud_ae.runtime.yaml_files import read_yaml
+
+PRODUCTION = "production"
+_VERSIONS, _DECISIONS = "versions", "decisions"
+_ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The versions of one experiment. folder: its `models`."""
+
+    folder: Path
+
+    @property
+    def numbers(self) -> list[str]:
+        """Of the versions that are kept, such as `0001`, the oldest first."""
+        return sorted(p.name for p in (self.folder / _VERSIONS).glob("[0-9]*") if p.is_dir())
+
+    @property
+    def in_production(self) -> str | None:
+        """The version that `production` points to, None before there is one."""
+        link = self.folder / PRODUCTION
+        return Path(os.readlink(link)).name if link.is_symlink() else None
+
+    @property
+    def history(self) -> list[dict]:
+        """What has been in production, in order: time, version, because, decided (its time)."""
+        path = self.folder / _DECISIONS / "history.json"
+        return json.loads(path.read_text())["events"] if path.is_file() else []
+
+    def version(self, number: str) -> Path:
+        """The folder of a version."""
+        return self.folder / _VERSIONS / number
+
+    def info(self, number: str) -> dict:
+        """What the `model_info.yaml` of a version says."""
+        return read_yaml(self.version(number) / MODEL_INFO)
+
+    def decision_file(self, number: str) -> Path:
+        """Where the decision on a version is kept."""
+        return self.folder / _DECISIONS / f"{number}.json"
+
+    def decisions(self) -> dict[str, dict]:
+        """Version -> the last decision on it; a number may have one and no version."""
+        paths = sorted((self.folder / _DECISIONS).glob("[0-9]*.json"))
+        return {path.stem: json.loads(path.read_text()) for path in paths}
+
+    def next_number(self) -> str:
+        """The number of the next version: no version has it, and no retraining."""
+        retrained = [n for n, each in self.decisions().items() if each["kind"] == "retrain"]
+        used = [int(number) for number in (*self.numbers, *retrained)]
+        return f"{max(used, default=0) + 1:04d}"
+
+    def same_as(self, package: Path) -> str | None:
+        """The version that is the same model as a package: all files but what tells of it."""
+        wanted = _hashes(package)
+        return next((n for n in self.numbers if _hashes(self.version(n)) == wanted), None)
+
+    def lock(self) -> FileLock:
+        """Held while versions are decided on; the operating system releases it with a process."""
+        locks = self.folder.parent / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        return FileLock(locks / "versions.lock")
+
+    def decide(self, number: str, decision: dict, fill: Callable[[Path], None] | None) -> dict:
+        """Keep a decision and its version, and switch where it says so; returns the decision.
+
+        decision: with `kind` (pipeline, retrain or change) and `promoted`. fill: writes the model
+        into the folder that it is given, where the version is not there yet; None where the
+        decision is about no model.
+        """
+        decision = {"version": number, "time": _now(), **decision}
+        write_json(self.decision_file(number), decision)
+        if fill is not None and number not in self.numbers:
+            write_folder(self.version(number), fill)
+        self.settle()
+        return decision
+
+    def settle(self) -> None:
+        """Carry out what has been decided and is not done, as after a kill."""
+        events = self.history
+        done = {(event["version"], event["decided"]) for event in events}
+        there = set(self.numbers)
+        promoted = [
+            decision
+            for number, decision in self.decisions().items()
+            if decision["promoted"] and number in there and (number, decision["time"]) not in done
+        ]
+        for decision in sorted(promoted, key=lambda each: each["time"]):
+            number, kind = decision["version"], decision["kind"]
+            self._add_event(number, because=kind, decided=decision["time"])
+        wanted = self.stack()
+        if wanted and wanted[-1] != self.in_production:
+            self._point_to(wanted[-1])
+
+    def stack(self) -> list[str]:
+        """What is in production, last, and what rollbacks would bring back one after another."""
+        stack: list[str] = []
+        for event in self.history:
+            if event["because"] == _ROLLBACK:
+                stack.pop()
+            else:
+                stack.append(event["version"])
+        return stack
+
+    def rollback(self) -> tuple[str, str]:
+        """Put the version before into production; returns the version that was, and that is.
+
+        The version is loaded, and so checked, before the switch. Where a rollback was killed, it
+        is that one which is finished. Raises UserError where there is no version before, or it is
+        not whole.
+        """
+        from fraud_ae.detector.detector import FraudDetector
+
+        with self.lock():
+            before, history = self.in_production, self.history
+            unfinished = history and history[-1]["because"] == _ROLLBACK
+            self.settle()
+            stack = self.stack()
+            if not stack:
+                raise UserError(f"{self.folder}: no model is in production; python pipeline.py")
+            if unfinished and before != stack[-1]:
+                return before, stack[-1]
+            if len(stack) < 2:
+                raise UserError(
+                    f"{self.folder}: version {stack[-1]} is in production, and none was before it"
+                )
+            FraudDetector.load(self.version(stack[-2]))
+            self._add_event(stack[-2], because=_ROLLBACK, decided=None)
+            self._point_to(stack[-2])
+            return stack[-1], stack[-2]
+
+    def rows(self) -> list[dict]:
+        """Of each version what a table shows: its model, its figures, and the decision on it.
+
+        Keys: version, in_production, created, from, to, fitted_on, auc and average_precision (of
+        the test rows of its own data), decision (None where none is kept).
+        """
+        decisions, current = self.decisions(), self.in_production
+        return [
+            {
+                "version": number,
+                "in_production": number == current,
+                **_of_info(self.info(number)),
+                "decision": decisions.get(number),
+            }
+            for number in self.numbers
+        ]
+
+    def _add_event(self, number: str, because: str, decided: str | None) -> None:
+        event = {"time": _now(), "version": number, "because": because, "decided": decided}
+        path = self.folder / _DECISIONS / "history.json"
+        write_json(path, {"events": [*self.history, event]})
+
+    def _point_to(self, number: str) -> None:
+        """A link is made under another name and takes the place of the old one in one step."""
+        link, draft = self.folder / PRODUCTION, self.folder / f".{PRODUCTION}.{os.getpid()}"
+        if link.exists() and not link.is_symlink():
+            raise UserError(f"{link}: is no link to a version; move it away")
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(Path(_VERSIONS) / number)
+        os.replace(draft, link)
+
+
+def publish(experiment: Path) -> str:
+    """Keep the model that a pipeline made as a version, and say what became of it.
+
+    experiment: its folder, in whose `models/final_model` the model is. The rule:
+
+    - A model that is kept already is no new version, and changes nothing: who runs a finished
+      pipeline again undoes no retraining and no rollback.
+    - The first version goes into production: there was nothing to compare it with.
+    - So does another one, as somebody asked for it, while a model of the pipeline is in production.
+    - Once a retraining has put its challenger there, only retrainings and rollbacks move it: the
+      new version is kept beside it.
+    """
+    versions, package = Versions(experiment / "models"), experiment / "models" / "final_model"
+    with versions.lock():
+        versions.settle()
+        current = versions.in_production
+        same = versions.same_as(package)
+        if same is not None:
+            return f"version {same}" + (", in production" if same == current else _not(current))
+        decided = versions.decisions().get(current, {})
+        follows = current is None or decided.get("of", decided.get("kind")) == "pipeline"
+        verdict = "first" if current is None else "asked for" if follows else "kept"
+        number = versions.next_number()
+        decision = {"kind": "pipeline", "promoted": follows, "verdict": verdict}
+        decision |= {"champion": current}
+        versions.decide(number, decision, partial(copy_model, package))
+        return f"version {number}" + (", in production" if follows else _not(current))
+
+
+def change(model: Path, fill: Callable[[Path], None]) -> str:
+    """Change a model, which a reader finds whole before and after; returns a word on a version.
+
+    model: its folder. fill: changes the copy that it is given. A version is never changed: the copy
+    becomes a new one, and goes into production where the version was. Empty for any other folder.
+    """
+
+    def copied(draft: Path) -> None:
+        copy_model(model, draft)
+        fill(draft)
+
+    number, versions = model.name, Versions(model.parent.parent)
+    if model.parent.name != _VERSIONS or number not in versions.numbers:
+        write_folder(model, copied)
+        return ""
+    with versions.lock():
+        versions.settle()
+        new, old = versions.next_number(), versions.decisions().get(number, {})
+        decision = {
+            "kind": "change",
+            "of": old.get("of", old.get("kind")),
+            "promoted": number == versions.in_production,
+            "verdict": "changed",
+            "champion": number,
+        }
+        versions.decide(new, decision, copied)
+        return f"version {new}" + (", in production" if decision["promoted"] else "")
+
+
+def _not(current: str | None) -> str:
+    return f"; version {current} stays in production"
+
+
+def _of_info(info: dict) -> dict:
+    test = info["figures"]["winner"]["test"]
+    return {
+        "created": info["created"],
+        "from": info["data"]["from"],
+        "to": info["data"]["to"],
+        "fitted_on": info["figures"]["deployed"]["fitted_on"],
+        "auc": test["test_auc"],
+        "average_precision": test["average_precision"],
+    }
+
+
+def _hashes(package: Path) -> dict[str, str]:
+    files = json.loads((package / MANIFEST).read_text())["files"]
+    # An exported file is the same model once more.
+    return {n: file["sha256"] for n, file in files.items() if n not in (MODEL_INFO, ONNX_MODEL)}
+
+
+def copy_model(package: Path, draft: Path) -> None:
+    """Copy the files of a model into a folder that is there."""
+    shutil.copytree(package, draft, dirs_exist_ok=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

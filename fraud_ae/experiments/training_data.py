@@ -1,0 +1,96 @@
+"""What runs are trained on and judged by; on disk, so that processes share it."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.sources import Dataset
+from fraud_ae.data.split import Split
+from fraud_ae.evaluation.scored_frames import judged_frame
+from fraud_ae.features.encoded_data import Encoded
+from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.hashing import identity_hash
+
+_VALIDATION, _SOURCE_FORMAT = "validation.parquet", "source_format.json"
+# Written last.
+_WHOLE = "validation_rows.npy"
+# A feature sweep needs a few at a time; more than these are of sweeps that are over.
+_KEPT = 8
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Encoded transactions before the test period, fitted on the training rows.
+
+    validation_rows: (n,) bool, which of them are the validation rows. validation: those, with all
+    that figures are made of but the scores; see `judged_frame`. source_format: how raw columns
+    become canonical ones.
+    """
+
+    encoded: Encoded
+    validation_rows: np.ndarray
+    validation: pd.DataFrame
+    source_format: SourceFormat
+
+    @classmethod
+    def of(cls, dataset: Dataset, split: Split, encoded: Encoded) -> Self:
+        """encoded: the dataset's transactions before the test period."""
+        visible = dataset.transactions.iloc[: len(encoded.labels)]
+        rows = split.validation(visible)
+        return cls(encoded, rows, judged_frame(dataset, rows, split), dataset.source_format)
+
+    def save(self, folder: Path) -> None:
+        """Write everything into a folder, which is there."""
+        self.encoded.save(folder)
+        self.validation.to_parquet(folder / _VALIDATION, index=False)
+        write_json(folder / _SOURCE_FORMAT, asdict(self.source_format))
+        np.save(folder / _WHOLE, self.validation_rows)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """What `save` wrote; the encoded rows are memory-mapped."""
+        return cls(
+            Encoded.load(folder),
+            np.load(folder / _WHOLE),
+            pd.read_parquet(folder / _VALIDATION),
+            SourceFormat(**json.loads((folder / _SOURCE_FORMAT).read_text())),
+        )
+
+
+def stored_training_data(
+    folder: Path, identity: dict, make: Callable[[Path], TrainingData]
+) -> tuple[Path, TrainingData]:
+    """The folder of what is identified so, and what is in it; made where it is not there yet.
+
+    folder: of all of them; the few that were used last are kept. identity: everything that decides
+    the content. make: writes what it likes into the folder that it is given. Of two processes that
+    want the same, one makes it and the other waits.
+    """
+    place = folder / identity_hash(identity)
+    locks = folder.with_name(".locks")
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{place.name}.lock"):
+        if not (place / _WHOLE).is_file():
+            # Whatever a kill left here is removed.
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir(parents=True)
+            try:
+                make(place).save(place)
+            except BaseException:
+                shutil.rmtree(place)
+                raise
+        os.utime(place)
+        training_data = TrainingData.load(place)
+    by_use = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in by_use[_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return place, training_data

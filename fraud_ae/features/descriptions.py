@@ -1,0 +1,215 @@
+"""Features in the words of a reviewer: what each is about, its value, and what is usual.
+
+A strategy declares `descriptions`, a sequence of `FeatureDescription`; features that none of them
+matches are told by their own name.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fraud_ae.features.categories import MISSING, UNSEEN
+from fraud_ae.features.customer_history import CustomerHistory
+
+MINUTE, HOUR, DAY, YEAR = 60, 3600, 86_400, 365 * 86_400
+_UNITS = ((YEAR, "year"), (DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
+
+
+@dataclass(frozen=True)
+class DescribedFeature:
+    """One feature of one transaction, with all that its description may say.
+
+    name: of the feature. parts: what the groups of its `FeatureDescription.pattern` hold. values:
+    all features of the transaction. usual: of each, what is usual, see `Encoder.usual_`. past: of
+    the customer, None where only features are at hand. bounds: what to say before values that were
+    cut off.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    values: Mapping[str, float | str]
+    usual: Mapping[str, Any]
+    past: CustomerHistory | None = None
+    bounds: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float | str:
+        """Of the feature itself."""
+        return self.values[self.name]
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the value is unknown."""
+        return self.value == MISSING or self.value != self.value
+
+    def shown(self, text: Callable[[float], str], name: str | None = None) -> str:
+        """The value, in the form that `text` gives it; that of another feature with `name`."""
+        name = name or self.name
+        return f"{self.bounds.get(name, '')}{text(float(self.values[name]))}"
+
+    def range(self, text: Callable[[float], str], name: str | None = None) -> str:
+        """What is usual of a number, in the form that `text` gives it; of another with `name`."""
+        usual = self.usual[name or self.name]
+        if isinstance(usual, dict):
+            return f"usually {text(float(usual['1'] >= 0.5))}"
+        return "usually missing" if usual is None else usually(usual, text)
+
+    def share(self, value: float | str | None = None) -> str:
+        """How many transactions have a category, or a 0 or 1."""
+        value = self.value if value is None else value
+        key = value if isinstance(value, str) else f"{value:g}"
+        return f"in {percent(self.usual[self.name].get(key, 0.0))} of transactions"
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether the value is beyond what is usual, or had by few."""
+        usual = self.usual[self.name]
+        if self.is_missing or usual is None:
+            return not (self.is_missing and usual is None)
+        if isinstance(usual, dict):
+            key = self.value if isinstance(self.value, str) else f"{self.value:g}"
+            return usual.get(key, 0.0) < 0.05
+        return not usual[0] <= self.value <= usual[1]
+
+
+# The value of a feature, and what is usual (which may be empty).
+Describe = Callable[[DescribedFeature], tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class FeatureDescription:
+    """How features are told whose whole name matches a pattern.
+
+    subject: what they are about; features of one subject are one reason. `\\1` is what the first
+    group of the pattern matches. tell: the value and what is usual.
+    """
+
+    pattern: str
+    subject: str
+    tell: Describe
+
+
+def descriptions_of(strategy: Any) -> tuple[FeatureDescription, ...]:
+    """The descriptions that a strategy declares; none if it is of a class that has none."""
+    return tuple(getattr(strategy, "descriptions", ()))
+
+
+def subject_of(
+    name: str, descriptions: Sequence[FeatureDescription]
+) -> tuple[str, tuple[str, ...], Describe]:
+    """What a feature is about, the groups of its pattern, and how it is told."""
+    for each in descriptions:
+        match = re.fullmatch(each.pattern, name)
+        if match:
+            return match.expand(each.subject), match.groups(), each.tell
+    return readable(name), (), plain
+
+
+def plain(told: DescribedFeature) -> tuple[str, str]:
+    """Any feature by its own name."""
+    name, usual = readable(told.name), told.usual[told.name]
+    if told.is_missing:
+        return f"{name} missing", "usually there" if usual else ""
+    if not isinstance(told.value, str):
+        if isinstance(usual, dict):
+            known = f"{told.value:g}" in usual
+            value = ("no", "yes")[int(told.value)] if known else number(told.value)
+            return f"{name}: {value}", told.share()
+        return f"{name} {told.shown(number)}", told.range(number)
+    common = ", ".join(sorted(usual, key=usual.get)[:-4:-1])
+    if told.value == UNSEEN:
+        return f"{name} rare or new", f"usually {common}"
+    own = told.past.usual_category(told.name) if told.past else None
+    if own is not None and own != told.value:
+        return f"{name} {told.value}", f"usually {own} for this customer"
+    if told.value not in usual:
+        return f"{name} {told.value}, rare or new", f"usually {common}"
+    return f"{name} {told.value}", told.share()
+
+
+def flag(yes: str, no: str) -> Describe:
+    """A feature that is 1 or 0: what either means."""
+
+    def tell(told: DescribedFeature) -> tuple[str, str]:
+        if told.is_missing or f"{told.value:g}" not in ("0", "1"):
+            return plain(told)
+        known = isinstance(told.usual[told.name], dict)
+        return yes if told.value else no, told.share() if known else ""
+
+    return tell
+
+
+def readable(name: str) -> str:
+    """The name of a feature with blanks."""
+    return name.replace("_", " ")
+
+
+def usually(usual: Sequence[float], text: Callable[[float], str]) -> str:
+    """A range, in the form that `text` gives to its ends."""
+    low, high = map(text, usual)
+    return f"usually {low}" if low == high else f"usually {low} to {high}"
+
+
+def number(value: float) -> str:
+    """A number of which nothing is known."""
+    # Encoded numbers have the digits of a float32, of which the last mean nothing.
+    value = float(f"{round(value, 6) + 0.0:.6g}")
+    if value == round(value):
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
+
+
+def money(value: float) -> str:
+    """An amount."""
+    return f"{value + 0.0:,.2f}"
+
+
+def about(value: float) -> str:
+    """An amount to compare with: cents matter in small ones alone."""
+    return f"{value:,.0f}" if abs(value) >= 10 else money(value)
+
+
+def percent(share: float) -> str:
+    """A share of 1, with no more digits than tell something."""
+    value = 100 * share
+    digits = 0 if value >= 10 else 1 if value >= 0.1 else 2
+    return f"{round(value, digits):g}%"
+
+
+def times(ratio: float) -> str:
+    """How many times as much."""
+    return f"{ratio:,.0f} times" if ratio >= 10 or ratio == round(ratio) else f"{ratio:.1f} times"
+
+
+def ordinal(value: float) -> str:
+    """1st, 2nd, 3rd, 11th, ..."""
+    whole = round(value)
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(whole % 10, "th")
+    return f"{whole:,}{'th' if whole % 100 in (11, 12, 13) else ending}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the largest unit of which there are two, or of which it is one."""
+    seconds = round(max(seconds, 0))
+    for unit, name in _UNITS:
+        # A window of 0.007 days is 10 minutes to a reader.
+        count = round(seconds / unit)
+        if seconds >= 2 * unit or abs(seconds - unit) <= 0.02 * unit:
+            return f"{count:,} {name}{'' if count == 1 else 's'}"
+    return f"{seconds} seconds"
+
+
+def window(days: str) -> str:
+    """The length of a window, of which a feature's name holds the days."""
+    return duration(float(days) * DAY)
+
+
+def clock(hour: float) -> str:
+    """An hour of the day to the full hour."""
+    return f"{round(hour) % 24:02d}:00"
+
+
+def within(hour: float, hours: tuple[float, float]) -> bool:
+    """Whether an hour lies in a stretch of the day, which may go over midnight."""
+    return bool((hour - hours[0]) % 24 <= (hours[1] - hours[0]) % 24)

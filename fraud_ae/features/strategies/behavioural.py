@@ -1,0 +1,244 @@
+"""How a transaction departs from what its customer and its terminal did before."""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from fraud_ae.features.descriptions import (
+    DAY,
+    DescribedFeature,
+    FeatureDescription,
+    about,
+    duration,
+    flag,
+    money,
+    number,
+    ordinal,
+    percent,
+    plain,
+    times,
+    window,
+)
+from fraud_ae.features.history import History
+from fraud_ae.features.strategies.baseline import (
+    AMOUNT,
+    Baseline,
+    amount_descriptions,
+    describe_amount,
+    with_baseline_columns,
+)
+from fraud_ae.features.strategies.temporal import PACE, burst_descriptions
+from fraud_ae.features.windows import amounts, delayed_rates, key_codes, longest_window
+from fraud_ae.runtime.threads import side_by_side
+
+_LOGGER = logging.getLogger("fraud_ae")
+
+FIRST_USES = {
+    "device": "new_device",
+    "shipping_address": "new_shipping_address",
+    "ip_address": "new_ip_address",
+    "terminal_id": "new_terminal",
+}
+
+# The length of a window in days, as a feature's name has it.
+_WHO = {"customer": "customer", "terminal": "merchant"}
+_DAYS = r"([\d.e+-]+)d"
+
+
+class Behavioural(Baseline):
+    """The baseline, and windows, deviation from earlier amounts, and first uses.
+
+    `windows_days`: lengths of the windows. A customer's end with the transaction, a terminal's
+    `label_delay_days` before it; deviations are measured against the longest.
+
+    Labels are read for the terminals' fraud rates alone, when features are made: those in
+    `is_fraud` of transactions at least `label_delay_days` old, never those of the row itself or
+    of its instant. They may be missing (NaN) in some rows; without `is_fraud` the rates are NaN.
+    The windows are those of the Fraud Detection Handbook (Le Borgne et al., 2022), chapter 3.5.
+    """
+
+    family_columns = ("customer_id", "quantity", *FIRST_USES, "timestamp", "is_fraud")
+    columns = with_baseline_columns(family_columns)
+
+    def __init__(
+        self, windows_days: Sequence[float] = (1, 7, 30), label_delay_days: float = 7.0
+    ) -> None:
+        self.windows_days = windows_days
+        self.label_delay_days = label_delay_days
+
+    @property
+    def descriptions(self) -> tuple[FeatureDescription, ...]:
+        """How the features are told to a reviewer, see `FeatureDescription`."""
+        return (
+            *super().descriptions,
+            FeatureDescription(f"customer_count_{_DAYS}", PACE, _count),
+            FeatureDescription(f"customer_mean_amount_{_DAYS}", AMOUNT, _mean_amount),
+            FeatureDescription(
+                f"amount_(?:z_|to_)(customer)(?:_mean)?_{_DAYS}", AMOUNT, _to_average
+            ),
+            FeatureDescription(f"amount_to_(terminal)_mean_{_DAYS}", AMOUNT, _to_average),
+            FeatureDescription("amount_per_item", AMOUNT, _per_item),
+            FeatureDescription(
+                f"terminal_delayed_fraud_rate_{_DAYS}", "fraud at merchant", self._fraud_rate
+            ),
+            FeatureDescription(f"terminal_delayed_count_{_DAYS}", "sales of merchant", self._sales),
+            FeatureDescription("new_device", "new device", flag("new device", "known device")),
+            FeatureDescription(
+                "new_terminal", "new merchant", flag("new merchant", "known merchant")
+            ),
+            FeatureDescription(
+                "new_ip_address", "new IP address", flag("new IP address", "known IP address")
+            ),
+            FeatureDescription(
+                "new_shipping_address",
+                "new shipping address",
+                flag("new shipping address", "known shipping address"),
+            ),
+        )
+
+    def _fraud_rate(self, told: DescribedFeature) -> tuple[str, str]:
+        if told.is_missing:
+            return "fraud at this merchant unknown", "usually known"
+        value = f"{told.shown(percent)} fraud at this merchant in {self._until(told)}"
+        return value, told.range(percent)
+
+    def _sales(self, told: DescribedFeature) -> tuple[str, str]:
+        if told.is_missing:
+            return "merchant unknown", "usually known"
+        noun = "sale" if told.value == 1 else "sales"
+        value = f"{told.shown(number)} {noun} of this merchant in {self._until(told)}"
+        return value, told.range(number)
+
+    def _until(self, told: DescribedFeature) -> str:
+        delay = duration(self.label_delay_days * DAY) if self.label_delay_days else ""
+        return f"{window(told.parts[0])}{f' (up to {delay} ago)' if delay else ''}"
+
+    @property
+    def history(self) -> History:
+        """The windows of customers, those of terminals with the delay, and all first uses."""
+        longest = float(longest_window(self.windows_days))
+        return History(longest, longest + self.label_delay_days, False, tuple(FIRST_USES))
+
+    def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
+        """customer_count_7d, terminal_delayed_fraud_rate_7d, amount_z_customer_30d, ..."""
+        amount = df["amount"].to_numpy(dtype=np.float64)
+        keys = [name for name in ("customer_id", *FIRST_USES) if name in df]
+        coded = side_by_side(*(partial(key_codes, df[name]) for name in keys), rows=len(df))
+        codes = dict(zip(keys, coded, strict=True))
+        families = []
+        if "customer_id" in df:
+            families.append(lambda: self._customer_features(df, codes["customer_id"], amount))
+        if "terminal_id" in df:
+            families.append(lambda: self._terminal_features(df, codes["terminal_id"], amount))
+        if "quantity" in df:
+            families.append(lambda: _amount_per_item(df, amount))
+        if "customer_id" in df:
+            families.append(lambda: _first_uses(codes))
+        computed = side_by_side(*families, rows=len(df))
+        return {name: values for family in computed for name, values in family.items()}
+
+    def _customer_features(
+        self, df: pd.DataFrame, customer: np.ndarray, amount: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        days = longest_window(self.windows_days)
+        longest = f"{days:g}d"
+        found = amounts(df, customer, self.windows_days, [days])
+        mean, std = found.pop(f"earlier_mean_{longest}"), found.pop(f"earlier_std_{longest}")
+        return {
+            **{f"customer_{name}": values for name, values in found.items()},
+            f"amount_z_customer_{longest}": _ratio(amount - mean, std),
+            f"amount_to_customer_mean_{longest}": _ratio(amount, mean),
+        }
+
+    def _terminal_features(
+        self, df: pd.DataFrame, terminal: np.ndarray, amount: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        delayed = delayed_rates(df, terminal, self.windows_days, self.label_delay_days)
+        features = {f"terminal_{name}": values for name, values in delayed.items()}
+        if "is_fraud" not in df and (terminal >= 0).any():
+            _warn_of_unknown_rates([name for name in features if "fraud_rate" in name])
+        days = longest_window(self.windows_days)
+        longest = f"{days:g}d"
+        found = amounts(df, terminal, earlier_days=[days])
+        features[f"amount_to_terminal_mean_{longest}"] = _ratio(
+            amount, found[f"earlier_mean_{longest}"]
+        )
+        return features
+
+
+def _count(told: DescribedFeature) -> tuple[str, str]:
+    if told.is_missing:
+        return plain(told)
+    burst = told.past.burst() if told.past else None
+    if burst:
+        return burst_descriptions(burst), f"{told.range(number)} within {window(told.parts[0])}"
+    value = f"{told.shown(ordinal)} purchase within {window(told.parts[0])}"
+    return value, told.range(number)
+
+
+def _breaks_habit(told: DescribedFeature) -> bool:
+    """Whether the amount is beyond what this customer usually pays, which says all there is."""
+    own = told.past.usual_amounts() if told.past else None
+    return own is not None and not own[0] <= told.past.amount <= own[1]
+
+
+def _mean_amount(told: DescribedFeature) -> tuple[str, str]:
+    if told.is_missing or _breaks_habit(told):
+        return describe_amount(told)
+    average = f"this customer's average of {window(told.parts[0])} is {told.shown(money)}"
+    return f"{amount_descriptions(told)}, {average}", told.range(about)
+
+
+def _to_average(told: DescribedFeature) -> tuple[str, str]:
+    who, days = told.parts
+    name = f"amount_to_{who}_mean_{days}d"
+    ratio = told.values.get(name, float("nan"))
+    if ratio != ratio or _breaks_habit(told):
+        return describe_amount(told)
+    average = f"this {_WHO[who]}'s average of {window(days)}"
+    value = f"{amount_descriptions(told)}, {told.shown(times, name)} {average}"
+    return value, told.range(about, "amount")
+
+
+def _per_item(told: DescribedFeature) -> tuple[str, str]:
+    if told.is_missing or told.values.get("quantity") == 1 or _breaks_habit(told):
+        return describe_amount(told)
+    return f"{amount_descriptions(told)}, {told.shown(money)} per item", told.range(about)
+
+
+def _amount_per_item(df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:
+    return {"amount_per_item": _ratio(amount, df["quantity"].to_numpy(dtype=np.float64))}
+
+
+def _warn_of_unknown_rates(names: list[str]) -> None:
+    _LOGGER.warning(
+        "%s are unknown: these transactions have no is_fraud; add the older transactions of the "
+        "same terminals, with the labels that are known by now in is_fraud",
+        ", ".join(names),
+    )
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """NaN where the denominator is missing, zero or negative."""
+    ratio = np.full(len(numerator), np.nan)
+    return np.divide(numerator, denominator, out=ratio, where=denominator > 0)
+
+
+def _first_uses(codes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """1.0 where a customer with earlier transactions has none with this value, else 0.0."""
+    customer = codes["customer_id"]
+    returning = pd.Index(customer).duplicated()
+    features = {}
+    for column, name in FIRST_USES.items():
+        if column not in codes:
+            continue
+        value = codes[column]
+        # A missing value is -1: one more step keeps it apart from the customer before.
+        pair = customer.astype(np.int64) * (int(value.max(initial=-1)) + 2) + value
+        first = ~pd.Index(pair).duplicated()
+        known = (customer >= 0) & (value >= 0)
+        features[name] = np.where(known, (returning & first).astype(np.float64), np.nan)
+    return features

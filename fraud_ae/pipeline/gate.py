@@ -1,0 +1,189 @@
+"""The gate: whether tuning is worth it, judged on the feature sweep."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from fraud_ae.configuration.parts import Gate
+from fraud_ae.errors import UserError
+from fraud_ae.evaluation.bootstrap import paired_bootstrap
+from fraud_ae.experiments.identity import validation_set
+from fraud_ae.experiments.run_store import SCORES
+from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.sweeps.leaderboard import read_leaderboard
+from fraud_ae.tracking.remote_runs import RemoteRun
+
+DECISION = "decision.json"
+
+
+def decide(folder: Path, gate: Gate, remote_runs: Sequence[RemoteRun] = ()) -> dict:
+    """Judge the feature sweep of an experiment, and write `decision.json`.
+
+    Tuning goes on if the best strategy's final_auc is above `baseline_auc`, and its gain over the
+    `baseline` strategy is above `min_gain` even at the lower end of a 95 % interval: a paired
+    bootstrap over the customers of the same validation rows. With `force` it goes on in any case.
+    Where the baseline strategy was not among the strategies compared, only the first is asked.
+
+    remote_runs: feature sweeps of others. Those of the very same validation rows stand in where the
+    baseline strategy was not run here; without its scores there is no interval, so that the gain
+    itself has to be above `min_gain`. A better strategy of theirs is named, and is no candidate.
+
+    Raises UserError if there is no feature sweep to judge.
+    """
+    board = read_leaderboard(folder, "features")
+    finished = None if board is None else board[board["final_auc"].notna()]
+    if finished is None or finished.empty:
+        raise UserError(
+            f"{folder}: no finished feature sweep with a ROC AUC to judge; validation rows of "
+            "both classes are needed: python train.py -m 'features=glob(*)'"
+        )
+    # The leaderboard is in order of the objective, which need not be the ROC AUC.
+    best = finished.iloc[0]
+    baseline = finished[finished["features"] == "baseline"]
+    local = baseline.iloc[0] if len(baseline) else None
+    others = _comparable(folder, finished, remote_runs)
+    remote = _best(run for run in others if run.strategy == "baseline")
+    gain = None
+    if local is not None:
+        gain = _gain(folder, best["run_id"], local["run_id"])
+    elif remote is not None:
+        gain = _point_gain(float(best["final_auc"]) - remote.figures["final_auc"])
+    failed = _failed(best, gate.baseline_auc, gain, gate.min_gain)
+    decision = {
+        "tune": gate.force or not failed,
+        "forced": gate.force and bool(failed),
+        "best_strategy": best["features"],
+        "final_auc": float(best["final_auc"]),
+        "run_id": best["run_id"],
+        "baseline_strategy_auc": _auc(local, remote),
+        "baseline_strategy_from": _described(remote) if local is None else None,
+        "best_elsewhere": _described(_best(others)),
+        "baseline_auc": gate.baseline_auc,
+        "gain_over_baseline_auc": float(best["final_auc"]) - gate.baseline_auc,
+        "gain_over_baseline_strategy": gain,
+        "min_gain": gate.min_gain,
+        "failed": failed,
+    }
+    write_json(folder / DECISION, decision)
+    return decision
+
+
+def _comparable(
+    folder: Path, board: pd.DataFrame, remote_runs: Sequence[RemoteRun]
+) -> list[RemoteRun]:
+    """Runs of others whose figures are of the same validation rows, and which are not here."""
+    if not remote_runs:
+        return []
+    first = yaml.safe_load((folder / "runs" / board["run_id"].iloc[0] / "config.yaml").read_text())
+    rows = validation_set(first["data"]["fingerprint"], first["data"]["split"])
+    local_ids = set(board["run_id"])
+    return [
+        run
+        for run in remote_runs
+        if run.validation_set == rows and run.run_id not in local_ids and "final_auc" in run.figures
+    ]
+
+
+def _best(runs: Iterable[RemoteRun]) -> RemoteRun | None:
+    return max(runs, key=lambda run: run.figures["final_auc"], default=None)
+
+
+def _auc(local: pd.Series | None, remote: RemoteRun | None) -> float | None:
+    if local is not None:
+        return float(local["final_auc"])
+    return None if remote is None else remote.figures["final_auc"]
+
+
+def _described(run: RemoteRun | None) -> dict | None:
+    """Where a figure comes from."""
+    if run is None:
+        return None
+    return {
+        "strategy": run.strategy,
+        "final_auc": run.figures["final_auc"],
+        "run_id": run.run_id,
+        "user": run.user,
+        "url": run.url,
+    }
+
+
+def _point_gain(difference: float) -> dict:
+    """A gain without the scores that an interval is made of."""
+    return {"difference": difference, "low": difference, "high": None, "confidence": None}
+
+
+def _gain(folder: Path, best: str, baseline: str) -> dict:
+    """How much higher one run's ROC AUC is than another's, as `paired_bootstrap` gives it."""
+    scored, other = (
+        pd.read_parquet(folder / "runs" / run / SCORES).set_index("transaction_id", drop=False)
+        for run in (best, baseline)
+    )
+    clusters = scored["customer_id" if "customer_id" in scored else "transaction_id"]
+    other_scores = other["score"].reindex(scored.index).to_numpy()
+    return paired_bootstrap(scored["is_fraud"], scored["score"], other_scores, clusters)
+
+
+def _failed(best: pd.Series, baseline_auc: float, gain: dict | None, min_gain: float) -> list[str]:
+    """What speaks against tuning, in words."""
+    failed = []
+    name = f"the best strategy, {best['features']},"
+    if best["final_auc"] <= baseline_auc:
+        reached = f"{best['final_auc']:.4f}, not above gate.baseline_auc={baseline_auc}"
+        failed.append(f"{name} reaches {reached}")
+    if gain is not None and best["features"] == "baseline":
+        failed.append("no strategy is better than the baseline strategy")
+    elif gain is not None and (gain["low"] is None or gain["low"] <= min_gain):
+        failed.append(
+            f"{name} gains {gain['difference']:+.4f} on the baseline strategy; {_bound(gain)} is "
+            f"not above gate.min_gain={min_gain}"
+        )
+    return failed
+
+
+def _bound(gain: dict) -> str:
+    """What has to be above the least gain."""
+    if gain["confidence"] is None:
+        return "that"
+    low = "unknown" if gain["low"] is None else f"{gain['low']:+.4f}"
+    return f"the lower end of the interval, {low},"
+
+
+def _from_wandb(described: dict) -> str:
+    return f"{described['strategy']}, run by {described['user']}, {described['url']}"
+
+
+def explain(decision: dict, overrides: Sequence[str] = ()) -> str:
+    """The decision in a few lines for the screen. overrides: those of the pipeline's command."""
+    local, gain = decision["baseline_strategy_auc"], decision["gain_over_baseline_strategy"]
+    lines = [
+        f"gate: {'tune' if decision['tune'] else 'stop'}"
+        + (" (gate.force=true)" if decision["forced"] else ""),
+        f"  best strategy       {decision['final_auc']:.4f}  {decision['best_strategy']}",
+        "  baseline strategy   " + ("not compared" if local is None else f"{local:.4f}"),
+        f"  gate.baseline_auc   {decision['baseline_auc']:.4f}",
+    ]
+    if decision["baseline_strategy_from"]:
+        lines[-2] += f"  {_from_wandb(decision['baseline_strategy_from'])}"
+    other = decision["best_elsewhere"]
+    if other and other["final_auc"] > decision["final_auc"]:
+        lines.append(f"  best elsewhere      {other['final_auc']:.4f}  {_from_wandb(other)}")
+        lines.append(f"    not run here: python train.py features={other['strategy']}")
+    if gain is not None and gain["confidence"] is None:
+        lines.append(
+            f"  gain on baseline    {gain['difference']:+.4f}, without an interval: its scores are "
+            "elsewhere"
+        )
+    elif gain is not None and gain["low"] is not None:
+        lines.append(
+            f"  gain on baseline    {gain['difference']:+.4f}, "
+            f"{gain['confidence']:.0%} {gain['low']:+.4f} to {gain['high']:+.4f}, "
+            f"gate.min_gain {decision['min_gain']}"
+        )
+    lines += [f"  {reason}" for reason in decision["failed"]]
+    if not decision["tune"]:
+        again = shlex.join(["python", "pipeline.py", *overrides, "gate.force=true"])
+        lines.append(f"  To tune all the same: {again}")
+    return "\n".join(lines)

@@ -1,0 +1,30 @@
+"""How the model for production comes about."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fraud_ae.experiments.recipe import Recipe
+from fraud_ae.experiments.run_store import Run
+from fraud_ae.features.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the deployed model comes about.
+
+    winner: the finished run that validation chose. run: the folder of the deployed fit. strategy,
+    encoder: not fitted.
+    fit_on: `train` deploys the winner itself, `train+validation` and `all` fit anew on more rows.
+    folds: parts of the newest fitted period, each scored by a fit without it, for the threshold.
+    experiment, configuration: written down in `model_info.yaml`.
+    """
+
+    winner: Run
+    run: Run
+    strategy: Any
+    encoder: Encoder
+    recipe: Recipe
+    fit_on: str
+    folds: int
+    experiment: str
+    configuration: dict

@@ -1,0 +1,119 @@
+"""What an experiment's folder holds: all that a report is made of, read once."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from fraud_ae.audit.stored import read_audits
+from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
+from fraud_ae.pipeline.data_facts import read_data_facts
+from fraud_ae.pipeline.gate import DECISION
+from fraud_ae.runtime.yaml_files import read_yaml
+from fraud_ae.sweeps.leaderboard import read_leaderboard
+
+SWEEPS = ("features", "broad", "refined", "final")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An experiment as its folder tells it; what has not been run is None, or not in `boards`.
+
+    boards: stage -> leaderboard. decision: of the gate. info: of the model for production. data:
+    facts about the transactions, see `write_data_facts`. best: the row of a leaderboard whose run
+    the report is about: the winner of the model for production, or else the first of the latest
+    sweep.
+    """
+
+    folder: Path
+    boards: dict[str, pd.DataFrame]
+    decision: dict | None
+    info: dict | None
+    data: dict | None
+    audits: dict[str, dict]
+    best: dict | None
+    stage: str | None
+    configuration: dict | None
+
+    @classmethod
+    def of(cls, folder: Path) -> "Kept":
+        """Read the folder of an experiment."""
+        read = {stage: read_leaderboard(folder, stage) for stage in SWEEPS}
+        boards = {stage: board for stage, board in read.items() if board is not None}
+        info = read_yaml(folder / "model_info.yaml")
+        decision = folder / DECISION
+        best, stage = _best(boards, info)
+        return cls(
+            folder=folder,
+            boards=boards,
+            decision=json.loads(decision.read_text()) if decision.is_file() else None,
+            info=info,
+            data=read_data_facts(folder),
+            audits=read_audits(folder),
+            best=best,
+            stage=stage,
+            configuration=_configuration(folder, info),
+        )
+
+    @property
+    def objective(self) -> str:
+        """The name of the figure that the sweeps maximised."""
+        return (self.configuration or {}).get("objective", "final_auc")
+
+    @property
+    def best_run(self) -> Path | None:
+        """The folder of the run that the report is about."""
+        best = self.info["figures"]["winner"] if self.info else self.best
+        run_id = best["run_id"] if best else None
+        return self.folder / "runs" / run_id if run_id else None
+
+    @property
+    def threshold(self) -> float | None:
+        """The threshold that was chosen for that run."""
+        if self.info:
+            return self.info["figures"]["winner"]["validation"]["threshold"]
+        return self.best["threshold"] if self.best else None
+
+    @property
+    def strategy(self) -> str | None:
+        """The feature strategy of that run."""
+        return self.best["features"] if self.best else None
+
+    def scores(self) -> dict[str, pd.DataFrame]:
+        """Scored frames of that run: validation and, once there is a model, test."""
+        paths = {}
+        if self.best_run:
+            paths["validation"] = self.best_run / SCORES
+        if self.info:
+            paths["test"] = self.folder / "runs" / self.info["run_id"] / TEST_SCORES
+        columns = ["timestamp", "amount", "is_fraud", "score"]
+        return {
+            part: pd.read_parquet(path, columns=columns)
+            for part, path in paths.items()
+            if path.is_file()
+        }
+
+    def run_configuration(self, run_id: str) -> dict:
+        """What decided a run's weights; empty where its folder is gone."""
+        return read_yaml(self.folder / "runs" / run_id / "config.yaml") or {}
+
+
+def _best(boards: dict[str, pd.DataFrame], info: dict | None) -> tuple[dict | None, str | None]:
+    wanted = info["figures"]["winner"]["run_id"] if info else None
+    for stage in reversed(SWEEPS):
+        if stage not in boards:
+            continue
+        for row in boards[stage].to_dict("records"):
+            is_best = row["run_id"] == wanted if info else row["status"] == "finished"
+            if is_best and not pd.isna(row["run_id"]):
+                return row, stage
+    return None, None
+
+
+def _configuration(folder: Path, info: dict | None) -> dict | None:
+    """The resolved configuration of the model, or else of the best of the latest sweep."""
+    if info:
+        return info["configuration"]
+    kept = (read_yaml(folder / name) for name in ("final_config.yaml", "best_features.yaml"))
+    return next((configuration for configuration in kept if configuration), None)

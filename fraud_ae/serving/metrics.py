@@ -1,0 +1,123 @@
+"""What Prometheus reads: requests, batches, scores, alerts, labels and the model."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from fraud_ae.serving.online.answer import Answer
+
+# Scores that are probabilities lie below 1, errors of a reconstruction above it too.
+_SCORES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1, 2.5, 5, 10, 100)
+_SECONDS = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_RATES = (0.0, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+# The alert rate is observed once for so many transactions, however fast they come.
+RATED = 100
+
+
+class Metrics:
+    """The metrics of one service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "fraud_ae_requests", "Requests.", ("route", "status"), registry=registry
+        )
+        self._latency = Histogram(
+            "fraud_ae_request_seconds",
+            "Seconds from a request to its answer.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._batches = Histogram(
+            "fraud_ae_batch_transactions",
+            "Transactions that were scored together.",
+            buckets=_SIZES,
+            registry=registry,
+        )
+        self._scores = Histogram(
+            "fraud_ae_score",
+            "Scores of transactions, each counted once.",
+            buckets=_SCORES,
+            registry=registry,
+        )
+        self._rates = Histogram(
+            "fraud_ae_alert_rate",
+            f"Share of alerts among {RATED} transactions that came one after another.",
+            buckets=_RATES,
+            registry=registry,
+        )
+        self._alerts = Counter("fraud_ae_alerts", "Alerts, each once.", registry=registry)
+        self._repeated = Counter(
+            "fraud_ae_repeated_transactions",
+            "Transactions that had been answered before.",
+            registry=registry,
+        )
+        self._labels = Counter(
+            "fraud_ae_labels", "Confirmed outcomes.", ("is_fraud",), registry=registry
+        )
+        self._reloads = Counter(
+            "fraud_ae_reloads", "Attempts to take up a model.", ("result",), registry=registry
+        )
+        self._model = Gauge(
+            "fraud_ae_model_info", "The model, always 1.", ("version", "created"), registry=registry
+        )
+        self._threshold = Gauge(
+            "fraud_ae_threshold", "Scores above it are alerts.", registry=registry
+        )
+        self._waiting = Gauge(
+            "fraud_ae_waiting_transactions", "Transactions that wait.", registry=registry
+        )
+        self._history = Gauge(
+            "fraud_ae_history", "Rows of the store.", ("kind",), registry=registry
+        )
+        self._rated = self._rated_alerts = 0
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """A request that was answered."""
+        self._requests.labels(route, str(status)).inc()
+        self._latency.labels(route).observe(seconds)
+
+    def scored(self, answers: Iterable[Answer]) -> None:
+        """Answers that were found together."""
+        number = 0
+        for answer in answers:
+            number += 1
+            if answer.repeated:
+                self._repeated.inc()
+                continue
+            self._scores.observe(answer.score)
+            self._rated += 1
+            if answer.alert:
+                self._alerts.inc()
+                self._rated_alerts += 1
+            if self._rated == RATED:
+                self._rates.observe(self._rated_alerts / RATED)
+                self._rated = self._rated_alerts = 0
+        self._batches.observe(number)
+
+    def labelled(self, is_fraud: bool) -> None:
+        """A confirmed outcome."""
+        self._labels.labels(str(int(is_fraud))).inc()
+
+    def reloaded(self, result: str) -> None:
+        """An attempt to take up a model: `taken` or `refused`."""
+        self._reloads.labels(result).inc()
+
+    def serve(self, version: str, created: str, threshold: float) -> None:
+        """The model that answers from now on."""
+        self._model.clear()
+        self._model.labels(version, created).set(1)
+        self._threshold.set(threshold)
+
+    def text(self, waiting: int, counts: dict[str, Any]) -> bytes:
+        """All of them in the text format of Prometheus.
+
+        waiting: transactions. counts: of the store, see `fraud_ae.serving.online.answers`.
+        """
+        self._waiting.set(waiting)
+        for kind in ("transactions", "answers", "labels"):
+            self._history.labels(kind).set(counts[kind])
+        return generate_latest(self._registry)

@@ -1,0 +1,124 @@
+"""Leaderboards: the results of a sweep, best first."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from fraud_ae.runtime.atomic_files import write_whole
+
+RESULT = "result.json"
+_FIGURES = (
+    "final_auc",
+    "final_auc_low",
+    "final_auc_high",
+    "average_precision",
+    "average_precision_low",
+    "average_precision_high",
+    "recall_at_1pct_fpr",
+    "value_caught",
+    "precision",
+    "recall",
+    "f1",
+    "threshold",
+    "alert_rate",
+    "best_epoch",
+    "epochs",
+    "feature_count",
+    "fraud_ratio",
+    "train_seconds",
+)
+
+
+def read_results(sweep_folder: Path) -> list[dict]:
+    """What the jobs of a sweep left, in the order in which they were started."""
+    paths = sorted(sweep_folder.glob(f"*/{RESULT}"), key=lambda path: int(path.parent.name))
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def ranked(results: list[dict]) -> list[dict]:
+    """Distinct combinations, best first: by the objective, then by F1.
+
+    The second counts between combinations that differ in the threshold alone. Refused and failed
+    jobs come last.
+    """
+    distinct = {json.dumps([r["choices"], r["parameters"]]): r for r in results}
+    return sorted(distinct.values(), key=_merit)
+
+
+def winners(results: list[dict], keep: int) -> list[dict]:
+    """The best `keep` combinations that are different trainings and have a figure."""
+    best: dict[str, dict] = {}
+    for result in ranked(results):
+        if result["status"] == "finished" and result["objective"] is not None:
+            best.setdefault(result["run_id"], result)
+    return list(best.values())[:keep]
+
+
+def leaderboard(results: list[dict]) -> pd.DataFrame:
+    """A row for each combination, best first: rank, what was chosen, what it reached."""
+    rows = []
+    for rank, result in enumerate(ranked(results), start=1):
+        figures = {name: result["metrics"].get(name) for name in _FIGURES}
+        others = {k: v for k, v in result["metrics"].items() if k in result["extra"]}
+        rows.append(
+            {
+                "rank": rank,
+                "run_id": result["run_id"],
+                "status": result["status"],
+                "reused": result["reused"],
+                **{k: v for k, v in result["choices"].items() if v is not None},
+                **result["parameters"],
+                **figures,
+                **others,
+                "data": result["data"],
+                "reason": result["reason"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def leaderboard_path(experiment_folder: Path, stage: str) -> Path:
+    """Where the leaderboard of a stage lies."""
+    return experiment_folder / "leaderboards" / f"{stage}.csv"
+
+
+def write_leaderboard(experiment_folder: Path, stage: str, results: list[dict]) -> None:
+    """Write the leaderboard of a stage as CSV."""
+    text = leaderboard(results).to_csv(index=False)
+    write_whole(leaderboard_path(experiment_folder, stage), text)
+
+
+def read_leaderboard(experiment_folder: Path, stage: str) -> pd.DataFrame | None:
+    """The leaderboard of a stage, or None where that stage has not been run."""
+    path = leaderboard_path(experiment_folder, stage)
+    return pd.read_csv(path, dtype={"run_id": "str"}) if path.is_file() else None
+
+
+def tuning_gain(boards: Mapping[str, pd.DataFrame | None], objective: str) -> dict | None:
+    """What tuning brought: the best of the last sweep beside the best strategy before it.
+
+    boards: stage -> leaderboard. None where no sweep after that of the features has a figure of the
+    same data, or the objective is not in both.
+    """
+    features = boards.get("features")
+    later = [s for s in ("final", "refined", "broad") if boards.get(s) is not None]
+    if features is None or not later:
+        return None
+    last = boards[later[0]]
+    if objective not in features or objective not in last:
+        return None
+    untuned, tuned = features[objective].iloc[0], last[objective].iloc[0]
+    if pd.isna(untuned) or pd.isna(tuned) or features["data"].iloc[0] != last["data"].iloc[0]:
+        return None
+    values = {"untuned": float(untuned), "tuned": float(tuned), "gain": float(tuned - untuned)}
+    return {"stage": later[0], "objective": objective, **values}
+
+
+def _merit(result: dict) -> tuple[float, float]:
+    objective = result["objective"]
+    if result["status"] != "finished" or objective is None:
+        return (math.inf, 0.0)
+    return (-objective, -result["metrics"]["f1"])

@@ -1,0 +1,253 @@
+"""What `model_info.yaml` says, and what another threshold makes of a model that is there."""
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+import pandas as pd
+import pytest
+import yaml
+
+from fraud_ae.data.sources import Dataset
+from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.files import MODEL_FILES
+from fraud_ae.detector.model_info import flat_metrics
+from fraud_ae.errors import UserError
+from fraud_ae.evaluation.breakdown import breakdown
+from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.evaluation.threshold import METHODS, NEEDS_FRAUD, ThresholdPolicy
+from fraud_ae.experiments import run as experiment
+from fraud_ae.experiments.run_store import TEST_SCORES, Run
+from tests.conftest import Made
+
+QUICK = ("trainer.max_epochs=1", "metrics.replicates=10")
+
+
+@pytest.fixture(scope="module")
+def make_from(compose, train, make, tmp_path_factory) -> Callable[..., Made]:
+    """Trains a winner and makes its production model."""
+
+    def made(*overrides: str, fit_on: str = "train", **others) -> Made:
+        config, folder = compose(*QUICK, *overrides), tmp_path_factory.mktemp("experiment")
+        dataset = {k: v for k, v in others.items() if k == "dataset"}
+        winner = train(config, folder / "winner", **dataset)
+        return make(config, winner, fit_on, folder, **others)
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def made(make_from) -> Made:
+    return make_from(fit_on="train+validation", folds=2)
+
+
+@pytest.fixture
+def again(make, made, compose, monkeypatch) -> Callable[..., Made]:
+    """The same model asked for with another evaluation, where nothing can be fitted or scored."""
+
+    def refuse(*arguments, **settings):
+        raise AssertionError("fitted or scored again")
+
+    monkeypatch.setattr(experiment, "train_together", refuse)
+    monkeypatch.setattr(FraudDetector, "score_inputs", refuse)
+    plan = made.plan
+    yield functools.partial(make, compose(*QUICK), plan.winner, plan.fit_on, made.folder, folds=2)
+    make(compose(*QUICK), plan.winner, plan.fit_on, made.folder, folds=2)  # as it was
+
+
+def without_frauds(dataset: Dataset, rows) -> Dataset:
+    labels = dataset.transactions["is_fraud"].mask(rows, 0)
+    return replace(dataset, transactions=dataset.transactions.assign(is_fraud=labels))
+
+
+def test_labels_that_went_into_the_model_are_listed(made):
+    found = made.info["labels"]
+    risks = ("age_band", "customer_location", "payment_method", "product_category")
+    assert set(found.pop("features_from_labels")) == {
+        *(f"terminal_delayed_fraud_rate_{days}d" for days in (1, 7, 30)),
+        *(f"risk_of_{name}" for name in risks),
+    }
+    assert found == {
+        "unsupervised": False,
+        "train_on": "normal",
+        "scorer": "ReconstructionScorer",
+        "scorer_uses_labels": False,
+        "scorer_fallback": None,
+        "threshold_uses_labels": False,
+    }
+
+
+UNLABELLED = ("data.train_on=all", "features=temporal")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "unsupervised"),
+    [
+        (UNLABELLED, True),
+        ((*UNLABELLED, "scorer=mahalanobis", "model.members=2"), True),
+        ((*UNLABELLED, "threshold.method=budget"), True),
+        (UNLABELLED[:1], False),
+        (UNLABELLED[1:], False),
+        ((*UNLABELLED, "scorer=calibrated"), False),
+        ((*UNLABELLED, "threshold.method=best_f1"), False),
+    ],
+)
+def test_only_a_model_without_any_of_that_is_called_unsupervised(
+    make_from, overrides, unsupervised
+):
+    assert make_from(*overrides).info["labels"]["unsupervised"] == unsupervised
+
+
+@pytest.mark.parametrize("overrides", [(), ("scorer=mahalanobis", "model.members=2")])
+def test_an_unsupervised_model_is_the_same_whatever_the_labels_are(make_from, dataset, overrides):
+    flipped = dataset.transactions.assign(is_fraud=1 - dataset.transactions["is_fraud"])
+    models = [
+        make_from(*UNLABELLED, *overrides, dataset=replace(dataset, transactions=transactions))
+        for transactions in (dataset.transactions, flipped)
+    ]
+    assert all(found.info["labels"]["unsupervised"] for found in models)
+    folders = [found.folder / "models" / "final_model" for found in models]
+    for name in MODEL_FILES:
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
+
+
+def test_a_scorer_that_found_too_few_frauds_says_so(make_from, dataset, caplog):
+    few = without_frauds(dataset, dataset.transactions["is_fraud"].cumsum() > 12)
+    labels = make_from(*UNLABELLED, "scorer=calibrated", dataset=few).info["labels"]
+    assert labels["scorer_fallback"].startswith("12 known frauds")
+    assert labels["scorer_fallback"] in caplog.text
+    assert not labels["scorer_uses_labels"]
+    assert not labels["unsupervised"]
+
+
+def test_a_refit_of_a_calibrated_ensemble_keeps_the_curve_of_the_winner(make_from, compose):
+    own = ("scorer=calibrated", "model=masked", "model.members=2")
+    more_frauds = compose("data.fraud_ratio=0.1").dataset
+    found = make_from(*own, fit_on="train+validation", folds=2, dataset=more_frauds)
+    winner = FraudDetector.load(found.plan.winner.model_folder)
+    assert found.info["labels"]["scorer_fallback"] is None
+    assert found.model.scorer.curve_ == winner.scorer.curve_
+    assert found.info["labels"]["scorer_uses_labels"]
+    held_out = found.plan.run.scores()["score"]
+    assert held_out.between(0, 1).all()
+    assert (found.folder / "models" / "final_model" / "trees.json").is_file()
+
+
+def test_optimism_is_what_validation_promised_and_test_did_not_hold(made):
+    winner = made.info["figures"]["winner"]
+    assert set(winner["optimism"]) == {
+        "final_auc",
+        "average_precision",
+        "precision",
+        "recall",
+        "f1",
+    }
+    for name, found in winner["optimism"].items():
+        tested = winner["test"]["test_auc" if name == "final_auc" else name]
+        assert found == winner["validation"][name] - tested
+
+
+def test_without_frauds_in_the_test_rows_optimism_is_unknown(make_from, compose, dataset):
+    test = compose().split.test(dataset.transactions)
+    found = make_from(dataset=without_frauds(dataset, test))
+    winner = found.info["figures"]["winner"]
+    assert winner["test"]["test_auc"] is None
+    assert winner["optimism"]["final_auc"] is None
+    assert winner["optimism"]["recall"] is not None
+    assert yaml.safe_load((found.folder / "model_info.yaml").read_text()) == found.info
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_figures_are_broken_down_by_scenario_amount_band_and_month(made, part):
+    winner = made.info["figures"]["winner"]
+    kept = made.plan.winner.scores()
+    if part == "test":
+        kept = pd.read_parquet(made.plan.run.folder / TEST_SCORES)
+    found = pd.DataFrame(winner[f"{part}_by_group"])
+    assert found["by"].unique().tolist() == ["scenario", "amount band", "month"]
+    scenarios = set(found["group"][found["by"] == "scenario"])
+    assert scenarios == set(kept["fraud_scenario"][kept["is_fraud"] == 1])
+    assert scenarios <= {"card_testing", "account_takeover", "stolen_card", "compromised_merchant"}
+    expected = breakdown(kept, winner["validation"]["threshold"])
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+    for by in ("amount band", "month"):
+        assert found["rows"][found["by"] == by].sum() == len(kept)
+
+
+def test_where_no_scenario_is_known_there_is_none_to_tell(make_from, dataset):
+    found = make_from(dataset=replace(dataset, scenarios=None)).info["figures"]["winner"]
+    assert {row["by"] for row in found["test_by_group"]} == {"amount band", "month"}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_another_threshold_changes_the_model_without_fitting(made, again, method):
+    policy = ThresholdPolicy(method, percentile=80.0, alerts_per_day=1.0, least_precision=0.05)
+    found = again(evaluation=Evaluation(policy))
+    assert found.trainings == []
+    assert found.plan.run.id == found.info["run_id"] == made.info["run_id"]
+    assert found.model.threshold == policy.choose(made.plan.run.scores())
+    assert found.model.threshold != made.info["figures"]["deployed"]["threshold"]
+    assert found.model.threshold_policy == policy
+    model = found.folder / "models" / "final_model"
+    settings = json.loads((model / "detector.json").read_text())
+    deployed = found.info["figures"]["deployed"]
+    assert settings["threshold_policy"] == deployed["threshold_policy"] == asdict(policy)
+    assert settings["threshold"] == deployed["threshold"] == found.model.threshold
+    winner = found.info["figures"]["winner"]
+    assert winner["test"]["threshold"] == policy.choose(made.plan.winner.scores())
+    assert found.info["labels"]["threshold_uses_labels"] == (method in NEEDS_FRAUD)
+
+
+@pytest.mark.parametrize("method", NEEDS_FRAUD)
+def test_a_threshold_from_labels_needs_frauds_and_says_so_before_training(
+    compose, train, dataset, tmp_path, monkeypatch, method
+):
+    def refuse(*arguments, **settings):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(experiment, "train_together", refuse)
+    config = compose(*QUICK, f"threshold.method={method}")
+    validation = config.split.validation(dataset.transactions)
+    with pytest.raises(UserError, match=rf"threshold\.method={method}: there is no fraud"):
+        train(config, tmp_path, without_frauds(dataset, validation))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_stays_as_it_was_where_another_threshold_cannot_be_chosen(
+    compose, train, make, dataset, tmp_path
+):
+    config = compose(*QUICK)
+    validation = config.split.validation(dataset.transactions)
+    unlabelled = without_frauds(dataset, validation)
+    winner = train(config, tmp_path / "winner", unlabelled)
+    found = make(config, winner, "train", tmp_path, dataset=unlabelled)
+    best_f1 = Evaluation(ThresholdPolicy("best_f1"))
+    with pytest.raises(UserError, match=r"threshold\.method=best_f1"):
+        make(config, winner, "train", tmp_path, dataset=unlabelled, evaluation=best_f1)
+    assert found.model.threshold == found.info["figures"]["deployed"]["threshold"]
+    assert yaml.safe_load((tmp_path / "model_info.yaml").read_text()) == found.info
+
+
+def test_flat_figures_are_those_of_model_info(made):
+    flat, found = flat_metrics(made.info["figures"]), made.info["figures"]
+    assert flat["final_auc"] == found["winner"]["validation"]["final_auc"]
+    assert flat["test_auc"] == found["winner"]["test"]["test_auc"]
+    assert flat["test_average_precision"] == found["winner"]["test"]["average_precision"]
+    assert flat["optimism"] == flat["final_auc"] - flat["test_auc"]
+    assert flat["deployed_threshold"] == made.model.threshold
+    assert flat["deployed_alert_rate"] == found["deployed"]["test"]["alert_rate"]
+    for name in ("best_epoch", "feature_count", "fraud_ratio"):
+        assert flat[name] == found["winner"][name]
+
+
+def test_flat_figures_at_a_threshold_are_all_of_one_fit(made):
+    flat, winner = flat_metrics(made.info["figures"]), made.info["figures"]["winner"]
+    for name in ("threshold", "precision", "recall", "alert_rate"):
+        assert flat[name] == winner["test"][name]
+
+
+def test_a_model_fitted_on_all_rows_has_no_alert_rate_of_its_own(make_from, compose):
+    found = make_from(fit_on="all", folds=2)
+    assert "deployed_alert_rate" not in flat_metrics(found.info["figures"])
+    assert isinstance(found.plan.winner, Run)

@@ -1,0 +1,281 @@
+"""Versions of a model: kept for good, one in production, and whole whatever happens."""
+
+import os
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.onnx.export import export_model
+from fraud_ae.detector.thresholds import change_threshold
+from fraud_ae.detector.versions import Versions, copy_model, publish
+from fraud_ae.errors import UserError
+from tests.commands import ROOT
+
+RETRAINED = {"kind": "retrain", "promoted": True, "verdict": "better", "champion": "0001"}
+
+
+@pytest.fixture(scope="module")
+def package(make, compose, finished_run, tmp_path_factory) -> Path:
+    """A model for production; tests only read it."""
+    made = make(compose(), finished_run, "train", tmp_path_factory.mktemp("made"))
+    return made.folder / "models" / "final_model"
+
+
+@pytest.fixture
+def experiment(package, tmp_path) -> Path:
+    """An experiment whose pipeline has just made that model."""
+    folder = tmp_path / "outputs" / "shop"
+    (folder / "models" / "final_model").mkdir(parents=True)
+    copy_model(package, folder / "models" / "final_model")
+    return folder
+
+
+def other_model(experiment: Path, threshold: float) -> Path:
+    """The pipeline's model has another threshold from now on."""
+    folder = experiment / "models" / "final_model"
+    FraudDetector.load(folder).set_threshold(threshold).save(folder)
+    return folder
+
+
+def promote(versions: Versions, package: Path) -> str:
+    """What a retraining does whose challenger is better."""
+    number = versions.next_number()
+    versions.decide(number, RETRAINED, partial(copy_model, package))
+    return number
+
+
+def threshold_in_production(versions: Versions) -> float | None:
+    return FraudDetector.load(versions.folder / "production").threshold
+
+
+@pytest.mark.slow
+def test_an_exported_file_makes_no_other_version(experiment):
+    publish(experiment)
+    production = experiment / "models" / "production"
+    export_model(production)
+    publish(experiment)
+    assert Versions(experiment / "models").numbers == ["0001"]
+    assert FraudDetector.load(production, onnx=True).onnx is not None
+
+
+def test_the_first_model_is_a_version_and_in_production(experiment):
+    assert publish(experiment) == "version 0001, in production"
+    link = experiment / "models" / "production"
+    # Relative, so that the folder can be moved.
+    assert os.readlink(link) == "versions/0001"
+    kept = {path.name: path.read_bytes() for path in link.iterdir()}
+    assert kept == {p.name: p.read_bytes() for p in (experiment / "models/final_model").iterdir()}
+    assert Versions(experiment / "models").decisions()["0001"]["verdict"] == "first"
+
+
+def test_the_same_model_made_at_another_time_is_no_new_version(experiment):
+    publish(experiment)
+    card = experiment / "models" / "final_model" / "model_info.yaml"
+    info = yaml.safe_load(card.read_text())
+    card.write_text(yaml.safe_dump({**info, "created": "2030-01-01T00:00:00+00:00"}))
+    FraudDetector.load(experiment / "models" / "production").save(card.parent)
+    assert publish(experiment) == "version 0001, in production"
+    assert Versions(experiment / "models").numbers == ["0001"]
+
+
+def test_another_model_of_the_pipeline_goes_into_production(experiment):
+    publish(experiment)
+    other_model(experiment, 0.125)
+    assert publish(experiment) == "version 0002, in production"
+    versions = Versions(experiment / "models")
+    assert threshold_in_production(versions) == 0.125
+    assert FraudDetector.load(versions.version("0001")).threshold != 0.125
+    assert [event["version"] for event in versions.history] == ["0001", "0002"]
+
+
+def test_the_pipeline_takes_nothing_back_that_a_retraining_has_promoted(experiment):
+    publish(experiment)
+    versions = Versions(experiment / "models")
+    challenger = other_model(experiment, 0.25)
+    assert promote(versions, challenger) == "0002"
+    other_model(experiment, 0.5)
+    assert publish(experiment) == "version 0003; version 0002 stays in production"
+    assert threshold_in_production(versions) == 0.25
+    # After a rollback it is a model of the pipeline that the next one follows.
+    assert versions.rollback() == ("0002", "0001")
+    other_model(experiment, 0.75)
+    assert publish(experiment) == "version 0004, in production"
+
+
+def test_rollbacks_go_back_one_after_another_and_then_refuse(experiment):
+    publish(experiment)
+    versions = Versions(experiment / "models")
+    for threshold in (0.25, 0.5):
+        promote(versions, other_model(experiment, threshold))
+    assert versions.rollback() == ("0003", "0002")
+    assert threshold_in_production(versions) == 0.25
+    assert versions.rollback() == ("0002", "0001")
+    with pytest.raises(UserError, match="version 0001 is in production, and none was before it"):
+        versions.rollback()
+    assert versions.in_production == "0001"
+    # A later retraining goes on from here, under a number that is new.
+    assert promote(versions, other_model(experiment, 0.75)) == "0004"
+    assert versions.rollback() == ("0004", "0001")
+
+
+def test_who_runs_the_finished_pipeline_again_undoes_no_rollback(experiment):
+    publish(experiment)
+    other_model(experiment, 0.125)
+    publish(experiment)
+    Versions(experiment / "models").rollback()
+    assert publish(experiment) == "version 0002; version 0001 stays in production"
+
+
+def test_a_damaged_version_is_not_put_back(experiment):
+    publish(experiment)
+    versions = Versions(experiment / "models")
+    promote(versions, other_model(experiment, 0.25))
+    with (versions.version("0001") / "weights.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(UserError, match=r"0001: changed since it was saved: weights.safetensors"):
+        versions.rollback()
+    assert versions.in_production == "0002"
+    assert len(versions.history) == 2
+
+
+def test_without_a_model_there_is_nothing_to_roll_back(tmp_path):
+    with pytest.raises(UserError, match="no model is in production"):
+        Versions(tmp_path / "models").rollback()
+
+
+def test_a_folder_in_place_of_the_link_is_left_alone(experiment):
+    (experiment / "models" / "production").mkdir()
+    with pytest.raises(UserError, match="production: is no link to a version"):
+        publish(experiment)
+
+
+def test_another_threshold_for_a_version_is_a_version_of_its_own(experiment, capsys):
+    publish(experiment)
+    versions = Versions(experiment / "models")
+    before = (versions.version("0001") / "manifest.json").read_bytes()
+    change_threshold(versions.folder / "production", {"threshold": 0.375}, save=True)
+    assert "threshold 0.375 kept as version 0002, in production" in capsys.readouterr().out
+    assert (versions.version("0001") / "manifest.json").read_bytes() == before
+    assert threshold_in_production(versions) == 0.375
+    change_threshold(versions.version("0001"), {"threshold": 0.5}, save=True)
+    assert versions.numbers == ["0001", "0002", "0003"]
+    assert threshold_in_production(versions) == 0.375
+    # It counts as a model of the pipeline, whose model it was made of.
+    other_model(experiment, 0.75)
+    assert publish(experiment) == "version 0004, in production"
+
+
+def test_whoever_reads_while_versions_are_switched_finds_a_whole_one(experiment):
+    publish(experiment)
+    versions = Versions(experiment / "models")
+    known, found, failures, done = {None}, [], [], threading.Event()
+    known.add(threshold_in_production(versions))
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                found.append(threshold_in_production(versions))
+            except Exception as error:
+                failures.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for number in range(1, 11):
+            known.add(number / 16)
+            promote(versions, other_model(experiment, number / 16))
+            if number % 2:
+                versions.rollback()
+    finally:
+        done.set()
+        reader.join()
+    assert not failures
+    assert found
+    assert set(found) <= known
+
+
+# Does something with a copy of an experiment for every number of writes to the disk, is killed
+# before the next one, and does it again. Forked, as imports take seconds.
+KILLED = """
+import os, shutil, signal, sys
+from functools import partial
+from pathlib import Path
+from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.versions import Versions, copy_model, publish
+
+def promote(experiment):
+    versions, package = Versions(experiment / "models"), experiment / "models" / "final_model"
+    versions.settle()
+    if versions.same_as(package) is None:
+        decision = {"kind": "retrain", "promoted": True, "verdict": "better", "champion": "0001"}
+        versions.decide("0002", decision, partial(copy_model, package))
+
+def rollback(experiment):
+    Versions(experiment / "models").rollback()
+
+def counted(function):
+    def wrapped(*arguments, **named):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **named)
+    return wrapped
+
+def do(experiment, writes):
+    global left
+    process = os.fork()
+    if process == 0:
+        left = writes
+        for name in ("replace", "rename", "mkdir", "symlink", "unlink"):
+            setattr(os, name, counted(getattr(os, name)))
+        globals()[sys.argv[1]](experiment)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+experiment, copies = map(Path, sys.argv[2:])
+# Whatever is imported when a model is loaded is there before the first fork.
+FraudDetector.load(experiment / "models" / "final_model")
+for writes in range(100):
+    folder = copies / str(writes)
+    shutil.copytree(experiment, folder, symlinks=True)
+    code = do(folder, writes)
+    if code == 0:
+        break
+    assert code == -signal.SIGKILL, code
+    link = folder / "models" / "production"
+    if link.is_symlink():
+        shutil.copytree(link, folder / "read after the kill")
+    assert do(folder, 1000) == 0
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["publish", "promote", "rollback"])
+def test_killed_before_any_write_the_same_command_goes_on(experiment, tmp_path, what):
+    expected = {"publish": ["0001"], "promote": ["0001", "0002"], "rollback": ["0001"]}[what]
+    if what != "publish":
+        publish(experiment)
+        challenger = other_model(experiment, 0.25)
+    if what == "rollback":
+        promote(Versions(experiment / "models"), challenger)
+    copies = tmp_path / "copies"
+    arguments = [sys.executable, "-c", KILLED, what, str(experiment), str(copies)]
+    subprocess.run(arguments, cwd=ROOT, check=True, timeout=300)
+    folders = list(copies.iterdir())
+    assert len(folders) > 4
+    for folder in folders:
+        versions = Versions(folder / "models")
+        assert versions.stack() == expected
+        for model in (*map(versions.version, versions.numbers), versions.folder / "production"):
+            FraudDetector.load(model)
+        assert versions.in_production == expected[-1]
+        seen = folder / "read after the kill"
+        if seen.exists():
+            FraudDetector.load(seen)

@@ -1,0 +1,211 @@
+"""Strategies and what they learn, through JSON and back."""
+
+import json
+import math
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from pandas.testing import assert_frame_equal, assert_series_equal
+from polars.testing import assert_frame_equal as assert_polars_equal
+
+from fraud_ae.errors import UserError
+from fraud_ae.features import (
+    Behavioural,
+    Combined,
+    DemographicRisk,
+    strategy_from_dict,
+    strategy_to_dict,
+)
+
+INSTANTS = pd.to_datetime(["2024-01-01T00:00:00.000001", None], utc=True).as_unit("us")
+
+
+class Learner:
+    """A user's own class; `learned_` is whatever a test gives it."""
+
+    def __init__(self, value=None) -> None:
+        self.value = value
+        self.derived = [value]
+
+    def generate_features(self, df):
+        return df[["amount"]]
+
+
+class Forgetful:
+    def __init__(self, windows) -> None:
+        self.n_windows = len(windows)
+
+    def generate_features(self, df):
+        return df[["amount"]]
+
+
+class Vague(Learner):
+    def __init__(self, **options) -> None:
+        super().__init__(options)
+
+
+def through_json(strategy):
+    return strategy_from_dict(json.loads(json.dumps(strategy_to_dict(strategy), allow_nan=False)))
+
+
+def learned(value):
+    strategy = Learner()
+    strategy.learned_ = value
+    return through_json(strategy).learned_
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        7,
+        0.1 + 0.2,
+        -0.0,
+        math.inf,
+        "text",
+        [1, [2.5, None]],
+        (1, "a"),
+        {"a": {"b": [1]}},
+        {1: "one", ("a", 2): "two"},
+        {"$array": 1},
+        pd.Timestamp("2024-01-01T00:00:00.123456", tz="UTC"),
+        np.float32(0.1),
+        np.int64(2**62),
+        np.bool_(True),
+    ],
+)
+def test_values(value):
+    found = learned(value)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_nan():
+    assert math.isnan(learned(math.nan))
+    assert learned([math.nan, -math.inf])[1] == -math.inf
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([[0.1, np.nan], [np.inf, -0.0]]),
+        np.array([0.1, np.nan], dtype="float32"),
+        np.zeros((0, 3), dtype="int8"),
+        np.array([True, False]),
+        np.array(["a", "bc"]),
+        np.array(["2024-01-01", "NaT"], dtype="datetime64[s]"),
+        np.array(["a", None, 1], dtype=object),
+    ],
+)
+def test_arrays(array):
+    found = learned(array)
+    assert found.dtype == array.dtype
+    assert found.shape == array.shape
+    np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": [0.1, np.nan], "b": ["x", None], "c": [1, 2], "t": INSTANTS}),
+        pd.DataFrame({"a": [1.5]}, index=pd.Index(["customer1"], name="customer_id")),
+        pd.DataFrame({"t": INSTANTS.tz_convert("Europe/Paris"), 3: [True, False]}),
+        pd.DataFrame({"d": INSTANTS.tz_localize(None), "o": pd.Series([1, "a"], dtype=object)}),
+        pd.DataFrame({"a": [1.0, 2.0]}, index=pd.MultiIndex.from_tuples([("x", 1), ("y", 2)])),
+    ],
+)
+def test_pandas_frames(frame):
+    assert_frame_equal(learned(frame), frame, check_exact=True)
+
+
+def test_pandas_series(transactions):
+    means = transactions.groupby("customer_id")["amount"].mean()
+    assert_series_equal(learned(means), means, check_exact=True)
+    assert_series_equal(learned(means.rename(None)), means.rename(None), check_exact=True)
+
+
+def test_polars():
+    frame = pl.DataFrame(
+        {
+            "float": [0.1, None, math.nan, math.inf],
+            "text": ["a", None, "c", ""],
+            "flag": [True, None, False, True],
+            "small": pl.Series([1, None, 3, 4], dtype=pl.Int8),
+        }
+    ).with_columns(
+        day=pl.col("small").cast(pl.Int32).cast(pl.Date),
+        instant=pl.col("small").cast(pl.Int64).cast(pl.Datetime("us", "UTC")),
+        gap=pl.col("small").cast(pl.Int64).cast(pl.Duration("ms")),
+        clock=pl.col("small").cast(pl.Int64).cast(pl.Time),
+    )
+    assert_polars_equal(learned(frame), frame)
+    assert learned(frame["day"]).equals(frame["day"])
+
+
+def test_constructor_arguments_and_parts():
+    combined = Combined({"mine": Learner((1, 2)), "behavioural": Behavioural([2.5])})
+    loaded = through_json(combined)
+    assert loaded.parts["mine"].value == (1, 2)
+    assert loaded.parts["mine"].derived == [(1, 2)]
+    assert loaded.parts["behavioural"].windows_days == [2.5]
+    assert not hasattr(loaded, "location_counts_")
+
+
+@pytest.mark.parametrize("strategy_class", [Behavioural, DemographicRisk])
+def test_delay_is_kept(strategy_class):
+    assert vars(through_json(strategy_class(label_delay_days=3.0)))["label_delay_days"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (Fraction(1, 3), r"Learner.learned_ holds a fractions.Fraction, which cannot be saved"),
+        ({"a": [1, {2}]}, r"Learner.learned_\['a'\] holds a builtins.set"),
+        (np.array([1j]), "Learner.learned_ holds complex128"),
+        (pd.DataFrame({"c": pd.Categorical(["a"])}), r"learned_\['c'\] is a column of category"),
+        (pl.DataFrame({"l": [[1]]}), "learned_: l is List"),
+    ],
+)
+def test_what_cannot_be_saved_is_named(value, message):
+    with pytest.raises(UserError, match=message):
+        learned(value)
+
+
+def test_what_would_be_forgotten_is_named():
+    strategy = Learner()
+    strategy.rates = {"a": 1}
+    with pytest.raises(UserError, match="Learner.rates would be lost on saving.* rates_"):
+        strategy_to_dict(strategy)
+
+
+def test_constructor_arguments_must_be_kept():
+    with pytest.raises(UserError, match="Forgetful .* does not keep .* windows; .*self.windows"):
+        strategy_to_dict(Forgetful([1]))
+    with pytest.raises(UserError, match=r"Vague .* takes \*\*options"):
+        strategy_to_dict(Vague(a=1))
+
+
+def test_class_must_be_importable():
+    class Local(Learner):
+        pass
+
+    with pytest.raises(UserError, match="Local cannot be imported"):
+        strategy_to_dict(Local())
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("no_such_module.Strategy", "cannot be imported"),
+        ("fraud_ae.features.strategies.temporal.Gone", "cannot be imported"),
+        ("fraud_ae.errors.UserError", "is no feature strategy"),
+        ("os.getcwd", "is no feature strategy"),
+    ],
+)
+def test_only_strategies_are_loaded(path, message):
+    with pytest.raises(UserError, match=message):
+        strategy_from_dict({"class": path, "arguments": {}, "fitted": {}})

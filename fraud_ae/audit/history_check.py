@@ -29,8 +29,8 @@ def features_beyond_history(strategy: Any, transactions: pd.DataFrame) -> list[s
     changed: dict[str, None] = {}
     for row in rows:
         frame = declared_history(transactions, int(row), history)
-        found, expected = compute_features(strategy, frame).iloc[-1], features.iloc[row]
-        changed |= {name: None for name in features if not _same(found[name], expected[name])}
+        alone, expected = compute_features(strategy, frame).iloc[-1], features.iloc[row]
+        changed |= {name: None for name in features if not _same(alone[name], expected[name])}
     return list(changed)
 
 
@@ -43,11 +43,11 @@ def _same(one: Any, other: Any) -> bool:
 
 def declared_history(transactions: pd.DataFrame, row: int, history: History) -> pd.DataFrame:
     """What is kept for a row by then, and the row as the last."""
-    own, before = transactions.iloc[row], transactions.iloc[:row]
+    row_itself, before = transactions.iloc[row], transactions.iloc[:row]
     related = np.zeros(row, dtype=bool)
     for key in ("customer_id", "terminal_id"):
         if key in transactions:
-            related |= (before[key] == own[key]).to_numpy()
+            related |= (before[key] == row_itself[key]).to_numpy()
     before = before[related]
-    kept = before[needed_later(before, history, own["timestamp"])]
-    return pd.concat([kept, transactions.iloc[[row]]], ignore_index=True)
+    history_rows = before[needed_later(before, history, row_itself["timestamp"])]
+    return pd.concat([history_rows, transactions.iloc[[row]]], ignore_index=True)

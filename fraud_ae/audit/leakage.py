@@ -226,11 +226,11 @@ def _single_feature(case: _Case) -> Finding:
     leaks = tuple(name for name in aucs if aucs[name] >= SEPARATES and name not in allowed)
     figures = {name: f"{name} (ROC AUC {auc:.4f})" for name, auc in aucs.items()}
     if leaks:
-        told = _listed([figures[name] for name in leaks])
-        return Finding(check, False, leaks, f"tells fraud from the rest alone: {told}")
+        listed = _listed([figures[name] for name in leaks])
+        return Finding(check, False, leaks, f"tells fraud from the rest alone: {listed}")
     best = f"the best is {figures[max(aucs, key=aucs.get)]}"
-    told = f"allowed: {_listed([figures[name] for name in sorted(allowed)])}"
-    return Finding(check, True, (), told if allowed else best)
+    listed = f"allowed: {_listed([figures[name] for name in sorted(allowed)])}"
+    return Finding(check, True, (), listed if allowed else best)
 
 
 def _enough(labels: np.ndarray) -> bool:

@@ -25,7 +25,7 @@ def keep_audit(folder: Path, strategy: str, identity: dict, findings: "Sequence[
         "fingerprint": identity["data"]["fingerprint"],
         "identity": identity_hash(identity),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "findings": [{**asdict(found), "passed": bool(found.passed)} for found in findings],
+        "findings": [{**asdict(finding), "passed": bool(finding.passed)} for finding in findings],
     }
     write_json(folder / AUDITS, {**read_audits(folder), strategy: audited})
 

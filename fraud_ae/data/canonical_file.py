@@ -101,9 +101,9 @@ class _Written:
             raise DataError(f"{path}: the table has no rows")
 
     def add_history(self, path: Path) -> None:
-        own = np.concatenate(self._ids)
+        new_ids = np.concatenate(self._ids)
         for part in self._parts(path):
-            new = part[~np.isin(_hashes(part["transaction_id"]), own)]
+            new = part[~np.isin(_hashes(part["transaction_id"]), new_ids)]
             self._write(new.assign(place=np.full(len(new), NOT_SCORED)))
 
     def _parts(self, path: Path) -> Iterator[pd.DataFrame]:

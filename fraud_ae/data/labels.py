@@ -42,10 +42,10 @@ def read_labels(path: str | Path) -> pd.Series:
         shown = listed(map(repr, wrong.head(5)))
         what = f"is_fraud must be 0 or 1, and is {shown}" if len(wrong) else "an id is missing"
         raise DataError(f"{path}: {what}")
-    found = pd.Series(labels.to_numpy(), index=ids.to_numpy())
+    outcomes = pd.Series(labels.to_numpy(), index=ids.to_numpy())
     if "labelled_at" not in table:
-        _check_one_each(found, path)
-    return found[~found.index.duplicated(keep="last")]
+        _check_one_each(outcomes, path)
+    return outcomes[~outcomes.index.duplicated(keep="last")]
 
 
 def with_labels(raw: pd.DataFrame, source_format: SourceFormat, path: str | Path) -> pd.DataFrame:
@@ -69,10 +69,10 @@ def with_labels(raw: pd.DataFrame, source_format: SourceFormat, path: str | Path
     label = _column(raw, source_format, "is_fraud") or source_format.columns.get("is_fraud")
     if label not in raw:
         return raw.assign(**{label or "is_fraud": new})
-    own = raw[label]
-    if own.dtype.kind not in "biuf":
-        return raw.assign(**{label: own.astype(object).mask(new.notna(), new)})
-    return raw.assign(**{label: own.astype("float64").mask(new.notna(), new)})
+    column = raw[label]
+    if column.dtype.kind not in "biuf":
+        return raw.assign(**{label: column.astype(object).mask(new.notna(), new)})
+    return raw.assign(**{label: column.astype("float64").mask(new.notna(), new)})
 
 
 def _column(raw: pd.DataFrame, source_format: SourceFormat, name: str) -> str | None:
@@ -115,8 +115,8 @@ def _read_file(path: Path) -> pd.DataFrame:
     return table.iloc[times.argsort(kind="stable")]
 
 
-def _check_one_each(found: pd.Series, path: Path) -> None:
-    differing = found.groupby(level=0).nunique()
+def _check_one_each(outcomes: pd.Series, path: Path) -> None:
+    differing = outcomes.groupby(level=0).nunique()
     twice = differing.index[differing > 1]
     if len(twice):
         raise DataError(

@@ -129,13 +129,13 @@ def check(
     row_problems = []
     for name, rows in bad_rows.items():
         is_optional = name not in _RULES or name in NUMERIC
-        told = _describe(name, rows, shown, named=_transaction_names(frame, shown))
+        described = _describe(name, rows, shown, named=_transaction_names(frame, shown))
         if is_optional and bad_values == "missing":
-            logging.getLogger("fraud_ae").warning("%s; treated as missing", told)
+            logging.getLogger("fraud_ae").warning("%s; treated as missing", described)
             frame = frame.assign(**{name: frame[name].mask(frame.index.isin(rows))})
         else:
             hint = "; data.bad_values=missing treats them as missing" if is_optional else ""
-            row_problems.append(told + hint)
+            row_problems.append(described + hint)
     if len(duplicates):
         row_problems.append(_describe_duplicates(frame["transaction_id"], duplicates))
     if problems or row_problems:
@@ -221,15 +221,15 @@ def _describe_row(row: int, value, named: pd.Series | None) -> str:
 def _describe_duplicates(ids: pd.Series, rows: np.ndarray) -> str:
     duplicated = ids.loc[np.sort(rows)]
     groups = duplicated.groupby(duplicated, sort=False)
-    told = []
+    described = []
     for name in duplicated.unique()[:_SHOWN]:
         where = groups.indices[name]
         first = ", ".join(str(row) for row in duplicated.index[where[:_SHOWN]])
-        told.append(f"{short(name)} (rows {first}{', ...' if len(where) > _SHOWN else ''})")
+        described.append(f"{short(name)} (rows {first}{', ...' if len(where) > _SHOWN else ''})")
     more = ", ..." if groups.ngroups > _SHOWN else ""
     noun = "id occurs" if groups.ngroups == 1 else "ids occur"
     return (
-        f"transaction_id: {groups.ngroups} {noun} more than once: {', '.join(told)}{more}; "
+        f"transaction_id: {groups.ngroups} {noun} more than once: {', '.join(described)}{more}; "
         "must be unique (data.columns.transaction_id=null numbers the rows instead)"
     )
 

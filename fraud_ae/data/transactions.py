@@ -118,14 +118,14 @@ def _resolve(
     wanted |= {name: name for name in source_format.extra_columns}
     present, mapped = set(raw.columns), set(wanted.values())
     may_be_absent = (*OPTIONAL, SCENARIO)
-    found: dict[str, str] = {}
+    source_columns: dict[str, str] = {}
     problems = []
     for name, source in wanted.items():
         may_lack = name == "is_fraud" and not labelled
         if source in present:
-            found[name] = source
+            source_columns[name] = source
         elif source is not None and name in present and name not in mapped:
-            found[name] = name  # the frame is canonical already
+            source_columns[name] = name  # the frame is canonical already
         elif source is None and name in REQUIRED and name not in _MAY_BE_NULL and not may_lack:
             problems.append(
                 f"{name}: cannot be null, every source needs it; "
@@ -133,18 +133,20 @@ def _resolve(
             )
         elif source is not None and not may_lack and not (source == name and name in may_be_absent):
             problems.append(_not_found(name, source, raw))
-    is_canonical = any(wanted[name] != source for name, source in found.items())
+    is_canonical = any(wanted[name] != source for name, source in source_columns.items())
     if wanted["transaction_id"] is None and is_canonical and "transaction_id" in present:
-        found["transaction_id"] = "transaction_id"
+        source_columns["transaction_id"] = "transaction_id"
     if problems:
         problems[-1] += f"\n  The file has these columns: {listed(raw.columns)}"
     repeated = set(raw.columns[raw.columns.duplicated()])
     problems += [
         f"{name}: the file has more than one column {source!r}"
-        for name, source in found.items()
+        for name, source in source_columns.items()
         if source in repeated
     ]
-    return {name: source for name, source in found.items() if source not in repeated}, problems
+    return {
+        name: source for name, source in source_columns.items() if source not in repeated
+    }, problems
 
 
 def _not_found(name: str, source: str, raw: pd.DataFrame) -> str:

@@ -27,7 +27,7 @@ def shapley_values(
     Kononenko, Knowledge and Information Systems 41, 2014; reversed orders: Mitchell et al., Journal
     of Machine Learning Research 23, 2022.
     """
-    found = np.zeros((len(inputs), len(parts)))
+    values_of_parts = np.zeros((len(inputs), len(parts)))
     rng = np.random.default_rng(0)
     orders = [rng.permutation(len(parts)) for _ in range(_PAIRS)]
     orders += [order[::-1] for order in orders]
@@ -44,5 +44,5 @@ def shapley_values(
         values = value(steps.reshape(-1, n_inputs)).astype(np.float64)
         gains = np.diff(values.reshape(len(orders), n_parts + 1, len(rows)), axis=1)
         for order, gain in zip(orders, gains, strict=True):
-            found[start : start + at_once, order] += gain.T / len(orders)
-    return found
+            values_of_parts[start : start + at_once, order] += gain.T / len(orders)
+    return values_of_parts

@@ -179,8 +179,8 @@ class FraudDetector:
         transactions = map_columns(df, self.source_format, labelled=False)
         order = np.argsort(transactions["timestamp"].astype("int64").to_numpy(), kind="stable")
         in_order = transactions.iloc[order].reset_index(drop=True)
-        found = self.explain_transactions(in_order, top=top)
-        return [found[place] for place in np.argsort(order)]
+        explained = self.explain_transactions(in_order, top=top)
+        return [explained[place] for place in np.argsort(order)]
 
     def explain_transactions(
         self, transactions: pd.DataFrame, rows: np.ndarray | None = None, top: int = 3
@@ -247,8 +247,11 @@ class FraudDetector:
     def save(self, folder: Path) -> None:
         """Write the detector: weights as safetensors, everything else as JSON."""
         if self.onnx is not None:
-            own = {"threshold": self.threshold, "threshold_policy": self.threshold_policy}
-            replace(self._whole, **own).save(folder)
+            threshold_fields = {
+                "threshold": self.threshold,
+                "threshold_policy": self.threshold_policy,
+            }
+            replace(self._whole, **threshold_fields).save(folder)
             return
         from fraud_ae.models.persistence import save_network
 

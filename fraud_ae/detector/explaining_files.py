@@ -46,46 +46,48 @@ def explain_file(
 
     Raises UserError for an id that is not in the file.
     """
-    found: list[Explained] = []
+    explained_rows: list[Explained] = []
     done = 0
-    for places, judged in scored_parts(detector, file):
+    for places, part in scored_parts(detector, file):
         if ids:
-            some = np.flatnonzero(judged.own["transaction_id"].isin(ids))
+            positions = np.flatnonzero(part.scored["transaction_id"].isin(ids))
         else:
-            some = np.argsort(-judged.scores, kind="stable")[:most]
-        own, scores = judged.own.iloc[some], judged.scores[some]
-        customers = own["customer_id"] if "customer_id" in own else [None] * len(own)
-        found += [
+            positions = np.argsort(-part.scores, kind="stable")[:most]
+        selected, scores = part.scored.iloc[positions], part.scores[positions]
+        customers = selected["customer_id"] if "customer_id" in selected else [None] * len(selected)
+        explained_rows += [
             Explained(key, time.isoformat(), customer, amount, score, alert, tuple(reasons))
             for key, time, customer, amount, score, alert, reasons in zip(
-                own["transaction_id"],
-                own["timestamp"],
+                selected["transaction_id"],
+                selected["timestamp"],
                 customers,
-                own["amount"].tolist(),
+                selected["amount"].tolist(),
                 scores.tolist(),
-                judged.alerts[some].tolist(),
-                judged.reasons(some, top),
+                part.alerts[positions].tolist(),
+                part.reasons(positions, top),
                 strict=True,
             )
         ]
-        found = sorted(found, key=lambda each: -each.score)[: None if ids else most]
+        explained_rows = sorted(explained_rows, key=lambda transaction: -transaction.score)[
+            : None if ids else most
+        ]
         done += len(places)
         report(done)
-    missing = sorted(set(ids) - {each.transaction_id for each in found})
+    missing = sorted(set(ids) - {transaction.transaction_id for transaction in explained_rows})
     if missing:
         raise UserError(f"no transaction {', '.join(missing)} in the file")
-    return found
+    return explained_rows
 
 
 def print_explained(explained: Sequence[Explained], threshold: float) -> None:
     """Print a table, a reason on each line."""
     table = Table("transaction", "score", "why", title=f"alerts are above {threshold:.4g}")
     table.columns[0].overflow = "fold"
-    for each in explained:
-        shown = f"{each.transaction_id}\n{each.timestamp[:16].replace('T', ' ')}"
-        if each.customer_id is not None:
-            shown += f"\ncustomer {each.customer_id}"
-        alert = "\nalert" if each.alert else ""
-        reasons = "\n".join(map(str, each.reasons)) or "nothing raises it"
-        table.add_row(shown, f"{each.score:.4f}{alert}", reasons, end_section=True)
+    for transaction in explained:
+        heading = f"{transaction.transaction_id}\n{transaction.timestamp[:16].replace('T', ' ')}"
+        if transaction.customer_id is not None:
+            heading += f"\ncustomer {transaction.customer_id}"
+        alert = "\nalert" if transaction.alert else ""
+        reasons = "\n".join(map(str, transaction.reasons)) or "nothing raises it"
+        table.add_row(heading, f"{transaction.score:.4f}{alert}", reasons, end_section=True)
     Console(highlight=False).print(table)

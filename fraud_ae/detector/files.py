@@ -60,10 +60,10 @@ def read_network(folder: Path, settings: dict) -> "nn.Module":
 def read_scorer(folder: Path, path: str) -> Scorer:
     """The scorer of a class path, as it was saved in a folder."""
     try:
-        found = pkgutil.resolve_name(path)
-        if not (isinstance(found, type) and issubclass(found, Scorer)):
+        scorer_class = pkgutil.resolve_name(path)
+        if not (isinstance(scorer_class, type) and issubclass(scorer_class, Scorer)):
             raise TypeError(f"{path} is no scorer")
-        return found.load(folder)
+        return scorer_class.load(folder)
     except (ImportError, AttributeError, ValueError, KeyError, TypeError) as error:
         raise _wrong_kind(folder / SCORER_FILE, error) from error
 

@@ -36,15 +36,15 @@ def check_manifest(folder: Path, needed: tuple[str, ...]) -> tuple[str, ...]:
     manifest = _read(folder)
     if manifest["kind"] != KIND:
         raise UserError(f"{folder}: holds a {manifest['kind']!r}, where a {KIND!r} is expected")
-    found = manifest["format"]
-    if found > FORMAT:
+    saved_in = manifest["format"]
+    if saved_in > FORMAT:
         raise UserError(
-            f"{folder}: saved in format {found} by fraud_ae {manifest['fraud_ae']}, newer than "
+            f"{folder}: saved in format {saved_in} by fraud_ae {manifest['fraud_ae']}, newer than "
             f"format {FORMAT}, the newest that this version reads; install a newer fraud_ae"
         )
-    if found < FORMAT:
+    if saved_in < FORMAT:
         raise UserError(
-            f"{folder}: saved in format {found}, older than format {FORMAT}, which this version "
+            f"{folder}: saved in format {saved_in}, older than format {FORMAT}, which this version "
             f"reads; {_AGAIN}"
         )
     files = manifest["files"]

@@ -17,8 +17,8 @@ def published_info(folder: Path, run_id: str, configuration: dict) -> dict | Non
     folder: of the experiment. None if it was not, or is not whole.
     """
     path, model = folder / MODEL_INFO, folder / "models" / "final_model"
-    kept = (*MODEL_FILES, MANIFEST, MODEL_INFO)
-    whole = path.is_file() and all((model / name).is_file() for name in kept)
+    needed = (*MODEL_FILES, MANIFEST, MODEL_INFO)
+    whole = path.is_file() and all((model / name).is_file() for name in needed)
     if not whole:
         return None
     info = yaml.safe_load(path.read_text())

@@ -42,9 +42,9 @@ class Reason:
         return cls(**{**plain, "features": tuple(plain["features"])})
 
 
-def sentence(found: Sequence[Reason]) -> str:
+def sentence(reasons: Sequence[Reason]) -> str:
     """The reasons of one transaction as one line of text."""
-    return "; ".join(map(str, found))
+    return "; ".join(map(str, reasons))
 
 
 Score = Callable[[np.ndarray], np.ndarray]
@@ -84,8 +84,8 @@ class Explainer:
             np.concatenate([self._columns[number] for number in members])
             for members in self._members.values()
         ]
-        found = shapley_values(score, inputs, self._usual, parts)
-        return pd.DataFrame(found, columns=list(self._members))
+        reasons_of_rows = shapley_values(score, inputs, self._usual, parts)
+        return pd.DataFrame(reasons_of_rows, columns=list(self._members))
 
     def reasons(
         self,
@@ -111,7 +111,7 @@ class Explainer:
         else:
             bounds = {}
         values = {name: features[name].to_numpy() for name in self._names}
-        found = []
+        reasons_of_rows = []
         for row in range(len(inputs)):
             facts = {
                 "values": {name: column[row] for name, column in values.items()},
@@ -119,15 +119,15 @@ class Explainer:
                 "past": past[row] if past is not None else None,
                 "bounds": {name: column[row] for name, column in bounds.items()},
             }
-            found.append([])
+            reasons_of_rows.append([])
             for number in strongest[row][shares[row, strongest[row]] > 0]:
                 subject = table.columns[number]
                 value, usual = self._told(subject, inputs[row], facts)
                 names = tuple(self._names[member] for member in self._members[subject])
                 share = round(float(shares[row, number]), 4)
                 reason = Reason(subject, names, value, usual, float(added[row, number]), share)
-                found[-1].append(reason)
-        return found
+                reasons_of_rows[-1].append(reason)
+        return reasons_of_rows
 
     def _decoded(self, inputs: np.ndarray) -> pd.DataFrame:
         """The features that rows were encoded from; the last digits of a float32 mean nothing."""
@@ -178,9 +178,9 @@ def top_transactions(scored: pd.DataFrame, explain, top: int = _EXPLAINED) -> li
             "amount": float(amount),
             "is_fraud": int(is_fraud),
             "score": float(score),
-            "reasons": [asdict(reason) for reason in found],
+            "reasons": [asdict(reason) for reason in reasons_of_rows],
         }
-        for transaction, customer, time, amount, is_fraud, score, found in zip(
+        for transaction, customer, time, amount, is_fraud, score, reasons_of_rows in zip(
             shown["transaction_id"].tolist(),
             customers,
             shown["timestamp"],

@@ -27,8 +27,8 @@ class ScoredTransactions:
     scores: np.ndarray
 
     @property
-    def own(self) -> pd.DataFrame:
-        """The transactions that were judged: (m, d)."""
+    def scored(self) -> pd.DataFrame:
+        """The transactions that were scored: (m, d)."""
         return self.transactions.iloc[self.rows]
 
     @property
@@ -46,7 +46,7 @@ class ScoredTransactions:
         return self.detector.reasons(inputs, top, features, past)
 
 
-def judge(
+def score_rows(
     detector: FraudDetector, transactions: pd.DataFrame, rows: np.ndarray
 ) -> ScoredTransactions:
     """Score some transactions among others, which are their history.

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from fraud_ae.data.canonical_file import NOT_SCORED, CanonicalFile
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.reasons import sentence
-from fraud_ae.detector.scoring import ScoredTransactions, judge
+from fraud_ae.detector.scoring import ScoredTransactions, score_rows
 from fraud_ae.errors import UserError
 from fraud_ae.features.history import history_of, needed_later
 
@@ -35,7 +35,7 @@ def scored_parts(
     for frame, is_new in _with_history(file, history):
         rows = np.flatnonzero(is_new & (frame["place"] != NOT_SCORED).to_numpy())
         places = frame["place"].to_numpy()[rows]
-        yield places, judge(detector, frame.drop(columns="place"), rows)
+        yield places, score_rows(detector, frame.drop(columns="place"), rows)
 
 
 def _with_history(file: CanonicalFile, history) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
@@ -89,15 +89,15 @@ def score_file(
     Raises UserError where `out` cannot be written.
     """
     check_output(out)
-    draft, done, found = out.with_name(f".{out.name}.draft"), 0, 0
+    draft, done, alerts = out.with_name(f".{out.name}.draft"), 0, 0
     try:
         with tempfile.TemporaryDirectory(prefix="fraud_ae-") as scratch:
             scored = Path(scratch) / "scores.parquet"
             with pq.ParquetWriter(scored, _SCHEMA) as writer:
-                for places, judged in scored_parts(detector, file):
-                    writer.write_table(_table(places, judged, top))
+                for places, part in scored_parts(detector, file):
+                    writer.write_table(_table(places, part, top))
                     done += len(places)
-                    found += int(judged.alerts.sum())
+                    alerts += int(part.alerts.sum())
                     report(done)
             frame = pl.scan_parquet(scored)
             frame = (frame if file.in_order else frame.sort("place")).drop("place")
@@ -108,7 +108,7 @@ def score_file(
         raise UserError(f"{out}: cannot be written ({error.strerror or error})") from error
     finally:
         draft.unlink(missing_ok=True)
-    return found
+    return alerts
 
 
 _SCHEMA = pa.schema(
@@ -122,15 +122,15 @@ _SCHEMA = pa.schema(
 )
 
 
-def _table(places: np.ndarray, judged: ScoredTransactions, top: int) -> pa.Table:
-    flagged = judged.alerts
-    told = np.full(len(places), None, dtype=object)
-    told[flagged] = [sentence(found) for found in judged.reasons(flagged, top)]
+def _table(places: np.ndarray, part: ScoredTransactions, top: int) -> pa.Table:
+    flagged = part.alerts
+    sentences = np.full(len(places), None, dtype=object)
+    sentences[flagged] = [sentence(alerts) for alerts in part.reasons(flagged, top)]
     columns = {
         "place": places,
-        "transaction_id": judged.own["transaction_id"].to_numpy(),
-        "score": judged.scores,
+        "transaction_id": part.scored["transaction_id"].to_numpy(),
+        "score": part.scores,
         "alert": flagged.astype(np.int8),
-        "reasons": told,
+        "reasons": sentences,
     }
     return pa.table(columns, schema=_SCHEMA)

@@ -64,8 +64,8 @@ def change_threshold(model: Path, asked: Mapping[str, str | float], save: bool) 
         console.print("not kept; --save writes it to the model", soft_wrap=True)
         return
     version = change(detector.folder, detector.save)
-    kept = f"as {version}" if version else f"in {model}"
-    console.print(f"threshold {detector.threshold:.6g} kept {kept}", soft_wrap=True)
+    place = f"as {version}" if version else f"in {model}"
+    console.print(f"threshold {detector.threshold:.6g} kept {place}", soft_wrap=True)
 
 
 def _table(scored: pd.DataFrame) -> Table:
@@ -84,13 +84,13 @@ def _table(scored: pd.DataFrame) -> Table:
 def _add(table: Table, scored: pd.DataFrame, name: str, threshold: float) -> None:
     scores = scored["score"].to_numpy()
     flagged, days = alerts(scores, threshold), len(np.unique(utc_days(scored["timestamp"])))
-    found = alert_metrics(scored["is_fraud"].to_numpy(), scores, threshold)
+    metrics = alert_metrics(scored["is_fraud"].to_numpy(), scores, threshold)
     value = value_caught(scored, threshold)
     table.add_row(
         name,
         f"{threshold:.4g}",
         f"{flagged.mean():.2%}",
         f"{flagged.sum() / days:,.1f}",
-        *(f"{found[each]:.3f}" for each in ("precision", "recall", "f1")),
+        *(f"{metrics[name]:.3f}" for name in ("precision", "recall", "f1")),
         "-" if value is None else f"{value:.3f}",
     )

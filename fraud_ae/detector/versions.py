@@ -74,7 +74,7 @@ class Versions:
 
     def next_number(self) -> str:
         """The number of the next version: no version has it, and no retraining."""
-        retrained = [n for n, each in self.decisions().items() if each["kind"] == "retrain"]
+        retrained = [n for n, decision in self.decisions().items() if decision["kind"] == "retrain"]
         used = [int(number) for number in (*self.numbers, *retrained)]
         return f"{max(used, default=0) + 1:04d}"
 
@@ -107,13 +107,13 @@ class Versions:
         """Carry out what has been decided and is not done, as after a kill."""
         events = self.history
         done = {(event["version"], event["decided"]) for event in events}
-        there = set(self.numbers)
+        numbers = set(self.numbers)
         promoted = [
             decision
             for number, decision in self.decisions().items()
-            if decision["promoted"] and number in there and (number, decision["time"]) not in done
+            if decision["promoted"] and number in numbers and (number, decision["time"]) not in done
         ]
-        for decision in sorted(promoted, key=lambda each: each["time"]):
+        for decision in sorted(promoted, key=lambda decision: decision["time"]):
             number, kind = decision["version"], decision["kind"]
             self._add_event(number, because=kind, decided=decision["time"])
         wanted = self.stack()

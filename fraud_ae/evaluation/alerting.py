@@ -55,9 +55,9 @@ def _candidates(scored: pd.DataFrame, k: int) -> pd.DataFrame:
     sizes = np.diff(np.append(starts, len(order)))
     last = score[order][starts + np.minimum(k, sizes) - 1]
     # Ids are slow to sort: only those that can matter are.
-    kept = order[score[order] >= np.repeat(last, sizes)]
+    reviewed = order[score[order] >= np.repeat(last, sizes)]
     columns = ["timestamp", "transaction_id", "is_fraud", "score"]
-    return scored[columns].iloc[kept].assign(day=day[kept])
+    return scored[columns].iloc[reviewed].assign(day=day[reviewed])
 
 
 def card_precision(scored: pd.DataFrame, k: int) -> float | None:

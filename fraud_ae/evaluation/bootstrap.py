@@ -73,7 +73,7 @@ def bootstrap_figures(
         return ranking.figures(both)
 
     drawn = [figures(np.ones(sample.count)), *map(figures, sample.draw(replicates, seed))]
-    return {name: np.array([each[name] for each in drawn]) for name in METRICS}
+    return {name: np.array([figures[name] for figures in drawn]) for name in METRICS}
 
 
 def paired_bootstrap(
@@ -97,7 +97,7 @@ def paired_bootstrap(
     """
     if metric not in METRICS:
         raise UserError(f"metric={metric}: unknown; known are {', '.join(METRICS)}")
-    found = {"difference": None, "low": None, "high": None}
+    result = {"difference": None, "low": None, "high": None}
     sample = _ClusterSample(y_true, clusters)
     if sample.has_two_classes():
         a = WeightedRanking(y_true, scores_a, sample.codes)
@@ -106,11 +106,11 @@ def paired_bootstrap(
         def difference(weights: np.ndarray) -> float:
             return a.figures(weights)[metric] - b.figures(weights)[metric]
 
-        found["difference"] = difference(np.ones(sample.count))
+        result["difference"] = difference(np.ones(sample.count))
         if sample.count > 1:
             drawn = [difference(weights) for weights in sample.draw(replicates, seed)]
-            found["low"], found["high"] = _interval(drawn, confidence)
-    return {**found, "confidence": confidence, "replicates": replicates}
+            result["low"], result["high"] = _interval(drawn, confidence)
+    return {**result, "confidence": confidence, "replicates": replicates}
 
 
 class WeightedRanking:
@@ -179,14 +179,14 @@ class _ClusterSample:
     def draw(self, replicates: int, seed: int) -> Iterator[np.ndarray]:
         """How often each cluster is drawn, (count,) int, for each replicate with both classes."""
         rng = np.random.default_rng(seed)
-        found = 0
+        result = 0
         for _ in range(_DRAWS_FOR_EACH_REPLICATE * replicates):
             drawn = rng.integers(0, self.count, self.count)
             weights = np.bincount(drawn, minlength=self.count)
             if self.has_two_classes(weights):
                 yield weights
-                found += 1
-                if found == replicates:
+                result += 1
+                if result == replicates:
                     return
 
 

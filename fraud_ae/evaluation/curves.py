@@ -17,10 +17,10 @@ def roc_points(y_true: np.ndarray, scores: np.ndarray, points: int = _POINTS) ->
     threshold, flagged, frauds = _cutoffs(y_true, scores)
     normal = flagged - frauds
     # Points on a straight line between their neighbours tell nothing.
-    kept = np.ones(len(threshold), dtype=bool)
-    kept[1:-1] = (np.diff(normal, 2) != 0) | (np.diff(frauds, 2) != 0)
+    corners = np.ones(len(threshold), dtype=bool)
+    corners[1:-1] = (np.diff(normal, 2) != 0) | (np.diff(frauds, 2) != 0)
     threshold, normal, frauds = (
-        np.append(first, values[kept])
+        np.append(first, values[corners])
         for first, values in ((np.inf, threshold), (0, normal), (0, frauds))
     )
     false_positive_rate, recall = normal / normal[-1], frauds / frauds[-1]

@@ -35,9 +35,9 @@ class Evaluation:
 
         None where a figure is undefined. Raises UserError if a metric of the user's own fails.
         """
-        own = extra_metrics(_labels(scored), scored["score"].to_numpy(), self.extra)
+        custom = extra_metrics(_labels(scored), scored["score"].to_numpy(), self.extra)
         ranking = ranking_figures(scored, self.replicates)
-        return {**ranking, **alert_figures(scored, threshold, self.top_k), **own}
+        return {**ranking, **alert_figures(scored, threshold, self.top_k), **custom}
 
 
 def ranking_figures(scored: pd.DataFrame, replicates: int) -> dict[str, float | None]:

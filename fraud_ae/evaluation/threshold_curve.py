@@ -32,10 +32,10 @@ def candidate_thresholds(scores: np.ndarray, chosen: float, number: int = _THRES
     """
     descending = np.sort(scores)[::-1]
     ranks = np.unique(np.geomspace(1, len(scores), number).round().astype(int)) - 1
-    found = {float(score) for score in descending[ranks]}
+    candidates = {float(score) for score in descending[ranks]}
     # Scores are compared in float32, so that two numbers that are alike there are one threshold.
-    found = {score for score in found if np.float32(score) != np.float32(chosen)}
-    return sorted({*found, chosen}, reverse=True)
+    candidates = {score for score in candidates if np.float32(score) != np.float32(chosen)}
+    return sorted({*candidates, chosen}, reverse=True)
 
 
 def _part(scored: pd.DataFrame, thresholds: list[float]) -> dict:

@@ -87,7 +87,7 @@ class FeatureDescription:
 
     pattern: str
     subject: str
-    tell: Describe
+    describe: Describe
 
 
 def descriptions_of(strategy: Any) -> tuple[FeatureDescription, ...]:
@@ -99,45 +99,45 @@ def subject_of(
     name: str, descriptions: Sequence[FeatureDescription]
 ) -> tuple[str, tuple[str, ...], Describe]:
     """What a feature is about, the groups of its pattern, and how it is told."""
-    for each in descriptions:
-        match = re.fullmatch(each.pattern, name)
+    for description in descriptions:
+        match = re.fullmatch(description.pattern, name)
         if match:
-            return match.expand(each.subject), match.groups(), each.tell
+            return match.expand(description.subject), match.groups(), description.describe
     return readable(name), (), plain
 
 
-def plain(told: DescribedFeature) -> tuple[str, str]:
+def plain(feature: DescribedFeature) -> tuple[str, str]:
     """Any feature by its own name."""
-    name, usual = readable(told.name), told.usual[told.name]
-    if told.is_missing:
+    name, usual = readable(feature.name), feature.usual[feature.name]
+    if feature.is_missing:
         return f"{name} missing", "usually there" if usual else ""
-    if not isinstance(told.value, str):
+    if not isinstance(feature.value, str):
         if isinstance(usual, dict):
-            known = f"{told.value:g}" in usual
-            value = ("no", "yes")[int(told.value)] if known else number(told.value)
-            return f"{name}: {value}", told.share()
-        return f"{name} {told.shown(number)}", told.range(number)
+            known = f"{feature.value:g}" in usual
+            value = ("no", "yes")[int(feature.value)] if known else number(feature.value)
+            return f"{name}: {value}", feature.share()
+        return f"{name} {feature.shown(number)}", feature.range(number)
     common = ", ".join(sorted(usual, key=usual.get)[:-4:-1])
-    if told.value == UNSEEN:
+    if feature.value == UNSEEN:
         return f"{name} rare or new", f"usually {common}"
-    own = told.past.usual_category(told.name) if told.past else None
-    if own is not None and own != told.value:
-        return f"{name} {told.value}", f"usually {own} for this customer"
-    if told.value not in usual:
-        return f"{name} {told.value}, rare or new", f"usually {common}"
-    return f"{name} {told.value}", told.share()
+    own = feature.past.usual_category(feature.name) if feature.past else None
+    if own is not None and own != feature.value:
+        return f"{name} {feature.value}", f"usually {own} for this customer"
+    if feature.value not in usual:
+        return f"{name} {feature.value}, rare or new", f"usually {common}"
+    return f"{name} {feature.value}", feature.share()
 
 
 def flag(yes: str, no: str) -> Describe:
     """A feature that is 1 or 0: what either means."""
 
-    def tell(told: DescribedFeature) -> tuple[str, str]:
-        if told.is_missing or f"{told.value:g}" not in ("0", "1"):
-            return plain(told)
-        known = isinstance(told.usual[told.name], dict)
-        return yes if told.value else no, told.share() if known else ""
+    def describe(feature: DescribedFeature) -> tuple[str, str]:
+        if feature.is_missing or f"{feature.value:g}" not in ("0", "1"):
+            return plain(feature)
+        known = isinstance(feature.usual[feature.name], dict)
+        return yes if feature.value else no, feature.share() if known else ""
 
-    return tell
+    return describe
 
 
 def readable(name: str) -> str:

@@ -44,8 +44,8 @@ class FusedAdam(torch.optim.Adam):
 
     def _groups(self, start: int, end: int) -> list[dict]:
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for vector, own in self._trained[start:end]:
-            groups.setdefault(own, []).append(vector)
+        for vector, group in self._trained[start:end]:
+            groups.setdefault(group, []).append(vector)
         return [
             {**self.defaults, "params": alike, "lr": rate, "weight_decay": decay}
             for (rate, decay), alike in groups.items()
@@ -53,8 +53,8 @@ class FusedAdam(torch.optim.Adam):
 
     def _tensors(self, vectors: Sequence[nn.Parameter]) -> list[list[Tensor]]:
         states = [self.state[vector] for vector in vectors]
-        kept = [[state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step")]
-        return [[vector.detach() for vector in vectors], *kept]
+        averages = [[state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step")]
+        return [[vector.detach() for vector in vectors], *averages]
 
     def take_step(self, start: int, end: int) -> None:
         """Move some neighbouring vectors by their gradients, those of equal rates together."""
@@ -74,7 +74,9 @@ class FusedAdam(torch.optim.Adam):
     def _step_by_kernel(self, start: int, end: int) -> None:
         if (start, end) not in self._prepared:
             groups = self._groups(start, end)
-            self._prepared[start, end] = [(own, self._tensors(own["params"])) for own in groups]
+            self._prepared[start, end] = [
+                (group, self._tensors(group["params"])) for group in groups
+            ]
         for group, (vectors, exp_avgs, exp_avg_sqs, steps) in self._prepared[start, end]:
             beta1, beta2 = group["betas"]
             torch._foreach_add_(steps, 1)

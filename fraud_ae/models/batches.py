@@ -111,10 +111,12 @@ class Batches:
 
     def _gathered(self, start: int, end: int, chunk: dict[Stream, Tensor], rows: slice) -> Tensor:
         streams = self.streams[start:end]
-        found = {stream: stream.rows.inputs[chunk[stream][rows]] for stream in set(streams)}
-        if len(found) == 1:
-            return found[streams[0]]
-        return torch.stack([found[stream] for stream in streams])
+        rows_of_stream = {
+            stream: stream.rows.inputs[chunk[stream][rows]] for stream in set(streams)
+        }
+        if len(rows_of_stream) == 1:
+            return rows_of_stream[streams[0]]
+        return torch.stack([rows_of_stream[stream] for stream in streams])
 
 
 class InOrder:
@@ -131,7 +133,7 @@ class InOrder:
         inputs, numbers = self.rows.inputs, self.rows.numbers
         if numbers is None:
             return iter(inputs.split(self.sizes))
-        return (inputs[own] for own in numbers.split(self.sizes))
+        return (inputs[part] for part in numbers.split(self.sizes))
 
 
 def split_batches(inputs: Tensor, batch_size: int) -> Sequence[Tensor]:

@@ -61,7 +61,9 @@ class LightningNetworks(pl.LightningModule):
             if start is not None:
                 vector.detach().copy_(_padded(start.last, vector))
                 steps = start.epochs * start.steps_per_epoch
-                averages = (_padded(own, vector) for own in (start.exp_avg, start.exp_avg_sq))
+                averages = (
+                    _padded(average, vector) for average in (start.exp_avg, start.exp_avg_sq)
+                )
                 optimizer.remember(vector, steps, *averages)
         return optimizer
 
@@ -113,15 +115,17 @@ class LightningNetworks(pl.LightningModule):
             course, network = self.courses[number], self.networks[number]
             if course.ended and course.error is None and stack_key(network) is not None:
                 self.ends[number] = self._end(number, vector)
-        kept = [i for i, n in enumerate(self._running) if not self.courses[n].ended]
-        if not kept:
+        remaining = [i for i, n in enumerate(self._running) if not self.courses[n].ended]
+        if not remaining:
             self.trainer.should_stop = True
-        elif len(kept) < len(self._running):
+        elif len(remaining) < len(self._running):
             before, state = self._stack.vectors, self._optimizer().state
-            self._stack = self._stack.kept(kept)
-            self._running = [self._running[i] for i in kept]
-            self.batches.keep(kept)
-            moved = {self._stack.vectors[new]: state[before[old]] for new, old in enumerate(kept)}
+            self._stack = self._stack.kept(remaining)
+            self._running = [self._running[i] for i in remaining]
+            self.batches.keep(remaining)
+            moved = {
+                self._stack.vectors[new]: state[before[old]] for new, old in enumerate(remaining)
+            }
             state.clear()
             state.update(moved)
 
@@ -165,11 +169,11 @@ class _Losses:
         return [mean if steps else None for mean, steps in zip(means, self.steps, strict=True)]
 
 
-def _padded(kept: Tensor, vector: Tensor) -> Tensor:
+def _padded(remaining: Tensor, vector: Tensor) -> Tensor:
     """Numbers of a network in a vector like this one, whose end belongs to no weight."""
     padded = torch.zeros_like(vector, requires_grad=False)
-    length = min(len(kept), len(padded))
-    padded[:length] = kept[:length]
+    length = min(len(remaining), len(padded))
+    padded[:length] = remaining[:length]
     return padded
 
 

@@ -101,8 +101,8 @@ class SingleNetwork:
         vector = nn.Parameter(torch.cat([p.detach().flatten() for p in self._parameters]))
         self.vectors = [vector]
         sizes = [p.numel() for p in self._parameters]
-        for parameter, own in zip(self._parameters, vector.detach().split(sizes), strict=True):
-            parameter.data = own.view_as(parameter)
+        for parameter, part in zip(self._parameters, vector.detach().split(sizes), strict=True):
+            parameter.data = part.view_as(parameter)
 
     def backward(self, inputs: Tensor) -> Tensor:
         """See `Trainable`."""
@@ -135,18 +135,18 @@ class StackedAutoencoders:
         """length: of the vectors at least."""
         self._networks = list(networks)
         places = [_places(network) for network in networks]
-        length = max(length, *(end for own in places for _, end in own.values()))
+        length = max(length, *(end for part in places for _, end in part.values()))
         length = math.ceil(length / _ALIGNED) * _ALIGNED
         device = next(networks[0].parameters()).device
         self._weights = torch.zeros(len(networks), length, device=device)
         self._gradients = torch.zeros_like(self._weights)
-        self.vectors = [nn.Parameter(own) for own in self._weights]
+        self.vectors = [nn.Parameter(part) for part in self._weights]
         for number, network in enumerate(networks):
             self.vectors[number].grad = self._gradients[number]
             for name, (start, end) in places[number].items():
                 parameter = network.get_parameter(name)
-                own = self._weights[number, start:end].view_as(parameter)
-                parameter.data = own.copy_(parameter.detach())
+                part = self._weights[number, start:end].view_as(parameter)
+                parameter.data = part.copy_(parameter.detach())
         self._layers = self._all_layers()
         self._parts: dict[tuple[int, int], Self] = {(0, len(networks)): self}
 
@@ -186,8 +186,8 @@ class StackedAutoencoders:
         saved = []
         values = inputs.expand(len(self._networks), *inputs.shape[-2:])
         for layer in self._layers:
-            values, own = layer.forward(values)
-            saved.append(own)
+            values, part = layer.forward(values)
+            saved.append(part)
         error = values.sub_(inputs)
         norms = torch.linalg.vector_norm(error.flatten(1), dim=1)
         return norms.square() / error[0].numel(), error, saved
@@ -229,15 +229,15 @@ class StackedAutoencoders:
     def _weights_of(self, name: str, networks: slice) -> list[Tensor]:
         """Weight, its gradient, bias, its gradient of some neighbouring networks."""
         example = self._networks[networks][0]
-        found = []
+        layers = []
         for parameter in (f"{name}.weight", f"{name}.bias"):
             start, end = _places(example)[parameter]
             shape = example.get_parameter(parameter).shape
-            found += [
+            layers += [
                 memory[networks, start:end].unflatten(1, shape)
                 for memory in (self._weights, self._gradients)
             ]
-        return found
+        return layers
 
 
 def _places(network: Autoencoder) -> dict[str, tuple[int, int]]:

@@ -102,9 +102,13 @@ def train_together(
         streams.append(Stream(rows, training.seed, training.epochs_before))
     settings = trainings[0].settings
     batches = Batches(streams, settings.batch_size, together=_BATCHES_TOGETHER)
-    module = LightningNetworks(networks, courses, batches, [each.start for each in trainings])
+    module = LightningNetworks(
+        networks, courses, batches, [training.start for training in trainings]
+    )
     trainer = pl.Trainer(
-        max_epochs=max(each.settings.max_epochs - each.epochs_before for each in trainings),
+        max_epochs=max(
+            training.settings.max_epochs - training.epochs_before for training in trainings
+        ),
         accelerator=_available(settings.accelerator),
         devices=1,
         logger=logger if logger is not None else False,
@@ -121,8 +125,10 @@ def train_together(
         if module.is_to_train:
             trainer.fit(module, batches, judged)
     return [
-        _trained(*each)
-        for each in zip(networks, courses, module.steps_per_epoch, module.ends, strict=True)
+        _trained(*network_parts)
+        for network_parts in zip(
+            networks, courses, module.steps_per_epoch, module.ends, strict=True
+        )
     ]
 
 
@@ -143,6 +149,6 @@ def _available(accelerator: str) -> str:
     known |= {"mps": torch.backends.mps.is_available()}
     known |= {"gpu": known["cuda"] or known["mps"]}
     if accelerator != "auto" and not known[accelerator]:
-        here = ", ".join(name for name, there in known.items() if there)
+        here = ", ".join(name for name, is_there in known.items() if is_there)
         raise UserError(f"trainer.accelerator={accelerator}: not on this machine; here: {here}")
     return accelerator

@@ -34,8 +34,10 @@ class MahalanobisScorer(Scorer):
         normal = fitted[labels == 0] if (labels == 0).any() else fitted
         self.mean_, covariance = _mean_and_covariance(normal)
         variances, directions = np.linalg.eigh(covariance)
-        kept = variances > self._LEAST_VARIANCE * max(variances.max(), self._LEAST_VARIANCE)
-        self.whitening_ = directions[:, kept] / np.sqrt(variances[kept])
+        directions_kept = variances > self._LEAST_VARIANCE * max(
+            variances.max(), self._LEAST_VARIANCE
+        )
+        self.whitening_ = directions[:, directions_kept] / np.sqrt(variances[directions_kept])
         return self
 
     def score(self, signals: Signals) -> np.ndarray:

@@ -59,7 +59,7 @@ def log_odds(trees: "Booster", evidence: np.ndarray) -> np.ndarray:
 def save_trees(members: Sequence["Booster"], path: Path) -> None:
     """Write the trees in XGBoost's own binary JSON, which is no pickle, with a checksum."""
     raw = [bytes(trees.save_raw("ubj")) for trees in members]
-    texts = [base64.b64encode(each).decode() for each in raw]
+    texts = [base64.b64encode(tree).decode() for tree in raw]
     write_json(path, {"sha256": _checksum(raw), "trees": texts})
 
 
@@ -73,7 +73,7 @@ def load_trees(path: Path) -> list["Booster"]:
         # XGBoost follows the numbers of a tree without looking, so no damage must get through.
         if _checksum(raw) != content["sha256"]:
             raise ValueError("the checksum is another")
-        return [xgboost.Booster(model_file=bytearray(each)) for each in raw]
+        return [xgboost.Booster(model_file=bytearray(tree)) for tree in raw]
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"{path}: the trees of this scorer are damaged ({reason})") from error

@@ -124,7 +124,7 @@ def purchases(rng, world, customer, second):
     amount *= np.exp(rng.normal(0, 0.45, n))
     amount *= np.where(happens(0.03, 0.35), np.exp(rng.normal(1.0, 0.4, n)), 1.0)
     amount *= np.where(happens(0.05, 0.1), rng.uniform(0.05, 0.3, n), 1.0)
-    own = people.devices[customer, (3 * rng.random(n)).astype(np.int64)]
+    usual_device = people.devices[customer, (3 * rng.random(n)).astype(np.int64)]
     away = happens(0.03, 0.4)
     city = np.where(away, draw(rng, CITY_WEIGHT, n), people.city[customer])
     home = customer + people.size * (people.second_address[customer] & (rng.random(n) < 0.35))
@@ -139,7 +139,7 @@ def purchases(rng, world, customer, second):
         "quantity": quantity,
         "terminal": terminal,
         "payment": payment,
-        "device": np.where(happens(0.03, 0.4), draw(rng, DEVICE_WEIGHT, n), own),
+        "device": np.where(happens(0.03, 0.4), draw(rng, DEVICE_WEIGHT, n), usual_device),
         "city": city,
         "address": np.where(happens(0.03, 0.4), other_address(rng, people, n), home),
         "ip": (city + 20) * 2**24 + np.where(mobile, rng.integers(0, 2**24, n), home_ip),

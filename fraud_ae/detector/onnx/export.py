@@ -33,4 +33,6 @@ def export_model(folder: Path) -> tuple[Exported, dict[str, float]]:
             started = time.perf_counter()
             score(features)
             seconds[name].append(time.perf_counter() - started)
-    return exported, {name: _ROWS / statistics.median(own) for name, own in seconds.items()}
+    return exported, {
+        name: _ROWS / statistics.median(durations) for name, durations in seconds.items()
+    }

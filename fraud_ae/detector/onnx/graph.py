@@ -180,7 +180,7 @@ def _tree_attributes(boosters: list[dict]) -> dict:
         for tree in learner["gradient_booster"]["model"]["trees"]:
             left = tree["left_children"]
             is_leaf = [child == -1 for child in left]
-            own = {
+            buffers = {
                 "treeids": [n_trees] * len(left),
                 "nodeids": range(len(left)),
                 "featureids": tree["split_indices"],
@@ -189,7 +189,7 @@ def _tree_attributes(boosters: list[dict]) -> dict:
                 "truenodeids": [max(child, 0) for child in left],
                 "falsenodeids": [max(child, 0) for child in tree["right_children"]],
             }
-            for name, values in own.items():
+            for name, values in buffers.items():
                 nodes[name] += values
             for number in np.flatnonzero(is_leaf).tolist():
                 leaves["treeids"].append(n_trees)

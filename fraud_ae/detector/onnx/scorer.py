@@ -41,19 +41,19 @@ class OnnxScorer:
         options = runtime.SessionOptions()
         # Parts of the rows are scored side by side, each in a thread.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        there = runtime.get_available_providers()
+        available = runtime.get_available_providers()
         try:
             self._session = runtime.InferenceSession(
-                str(self.path), options, [name for name in _PREFERRED if name in there]
+                str(self.path), options, [name for name in _PREFERRED if name in available]
             )
-            found = self._session.get_modelmeta().custom_metadata_map
+            metadata = self._session.get_modelmeta().custom_metadata_map
         # What the runtime raises has no class in common but this.
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{self.path}: no ONNX file that can be run ({reason})") from error
-        if METADATA not in found:
+        if METADATA not in metadata:
             raise UserError(f"{self.path}: an ONNX file, but none of a detector; {_AGAIN}")
-        facts = json.loads(found[METADATA])
+        facts = json.loads(metadata[METADATA])
         if facts["format"] != FORMAT:
             raise UserError(f"{self.path}: format {facts['format']}, not {FORMAT}; {_AGAIN}")
         self.numeric: list[str] = facts["numeric"]

@@ -100,49 +100,53 @@ class Baseline(FeatureStrategy):
         return KnownCounts(self.location_counts_), KnownCounts(self.transaction_counts_)
 
 
-def amount_descriptions(told: DescribedFeature) -> str:
+def amount_descriptions(feature: DescribedFeature) -> str:
     """The amount of the transaction itself, whatever feature is told."""
-    return f"amount {money(told.past.amount) if told.past else told.shown(money, 'amount')}"
+    return (
+        f"amount {money(feature.past.amount) if feature.past else feature.shown(money, 'amount')}"
+    )
 
 
-def describe_amount(told: DescribedFeature) -> tuple[str, str]:
+def describe_amount(feature: DescribedFeature) -> tuple[str, str]:
     """The amount, and what this customer usually pays, or all pay."""
-    own = told.past.usual_amounts() if told.past else None
-    if own is not None:
-        return amount_descriptions(told), f"{usually(own, about)} for this customer"
-    return amount_descriptions(told), told.range(about, "amount")
+    parts_of_own = feature.past.usual_amounts() if feature.past else None
+    if parts_of_own is not None:
+        return amount_descriptions(feature), f"{usually(parts_of_own, about)} for this customer"
+    return amount_descriptions(feature), feature.range(about, "amount")
 
 
-def describe_account_age(told: DescribedFeature) -> tuple[str, str]:
+def describe_account_age(feature: DescribedFeature) -> tuple[str, str]:
     """How old the account is, whatever feature is told."""
-    days = told.values.get("account_age_days", float("nan"))
+    days = feature.values.get("account_age_days", float("nan"))
     if days != days:
         return "account age missing", "usually there"
 
     def age(days: float) -> str:
         return duration(days * DAY) if days >= 1 else "less than 1 day"
 
-    return f"account {told.shown(age, 'account_age_days')} old", told.range(age, "account_age_days")
+    return f"account {feature.shown(age, 'account_age_days')} old", feature.range(
+        age, "account_age_days"
+    )
 
 
-def describe_customer_age(told: DescribedFeature) -> tuple[str, str]:
+def describe_customer_age(feature: DescribedFeature) -> tuple[str, str]:
     """How old the customer is, whatever feature is told."""
-    if "customer_age" not in told.values or told.is_missing:
-        return plain(told)
+    if "customer_age" not in feature.values or feature.is_missing:
+        return plain(feature)
     name, years = "customer_age", "{:.0f}".format
-    return f"customer {told.shown(years, name)} years old", told.range(years, name)
+    return f"customer {feature.shown(years, name)} years old", feature.range(years, name)
 
 
-def _location(told: DescribedFeature) -> tuple[str, str]:
-    if told.is_missing:
-        return plain(told)
+def _location(feature: DescribedFeature) -> tuple[str, str]:
+    if feature.is_missing:
+        return plain(feature)
 
     def share(rarity: float) -> str:
         return percent(float(np.exp(-rarity)))
 
-    usual = told.usual[told.name]
-    name = told.past.value("customer_location") if told.past else None
-    value = f"location{f' {name}' if name else ''} in {share(told.value)} of transactions so far"
+    usual = feature.usual[feature.name]
+    name = feature.past.value("customer_location") if feature.past else None
+    value = f"location{f' {name}' if name else ''} in {share(feature.value)} of transactions so far"
     # The rarer, the higher.
     return value, usually(usual[::-1], share) if isinstance(usual, list) else ""
 

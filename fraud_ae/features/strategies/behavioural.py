@@ -99,22 +99,22 @@ class Behavioural(Baseline):
             ),
         )
 
-    def _fraud_rate(self, told: DescribedFeature) -> tuple[str, str]:
-        if told.is_missing:
+    def _fraud_rate(self, feature: DescribedFeature) -> tuple[str, str]:
+        if feature.is_missing:
             return "fraud at this merchant unknown", "usually known"
-        value = f"{told.shown(percent)} fraud at this merchant in {self._until(told)}"
-        return value, told.range(percent)
+        value = f"{feature.shown(percent)} fraud at this merchant in {self._until(feature)}"
+        return value, feature.range(percent)
 
-    def _sales(self, told: DescribedFeature) -> tuple[str, str]:
-        if told.is_missing:
+    def _sales(self, feature: DescribedFeature) -> tuple[str, str]:
+        if feature.is_missing:
             return "merchant unknown", "usually known"
-        noun = "sale" if told.value == 1 else "sales"
-        value = f"{told.shown(number)} {noun} of this merchant in {self._until(told)}"
-        return value, told.range(number)
+        noun = "sale" if feature.value == 1 else "sales"
+        value = f"{feature.shown(number)} {noun} of this merchant in {self._until(feature)}"
+        return value, feature.range(number)
 
-    def _until(self, told: DescribedFeature) -> str:
+    def _until(self, feature: DescribedFeature) -> str:
         delay = duration(self.label_delay_days * DAY) if self.label_delay_days else ""
-        return f"{window(told.parts[0])}{f' (up to {delay} ago)' if delay else ''}"
+        return f"{window(feature.parts[0])}{f' (up to {delay} ago)' if delay else ''}"
 
     @property
     def history(self) -> History:
@@ -169,44 +169,48 @@ class Behavioural(Baseline):
         return features
 
 
-def _count(told: DescribedFeature) -> tuple[str, str]:
-    if told.is_missing:
-        return plain(told)
-    burst = told.past.burst() if told.past else None
+def _count(feature: DescribedFeature) -> tuple[str, str]:
+    if feature.is_missing:
+        return plain(feature)
+    burst = feature.past.burst() if feature.past else None
     if burst:
-        return burst_descriptions(burst), f"{told.range(number)} within {window(told.parts[0])}"
-    value = f"{told.shown(ordinal)} purchase within {window(told.parts[0])}"
-    return value, told.range(number)
+        return burst_descriptions(
+            burst
+        ), f"{feature.range(number)} within {window(feature.parts[0])}"
+    value = f"{feature.shown(ordinal)} purchase within {window(feature.parts[0])}"
+    return value, feature.range(number)
 
 
-def _breaks_habit(told: DescribedFeature) -> bool:
+def _breaks_habit(feature: DescribedFeature) -> bool:
     """Whether the amount is beyond what this customer usually pays, which says all there is."""
-    own = told.past.usual_amounts() if told.past else None
-    return own is not None and not own[0] <= told.past.amount <= own[1]
+    parts_of_own = feature.past.usual_amounts() if feature.past else None
+    return (
+        parts_of_own is not None and not parts_of_own[0] <= feature.past.amount <= parts_of_own[1]
+    )
 
 
-def _mean_amount(told: DescribedFeature) -> tuple[str, str]:
-    if told.is_missing or _breaks_habit(told):
-        return describe_amount(told)
-    average = f"this customer's average of {window(told.parts[0])} is {told.shown(money)}"
-    return f"{amount_descriptions(told)}, {average}", told.range(about)
+def _mean_amount(feature: DescribedFeature) -> tuple[str, str]:
+    if feature.is_missing or _breaks_habit(feature):
+        return describe_amount(feature)
+    average = f"this customer's average of {window(feature.parts[0])} is {feature.shown(money)}"
+    return f"{amount_descriptions(feature)}, {average}", feature.range(about)
 
 
-def _to_average(told: DescribedFeature) -> tuple[str, str]:
-    who, days = told.parts
+def _to_average(feature: DescribedFeature) -> tuple[str, str]:
+    who, days = feature.parts
     name = f"amount_to_{who}_mean_{days}d"
-    ratio = told.values.get(name, float("nan"))
-    if ratio != ratio or _breaks_habit(told):
-        return describe_amount(told)
+    ratio = feature.values.get(name, float("nan"))
+    if ratio != ratio or _breaks_habit(feature):
+        return describe_amount(feature)
     average = f"this {_WHO[who]}'s average of {window(days)}"
-    value = f"{amount_descriptions(told)}, {told.shown(times, name)} {average}"
-    return value, told.range(about, "amount")
+    value = f"{amount_descriptions(feature)}, {feature.shown(times, name)} {average}"
+    return value, feature.range(about, "amount")
 
 
-def _per_item(told: DescribedFeature) -> tuple[str, str]:
-    if told.is_missing or told.values.get("quantity") == 1 or _breaks_habit(told):
-        return describe_amount(told)
-    return f"{amount_descriptions(told)}, {told.shown(money)} per item", told.range(about)
+def _per_item(feature: DescribedFeature) -> tuple[str, str]:
+    if feature.is_missing or feature.values.get("quantity") == 1 or _breaks_habit(feature):
+        return describe_amount(feature)
+    return f"{amount_descriptions(feature)}, {feature.shown(money)} per item", feature.range(about)
 
 
 def _amount_per_item(df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:

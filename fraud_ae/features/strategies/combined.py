@@ -70,8 +70,8 @@ class Combined(Baseline):
         )
         families = iter(computed)
         for name, part in self.parts.items():
-            own = next(families) if _extends_baseline(part) else compute_features(part, df)
-            for feature, values in own.items():
+            parts_of_own = next(families) if _extends_baseline(part) else compute_features(part, df)
+            for feature, values in parts_of_own.items():
                 before = features.setdefault(feature, values)
                 if before is not values and not _equal(before, values, df.index):
                     raise UserError(

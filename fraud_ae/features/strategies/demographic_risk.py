@@ -117,14 +117,14 @@ def age_band(age: pd.Series) -> pd.Series:
     return pd.Series(names, index=age.index, name=age.name)
 
 
-def _risk(told: DescribedFeature) -> tuple[str, str]:
-    column = told.parts[0]
+def _risk(feature: DescribedFeature) -> tuple[str, str]:
+    column = feature.parts[0]
     of = _OF.get(column, readable(column))
-    if told.is_missing:
+    if feature.is_missing:
         return f"fraud in this {of} unknown", "usually known"
-    held = (told.past and told.past.value(column)) or told.values.get(column)
+    held = (feature.past and feature.past.value(column)) or feature.values.get(column)
     which = f" {held}" if isinstance(held, str) and not held.startswith("<") else ""
-    return f"{told.shown(percent)} fraud so far in this {of}{which}", told.range(percent)
+    return f"{feature.shown(percent)} fraud so far in this {of}{which}", feature.range(percent)
 
 
 def _risk_values(df: pd.DataFrame) -> dict[str, pd.Series]:

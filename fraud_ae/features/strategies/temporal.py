@@ -53,17 +53,17 @@ class Temporal(Baseline):
             FeatureDescription("log_seconds_since_previous", PACE, _gap),
         )
 
-    def _time_of_day(self, told: DescribedFeature) -> tuple[str, str]:
-        if told.past:
-            time = told.past.time
+    def _time_of_day(self, feature: DescribedFeature) -> tuple[str, str]:
+        if feature.past:
+            time = feature.past.time
             hour, text = time.hour + time.minute / 60, f"{time:%H:%M}"
         else:
-            hour = _on_circle(told, "hour", 24)
+            hour = _on_circle(feature, "hour", 24)
             minutes = round(hour * 60) % (24 * 60)
             text = f"{minutes // 60:02d}:{minutes % 60:02d}"
-        own = told.past.usual_hours() if told.past else None
-        if own is not None and not within(hour, own):
-            return f"at {text} UTC", f"{usually(own, clock)} for this customer"
+        parts_of_own = feature.past.usual_hours() if feature.past else None
+        if parts_of_own is not None and not within(hour, parts_of_own):
+            return f"at {text} UTC", f"{usually(parts_of_own, clock)} for this customer"
         # A class of one's own that fits something else has not learned any.
         general = getattr(self, "usual_hours_", None)
         return f"at {text} UTC", usually(general, clock) if general else ""
@@ -87,15 +87,19 @@ class Temporal(Baseline):
         return features
 
 
-def _on_circle(told: DescribedFeature, name: str, period: int) -> float:
+def _on_circle(feature: DescribedFeature, name: str, period: int) -> float:
     """The number from 0 to the period whose sine and cosine are features."""
-    sine, cosine = (float(told.values[f"{name}_{part}"]) for part in ("sin", "cos"))
+    sine, cosine = (float(feature.values[f"{name}_{part}"]) for part in ("sin", "cos"))
     return float(np.arctan2(sine, cosine) / (2 * np.pi) * period % period)
 
 
-def _weekday(told: DescribedFeature) -> tuple[str, str]:
-    number = told.past.time.weekday() if told.past else round(_on_circle(told, "weekday", 7)) % 7
-    is_weekend, usual = number >= SATURDAY, told.usual["weekend"]
+def _weekday(feature: DescribedFeature) -> tuple[str, str]:
+    number = (
+        feature.past.time.weekday()
+        if feature.past
+        else round(_on_circle(feature, "weekday", 7)) % 7
+    )
+    is_weekend, usual = number >= SATURDAY, feature.usual["weekend"]
     if not isinstance(usual, dict):
         return f"on a {DAYS[number]}", ""
     share = percent(usual[str(int(is_weekend))])
@@ -103,14 +107,14 @@ def _weekday(told: DescribedFeature) -> tuple[str, str]:
     return f"on a {DAYS[number]}", f"{days} {share} of transactions"
 
 
-def _gap(told: DescribedFeature) -> tuple[str, str]:
-    if told.is_missing:
+def _gap(feature: DescribedFeature) -> tuple[str, str]:
+    if feature.is_missing:
         return "no earlier purchase of this customer is known", ""
-    usual = usual_gaps(told)
-    burst = told.past.burst() if told.past else None
+    usual = usual_gaps(feature)
+    burst = feature.past.burst() if feature.past else None
     if burst:
         return burst_descriptions(burst), usual
-    return f"{told.shown(_seconds)} after the previous purchase", usual
+    return f"{feature.shown(_seconds)} after the previous purchase", usual
 
 
 def burst_descriptions(burst: tuple[int, int]) -> str:
@@ -118,12 +122,12 @@ def burst_descriptions(burst: tuple[int, int]) -> str:
     return f"{ordinal(burst[0])} purchase within {duration(burst[1])}"
 
 
-def usual_gaps(told: DescribedFeature) -> str:
+def usual_gaps(feature: DescribedFeature) -> str:
     """How far apart the purchases of this customer, or of all, are."""
-    own = told.past.usual_gaps() if told.past else None
-    if own is not None:
-        return f"{usually(own, duration)} apart for this customer"
-    return f"{told.range(_seconds, 'log_seconds_since_previous')} apart"
+    parts_of_own = feature.past.usual_gaps() if feature.past else None
+    if parts_of_own is not None:
+        return f"{usually(parts_of_own, duration)} apart for this customer"
+    return f"{feature.range(_seconds, 'log_seconds_since_previous')} apart"
 
 
 def _seconds(log_seconds: float) -> str:

@@ -11,7 +11,7 @@ from fraud_ae.data.input_schema import InputSchema
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.manifest import ONNX_MODEL
 from fraud_ae.detector.model_info import MODEL_INFO
-from fraud_ae.detector.scoring import judge
+from fraud_ae.detector.scoring import score_rows
 from fraud_ae.errors import UserError
 from fraud_ae.features.history import History, history_of
 from fraud_ae.runtime.yaml_files import read_yaml
@@ -99,7 +99,7 @@ class OnlineDetector:
             frame, rows = in_order(new, self.kinds, any(v is not None for v in new["is_fraud"]))
         else:
             frame, rows = store.with_history(new)
-        judged = judge(self.detector, frame, rows)
+        judged = score_rows(self.detector, frame, rows)
         flagged = judged.alerts
         reasons = iter(judged.reasons(flagged))
         answers = [

@@ -87,6 +87,8 @@ def _print_experiment(folder: Path, console: Console) -> None:
         console.print(_strategies(boards["features"], objective))
     if any(board is not None for board in boards.values()):
         console.print(_stages(boards, objective))
+    for line in _skipped(boards):
+        console.print(line, soft_wrap=True)
     tuning = tuning_gain(boards, objective)
     if tuning and tuning["gain"] < 0:
         console.print(
@@ -111,6 +113,16 @@ def _print_experiment(folder: Path, console: Console) -> None:
     files = [*folder.glob("*.yaml"), *folder.glob("leaderboards/*.csv")]
     for file in sorted(files):
         console.print(f"  {file}", soft_wrap=True)
+
+
+def _skipped(boards: dict[str, pd.DataFrame | None]) -> list[str]:
+    """Why results have no figures: strategies that were refused, trainings that failed."""
+    return [
+        f"{stage}: {row['features']} {row['status']}: {row['reason']}"
+        for stage, board in boards.items()
+        if board is not None
+        for row in board[board["status"] != "finished"].to_dict("records")
+    ]
 
 
 def _objective(folder: Path) -> str:

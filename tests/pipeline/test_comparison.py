@@ -202,3 +202,13 @@ def test_the_summary_of_several_ends_with_the_comparison(tmp_path):
     assert "In production" in listed
     one = run("pipeline.py", "summary=true", "experiment=new", cwd=tmp_path)
     assert "In production" not in one
+
+
+def test_the_summary_says_why_a_strategy_was_left_out(tmp_path):
+    sweep(tmp_path / "outputs" / "shop", "features", "one", 0.7)
+    path = tmp_path / "outputs" / "shop" / "leaderboards" / "features.csv"
+    board = pd.read_csv(path)
+    refused = {"features": "payday", "status": "refused", "reason": "Payday adds nothing"}
+    pd.concat([board, pd.DataFrame([refused])]).to_csv(path, index=False)
+    printed = run("pipeline.py", "summary=true", "experiment=shop", cwd=tmp_path)
+    assert "features: payday refused: Payday adds nothing" in printed

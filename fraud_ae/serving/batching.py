@@ -1,4 +1,4 @@
-"""One thread that scores: requests that wait are answered together, in their order of arrival."""
+"""The scoring thread: queued requests are scored in batches, in their order of arrival."""
 
 import asyncio
 import logging
@@ -9,73 +9,79 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from fraud_ae.serving.refusals import Refused
+from fraud_ae.serving.errors import RequestRefused
 
 log = logging.getLogger("fraud_ae")
 
-# Waiting transactions that are scored together; so many take hardly longer than one.
+# Most tasks of a batch; so many take hardly longer than one.
 AT_ONCE = 64
-# Clients that were just answered ask again in a moment, and are worth waiting for that long.
+# How long to wait for a batch to fill: clients that just got a response send the next request soon.
 _GATHERED_SECONDS = 0.003
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+# A function to run in the scoring thread, and the future of what it returns.
+_Call = tuple[Callable[[], Any], asyncio.Future]
+# The future of a request, what to set it to, and the number of its tasks.
+_Outcome = tuple[asyncio.Future, Any, int]
 
 
 @dataclass
-class _Waiting(Generic[Task]):
+class _QueuedRequest(Generic[Task]):
     tasks: Sequence[Task]
-    answered: asyncio.Future
+    future: asyncio.Future
 
 
 class ScoringThread(Generic[Task, Result]):
-    """Answers tasks, several requests' at once, and runs whatever else needs the same thread.
+    """Scores the tasks of several requests together, and runs other functions in the same thread.
 
-    answer: gives a result for each of n tasks; called in this thread alone, as are the functions of
-    `run`. most_waiting: so many tasks may wait.
+    score: n tasks -> n results; called in this thread alone, as are the functions given to `run`.
+    most_waiting: limit of the queue, in tasks.
     """
 
-    def __init__(self, answer: Callable[[list[Task]], list[Result]], most_waiting: int) -> None:
-        self._answer, self._most_waiting = answer, most_waiting
+    def __init__(self, score: Callable[[list[Task]], list[Result]], most_waiting: int) -> None:
+        self._score, self._most_waiting = score, most_waiting
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[_Waiting[Task] | tuple[Callable[[], Any], asyncio.Future]] = deque()
+        self._queue: deque[_QueuedRequest[Task] | tuple[Callable[[], Any], asyncio.Future]] = (
+            deque()
+        )
         self._changed = threading.Condition()
         self._stopping = False
-        # How many tasks were answered the last time.
-        self._last = 0
-        # Of tasks that have not been answered yet; changed in the event loop alone.
+        # Size of the last batch.
+        self._last_size = 0
+        # Number of tasks without a result; changed in the event loop alone.
         self.waiting = 0
         self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
         self._thread.start()
 
     @property
     def ready(self) -> bool:
-        """Whether another task would be taken."""
+        """Whether another task would be accepted."""
         return self._thread.is_alive() and not self._stopping and self.waiting < self._most_waiting
 
     def submit(self, tasks: Sequence[Task]) -> "asyncio.Future[list[Result]]":
-        """The results of some tasks, once they are there.
+        """A future of the results of some tasks.
 
-        Raises Refused, 503, where too many wait already; a request longer than what may wait is
-        taken as long as nothing else waits.
+        Raises RequestRefused (503) if the queue is full. A request longer than the queue's limit is
+        accepted while the queue is empty.
         """
         if self._stopping:
-            raise Refused(503, "the service is being stopped", retry_after=5)
+            raise RequestRefused(503, "the service is being stopped", retry_after=5)
         if self.waiting and self.waiting + len(tasks) > self._most_waiting:
-            raise Refused(503, f"{self.waiting} transactions wait already", retry_after=1)
-        waiting = _Waiting(tasks, self._loop.create_future())
+            raise RequestRefused(503, f"{self.waiting} transactions wait already", retry_after=1)
+        request = _QueuedRequest(tasks, self._loop.create_future())
         self.waiting += len(tasks)
-        self._put(waiting)
-        return waiting.answered
+        self._put(request)
+        return request.future
 
     async def run(self, function: Callable[[], Any]) -> Any:
-        """What a function returns or raises that is called between two batches."""
+        """Call a function between two batches; returns or raises what it does."""
         called: asyncio.Future = self._loop.create_future()
         self._put((function, called))
         return await called
 
     async def stop(self) -> None:
-        """Answer what waits, take nothing more, and end the thread."""
+        """Score what is queued, accept nothing more, and end the thread."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -94,60 +100,60 @@ class ScoringThread(Generic[Task, Result]):
                 if not self._queue:
                     return
                 self._gather()
-                taken = self._take()
-            if isinstance(taken, tuple):
-                function, called = taken
-                self._tell([(called, _outcome(function), 0)])
+                batch = self._take()
+            if isinstance(batch, tuple):
+                function, called = batch
+                self._publish([(called, _outcome(function), 0)])
             else:
-                self._tell(self._batch(taken))
+                self._publish(self._score_batch(batch))
 
     def _gather(self) -> None:
-        """Wait a moment for as many tasks as there were the last time."""
-        until = time.monotonic() + _GATHERED_SECONDS
-        while not self._stopping and sum(map(_size, self._queue)) < min(self._last, AT_ONCE):
-            left = until - time.monotonic()
-            if left <= 0 or not self._changed.wait(left):
+        """Wait a moment until as many tasks are queued as the last batch had."""
+        deadline = time.monotonic() + _GATHERED_SECONDS
+        while not self._stopping and sum(map(_size, self._queue)) < min(self._last_size, AT_ONCE):
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or not self._changed.wait(remaining):
                 return
 
-    def _take(self) -> list[_Waiting[Task]] | tuple[Callable[[], Any], asyncio.Future]:
-        """The next call, or all requests before the next call that may be answered together."""
+    def _take(self) -> list[_QueuedRequest[Task]] | _Call:
+        """The next function to call, or the next batch: requests up to the next such function."""
         first = self._queue.popleft()
         if isinstance(first, tuple):
             return first
-        taken, number = [first], len(first.tasks)
+        batch, number = [first], len(first.tasks)
         while self._queue:
-            following = self._queue[0]
-            if isinstance(following, tuple) or number + len(following.tasks) > AT_ONCE:
+            next_entry = self._queue[0]
+            if isinstance(next_entry, tuple) or number + len(next_entry.tasks) > AT_ONCE:
                 break
-            taken.append(following)
-            number += len(following.tasks)
+            batch.append(next_entry)
+            number += len(next_entry.tasks)
             self._queue.popleft()
-        self._last = number
-        return taken
+        self._last_size = number
+        return batch
 
-    def _batch(self, taken: list[_Waiting[Task]]) -> list[tuple[asyncio.Future, Any, int]]:
-        together = [task for waiting in taken for task in waiting.tasks]
-        results = _outcome(lambda: self._answer(together))
+    def _score_batch(self, requests: list[_QueuedRequest[Task]]) -> list[_Outcome]:
+        tasks = [task for request in requests for task in request.tasks]
+        results = _outcome(lambda: self._score(tasks))
         if isinstance(results, Exception):
-            if len(taken) == 1:
-                return [(taken[0].answered, results, len(together))]
-            # One of them is at fault, and the others must not suffer from it.
-            return [told for waiting in taken for told in self._batch([waiting])]
+            if len(requests) == 1:
+                return [(requests[0].future, results, len(tasks))]
+            # One request is at fault; the others are scored by themselves.
+            return [outcome for request in requests for outcome in self._score_batch([request])]
         outcomes, start = [], 0
-        for waiting in taken:
-            end = start + len(waiting.tasks)
-            outcomes.append((waiting.answered, results[start:end], end - start))
+        for request in requests:
+            end = start + len(request.tasks)
+            outcomes.append((request.future, results[start:end], end - start))
             start = end
         return outcomes
 
-    def _tell(self, outcomes: list[tuple[asyncio.Future, Any, int]]) -> None:
+    def _publish(self, outcomes: list[_Outcome]) -> None:
         self._loop.call_soon_threadsafe(self._resolve, outcomes)
 
-    def _resolve(self, outcomes: list[tuple[asyncio.Future, Any, int]]) -> None:
+    def _resolve(self, outcomes: list[_Outcome]) -> None:
         for future, outcome, number in outcomes:
             self.waiting -= number
             if future.done():
-                continue  # its client has gone or was told to come back
+                continue  # the client disconnected or its request timed out
             if isinstance(outcome, Exception):
                 future.set_exception(outcome)
             else:
@@ -155,7 +161,7 @@ class ScoringThread(Generic[Task, Result]):
 
 
 def _size(entry: Any) -> int:
-    """How many tasks; a call is not to be kept waiting."""
+    """Number of tasks; a function to call counts as a full batch, so that it does not wait."""
     return AT_ONCE if isinstance(entry, tuple) else len(entry.tasks)
 
 
@@ -163,5 +169,5 @@ def _outcome(function: Callable[[], Any]) -> Any:
     """What a function returns, or the exception that it raises."""
     try:
         return function()
-    except Exception as error:  # whoever waits for it is told
+    except Exception as error:  # raised again where the future is awaited
         return error

@@ -1,21 +1,21 @@
-"""What a service puts up with."""
+"""Limits on requests: their size, their number and their duration."""
 
 import asyncio
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 
-from fraud_ae.serving.refusals import Refused
+from fraud_ae.serving.errors import RequestRefused
 
-# So much of a body that is too large is still taken from the client, so that it gets its answer.
-_TAKEN = 64
+# A body that is too large is read up to so many times the limit, so that the client gets the error.
+_MOST_DISCARDED = 64
 
 
 @dataclass(frozen=True)
 class Limits:
-    """max_body: bytes. max_batch: transactions of a request. max_waiting: transactions that wait.
+    """max_body: bytes. max_batch: transactions of a request. max_waiting: those in the queue.
 
-    timeout: seconds, for a body to come and for its answer to be there.
+    timeout: seconds, for the body to arrive and, again, for its results.
     """
 
     max_body: int
@@ -24,30 +24,32 @@ class Limits:
     timeout: float
 
 
-async def body_of(request: Request, limits: Limits) -> bytes:
-    """The body of a request, whether or not its length was announced.
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """The body of a request, with or without a Content-Length.
 
-    Raises Refused, 413, where it is too large, and 408 where it does not come in time.
+    Raises RequestRefused: 413 if it is too large, 408 if it does not arrive in time.
     """
     try:
         async with asyncio.timeout(limits.timeout):
             return await _read(request, limits.max_body)
     except TimeoutError:
-        raise Refused(408, f"the body did not come within {limits.timeout:g} seconds") from None
+        raise RequestRefused(
+            408, f"the body did not come within {limits.timeout:g} seconds"
+        ) from None
     except ClientDisconnect:
-        raise Refused(400, "the client went away") from None
+        raise RequestRefused(400, "the client went away") from None
 
 
-async def _read(request: Request, most: int) -> bytes:
+async def _read(request: Request, max_size: int) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size <= most:
+        if size <= max_size:
             parts.append(part)
-        elif size > _TAKEN * most:
+        elif size > _MOST_DISCARDED * max_size:
             break
         else:
             parts.clear()
-    if size > most:
-        raise Refused(413, f"the body is larger than {most:,} bytes")
+    if size > max_size:
+        raise RequestRefused(413, f"the body is larger than {max_size:,} bytes")
     return b"".join(parts)

@@ -1,4 +1,4 @@
-"""The model that a service answers with."""
+"""The model that a service scores with."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,32 +10,32 @@ import numpy as np
 from fraud_ae.data.schema import short
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold_curve import explorer
-from fraud_ae.serving.online.answer import Answer
+from fraud_ae.serving.errors import RequestRefused
 from fraud_ae.serving.online.detector import OnlineDetector
-from fraud_ae.serving.refusals import Refused
+from fraud_ae.serving.online.results import ScoreResult
 from fraud_ae.serving.transactions import TransactionReader
 
 
 @dataclass(frozen=True)
-class Served:
-    """A model that has answered its own example.
+class LoadedModel:
+    """A model that was loaded and has scored its example transaction.
 
-    reader: of the transactions that it takes. example: a transaction. answer: to it, without any
-    history. explored: thresholds and what each would have done on held-out rows, see
-    `fraud_ae.evaluation.threshold_curve`.
+    reader: validates requests against its input schema. example: a transaction. example_result: its
+    score, without any history. threshold_explorer: the effect of other thresholds on held-out rows,
+    see `fraud_ae.evaluation.threshold_curve`.
     """
 
     online: OnlineDetector
     reader: TransactionReader
     example: dict[str, Any]
-    answer: Answer
-    explored: dict[str, Any]
+    example_result: ScoreResult
+    threshold_explorer: dict[str, Any]
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a model for production and try it.
+        """Load a model for production and score its example transaction.
 
-        Raises UserError where it is none, is not whole, or does not answer its own example.
+        Raises UserError if it is no such model, is damaged, or cannot score the example.
         """
         online = OnlineDetector.load(folder)
         newest = datetime.fromisoformat(online.info["data"]["to"])
@@ -43,21 +43,23 @@ class Served:
         columns = [column.name for column in online.schema.columns if column.kind != "label"]
         example = {name: online.schema.example.get(name) for name in columns}
         try:
-            (answer,) = online.answer(reader.as_columns(reader.read([example], listed=False)))
-        except Refused as error:
+            (result,) = online.score_columns(
+                reader.as_columns(reader.read([example], is_list=False))
+            )
+        except RequestRefused as error:
             raise UserError(f"{folder}: its own example is refused: {error.error}") from error
         except Exception as error:  # whatever fails here would fail for every client
-            reason = short(f"{type(error).__name__}: {error}", 200)
-            raise UserError(f"{folder}: cannot score its own example ({reason})") from error
-        if not np.isfinite(answer.score):
-            raise UserError(f"{folder}: scores its own example as {answer.score}")
+            cause = short(f"{type(error).__name__}: {error}", 200)
+            raise UserError(f"{folder}: cannot score its own example ({cause})") from error
+        if not np.isfinite(result.score):
+            raise UserError(f"{folder}: scores its own example as {result.score}")
         held_out = online.detector.held_out_scores()
-        explored = explorer({"validation": held_out}, online.detector.threshold)
-        return cls(online, reader, example, answer, explored)
+        threshold_explorer = explorer({"validation": held_out}, online.detector.threshold)
+        return cls(online, reader, example, result, threshold_explorer)
 
     @property
     def card(self) -> dict[str, Any]:
-        """What a client may want to know of the model."""
+        """The model card of the endpoint `/model`."""
         detector, info = self.online.detector, self.online.info
         policy = detector.threshold_policy
         return {

@@ -1,11 +1,11 @@
-"""What Prometheus reads: requests, batches, scores, alerts, labels and the model."""
+"""Prometheus metrics: requests, batches, scores, alerts, labels and the model."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from fraud_ae.serving.online.answer import Answer
+from fraud_ae.serving.online.results import ScoreResult
 
 # Scores that are probabilities lie below 1, errors of a reconstruction above it too.
 _SCORES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1, 2.5, 5, 10, 100)
@@ -76,46 +76,46 @@ class Metrics:
         self._rated = self._rated_alerts = 0
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """A request that was answered."""
+        """Count a request with its HTTP status and duration."""
         self._requests.labels(route, str(status)).inc()
         self._latency.labels(route).observe(seconds)
 
-    def scored(self, answers: Iterable[Answer]) -> None:
-        """Answers that were found together."""
-        number = 0
-        for answer in answers:
-            number += 1
-            if answer.repeated:
+    def scored(self, results: Iterable[ScoreResult]) -> None:
+        """Count the results of one batch."""
+        size = 0
+        for result in results:
+            size += 1
+            if result.repeated:
                 self._repeated.inc()
                 continue
-            self._scores.observe(answer.score)
+            self._scores.observe(result.score)
             self._rated += 1
-            if answer.alert:
+            if result.alert:
                 self._alerts.inc()
                 self._rated_alerts += 1
             if self._rated == RATED:
                 self._rates.observe(self._rated_alerts / RATED)
                 self._rated = self._rated_alerts = 0
-        self._batches.observe(number)
+        self._batches.observe(size)
 
     def labelled(self, is_fraud: bool) -> None:
-        """A confirmed outcome."""
+        """Count a confirmed outcome."""
         self._labels.labels(str(int(is_fraud))).inc()
 
     def reloaded(self, result: str) -> None:
-        """An attempt to take up a model: `taken` or `refused`."""
+        """Count an attempt to reload the model. result: `taken` or `refused`."""
         self._reloads.labels(result).inc()
 
     def serve(self, version: str, created: str, threshold: float) -> None:
-        """The model that answers from now on."""
+        """Set the model that scores from now on."""
         self._model.clear()
         self._model.labels(version, created).set(1)
         self._threshold.set(threshold)
 
     def text(self, waiting: int, counts: dict[str, Any]) -> bytes:
-        """All of them in the text format of Prometheus.
+        """All metrics in the text format of Prometheus.
 
-        waiting: transactions. counts: of the store, see `fraud_ae.serving.online.answers`.
+        waiting: transactions. counts: of the store, see `fraud_ae.serving.online.results`.
         """
         self._waiting.set(waiting)
         for kind in ("transactions", "answers", "labels"):

@@ -1,4 +1,4 @@
-"""The service itself, behind HTTP: one model, one store, one thread that scores."""
+"""The service behind the HTTP endpoints: one model, one history store, one scoring thread."""
 
 import asyncio
 import logging
@@ -10,23 +10,22 @@ from typing import Any, TypeVar
 
 from fraud_ae.errors import UserError
 from fraud_ae.serving.batching import ScoringThread
+from fraud_ae.serving.errors import RequestRefused
 from fraud_ae.serving.limits import Limits
-from fraud_ae.serving.loaded_model import Served
+from fraud_ae.serving.loaded_model import LoadedModel
 from fraud_ae.serving.metrics import Metrics
-from fraud_ae.serving.online.answer import Answer
-from fraud_ae.serving.online.answers import Answers
+from fraud_ae.serving.online.results import ScoreResult, StoredResults
 from fraud_ae.serving.online.store import HistoryStore
-from fraud_ae.serving.refusals import Refused
 from fraud_ae.serving.transactions import Row, TransactionReader
 
 log = logging.getLogger("fraud_ae")
 
-Found = TypeVar("Found")
+Returned = TypeVar("Returned")
 
 
 @dataclass(frozen=True)
-class _Given:
-    """A transaction as it came, and as a reader understood it."""
+class _Task:
+    """A transaction to be scored: the JSON value, the validated row, and the reader of it."""
 
     value: Any
     row: Row
@@ -34,123 +33,128 @@ class _Given:
 
 
 class Service:
-    """Answers transactions, keeps outcomes, and takes up other models.
+    """Scores transactions, stores outcomes, and reloads its model.
 
-    model: the folder, read again by `reload`, so that a link may lead elsewhere by then. store:
-    open; used by the scoring thread alone once `start` was called. store_path: its file.
+    folder: of the model, loaded again by `reload`; it may be a link that points to another one by
+    then. store: open; used by the scoring thread alone after `start`. store_path: its file.
     """
 
     def __init__(
-        self, model: Path, served: Served, store: HistoryStore, store_path: Path, limits: Limits
+        self,
+        folder: Path,
+        loaded: LoadedModel,
+        store: HistoryStore,
+        store_path: Path,
+        limits: Limits,
     ) -> None:
-        self.served, self.limits, self.metrics = served, limits, Metrics()
-        self._model, self._store = model, store
+        self.model, self.limits, self.metrics = loaded, limits, Metrics()
+        self._folder, self._store = folder, store
         self._reloading = asyncio.Lock()
-        self._thread: ScoringThread[_Given, Answer] | None = None
-        # A second connection, so that nobody who looks at alerts keeps transactions waiting.
-        self._connection = sqlite3.connect(
+        self._thread: ScoringThread[_Task, ScoreResult] | None = None
+        # A second connection, so that reading alerts does not delay the scoring.
+        self._read_connection = sqlite3.connect(
             f"{store_path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
         )
-        self._review, self._reviewing = Answers(self._connection), asyncio.Lock()
-        self._tell_model()
+        self._review, self._reviewing = StoredResults(self._read_connection), asyncio.Lock()
+        self._publish_model()
 
     async def start(self) -> None:
-        """Take transactions from now on, in the running event loop."""
-        self._thread = ScoringThread(self._answer, self.limits.max_waiting)
+        """Start the scoring thread; needs a running event loop."""
+        self._thread = ScoringThread(self._score_batch, self.limits.max_waiting)
 
     async def stop(self) -> None:
-        """Answer what waits, and close the store."""
+        """Score what is queued, and close the store."""
         await self._scoring.stop()
-        self._connection.close()
+        self._read_connection.close()
         self._store.close()
 
     @property
     def ready(self) -> bool:
-        """Whether another transaction would be taken."""
+        """Whether another transaction would be accepted."""
         return self._thread is not None and self._thread.ready
 
     @property
     def waiting(self) -> int:
-        """Transactions that have not been answered yet."""
+        """Number of transactions in the queue."""
         return self._scoring.waiting
 
     @property
-    def _scoring(self) -> ScoringThread[_Given, Answer]:
+    def _scoring(self) -> ScoringThread[_Task, ScoreResult]:
         if self._thread is None:
-            raise Refused(503, "the service is starting", retry_after=1)
+            raise RequestRefused(503, "the service is starting", retry_after=1)
         return self._thread
 
-    async def score(self, given: Sequence[Any], listed: bool) -> list[Answer]:
-        """Answers to n transactions, JSON values, in their order.
+    async def score(self, values: Sequence[Any], is_list: bool) -> list[ScoreResult]:
+        """Score n transactions, given as JSON values; results are in the same order.
 
-        listed: whether they came as a list. Raises Refused: 422 with the field that is wrong, 503
-        where too many wait or the answer is not there in time; it is kept then, so that the same
-        transaction gets it later.
+        is_list: whether the request was a list. Raises RequestRefused: 422 with the invalid field,
+        503 if the queue is full or the timeout passes; the result is stored all the same, and a
+        repeated request gets it.
         """
-        if not given:
+        if not values:
             return []
-        reader = self.served.reader
-        rows = reader.read(given, listed)
-        tasks = [_Given(one, row, reader) for one, row in zip(given, rows, strict=True)]
-        return await self._in_time(self._scoring.submit(tasks))
+        reader = self.model.reader
+        rows = reader.read(values, is_list)
+        tasks = [_Task(value, row, reader) for value, row in zip(values, rows, strict=True)]
+        return await self._within_timeout(self._scoring.submit(tasks))
 
     async def label(self, outcomes: Sequence[tuple[str, bool]]) -> list[bool]:
-        """Keep confirmed outcomes by transaction; which of these are known: (n,)."""
-        known = await self._in_time(
+        """Store n outcomes, (transaction_id, is_fraud); whether each transaction is known."""
+        known = await self._within_timeout(
             self._scoring.run(lambda: [self._store.label(*outcome) for outcome in outcomes])
         )
         for _, is_fraud in outcomes:
             self.metrics.labelled(is_fraud)
         return known
 
-    async def review(self, look: Callable[[Answers], Found]) -> Found:
-        """What a function finds in the answers that are kept."""
+    async def review(self, query: Callable[[StoredResults], Returned]) -> Returned:
+        """Run a query on the stored results, in another thread."""
         async with self._reviewing:
-            return await asyncio.to_thread(look, self._review)
+            return await asyncio.to_thread(query, self._review)
 
-    async def reload(self) -> Served:
-        """Take up the model that is in the folder now, between two batches.
+    async def reload(self) -> LoadedModel:
+        """Load the model that is in the folder now, and switch to it between two batches.
 
-        Raises UserError where it cannot be served; the one before goes on then.
+        Raises UserError if it cannot be served; the current model stays then.
         """
         async with self._reloading:
             try:
-                served = await asyncio.to_thread(Served.load, self._model)
-                await self._scoring.run(lambda: self._take_up(served))
+                loaded = await asyncio.to_thread(LoadedModel.load, self._folder)
+                await self._scoring.run(lambda: self._use_model(loaded))
             except UserError as error:
                 self.metrics.reloaded("refused")
-                log.warning("the model stays %s: %s", self.served.online.version, error)
+                log.warning("the model stays %s: %s", self.model.online.version, error)
                 raise
         self.metrics.reloaded("taken")
-        self._tell_model()
-        log.info("the model is %s", served.online.version)
-        return served
+        self._publish_model()
+        log.info("the model is %s", loaded.online.version)
+        return loaded
 
-    def _take_up(self, served: Served) -> None:
+    def _use_model(self, loaded: LoadedModel) -> None:
         """In the scoring thread."""
-        self._store.adopt(served.online.schema, served.online.history)
-        self.served = served
+        self._store.use_schema(loaded.online.schema, loaded.online.history)
+        self.model = loaded
 
-    def _answer(self, tasks: list[_Given]) -> list[Answer]:
+    def _score_batch(self, tasks: list[_Task]) -> list[ScoreResult]:
         """In the scoring thread."""
-        served = self.served
-        # A model that was taken up meanwhile may take other columns.
+        loaded = self.model
+        # A model that was reloaded after the request came may have other columns.
         rows = [
-            task.row if task.reader is served.reader else served.reader.read([task.value], False)[0]
+            task.row if task.reader is loaded.reader else loaded.reader.read([task.value], False)[0]
             for task in tasks
         ]
-        answers = served.online.answer(served.reader.as_columns(rows), self._store)
-        self.metrics.scored(answers)
-        return answers
+        results = loaded.online.score_columns(loaded.reader.as_columns(rows), self._store)
+        self.metrics.scored(results)
+        return results
 
-    def _tell_model(self) -> None:
-        online = self.served.online
+    def _publish_model(self) -> None:
+        online = self.model.online
         self.metrics.serve(online.version, online.info["created"], online.detector.threshold)
 
-    async def _in_time(self, answered: Any) -> Any:
+    async def _within_timeout(self, future: Any) -> Any:
         try:
             async with asyncio.timeout(self.limits.timeout):
-                return await asyncio.shield(answered)
+                return await asyncio.shield(future)
         except TimeoutError:
-            told = f"not answered within {self.limits.timeout:g} seconds; ask again"
-            raise Refused(503, told, retry_after=1) from None
+            message = f"not answered within {self.limits.timeout:g} seconds; ask again"
+            raise RequestRefused(503, message, retry_after=1) from None

@@ -1,4 +1,4 @@
-"""Transactions of a request: from JSON to what `map_columns` makes of the same values."""
+"""Transactions of a request: from JSON to the values that `map_columns` makes of a file's."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,33 +13,33 @@ from fraud_ae.data.columns import NUMERIC
 from fraud_ae.data.input_schema import InputColumn, InputSchema
 from fraud_ae.data.schema import short
 from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.serving.errors import RequestRefused
 from fraud_ae.serving.online.tables import Columns
-from fraud_ae.serving.refusals import Refused
 from fraud_ae.serving.timestamps import TimeReader
 
 LONGEST_ID, LONGEST_TEXT = 200, 1000
-# Beyond any currency; what features are made of it is still finite.
+# Beyond any currency; features computed from it are still finite.
 LARGEST = 1e15
 _IDS = ("transaction_id", "customer_id", "terminal_id")
-_TOLD = 5
+_MOST_ERRORS = 5
 
 Row = dict[str, Any]
 
 
-def parsed(body: bytes) -> Any:
-    """What a JSON body says. Raises Refused, 400, where it is no JSON; NaN and Infinity are not."""
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON body. Raises RequestRefused (400) for invalid JSON, NaN and Infinity."""
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise Refused(400, f"the body is not JSON: {error}") from None
+        raise RequestRefused(400, f"the body is not JSON: {error}") from None
 
 
 class TransactionReader:
-    """Reads the transactions that one model takes.
+    """Validates transactions against the input schema of one model.
 
-    A column is found under its canonical name, or under the one that it has in the files that the
-    model was made of, whose times are read as there. Fields that are no column are ignored.
-    newest: time of the newest transaction of these.
+    A field may have the canonical name of a column or its name in the source files, in whose format
+    timestamps are then parsed. Unknown fields are ignored.
+    newest: timestamp of the newest transaction that the model was made of.
     """
 
     def __init__(self, schema: InputSchema, source_format: SourceFormat, newest: datetime) -> None:
@@ -48,78 +48,83 @@ class TransactionReader:
         sources = {column.source: column.name for column in schema.columns}
         self._names = {name: name for name in self._columns if name not in sources} | sources
         self._times = TimeReader(source_format, newest)
-        self._forgives = source_format.bad_values == "missing"
+        self._bad_is_missing = source_format.bad_values == "missing"
         fields: dict[str, Any] = {
             column.name: (self._type(column), ... if column.needed else None)
             for column in schema.columns
         }
         self.model: type[BaseModel] = create_model("Transaction", **fields)
 
-    def read(self, given: Sequence[Any], listed: bool) -> list[Row]:
-        """Canonical values by name of n JSON values, missing ones None, times in microseconds.
+    def read(self, values: Sequence[Any], is_list: bool) -> list[Row]:
+        """Canonical rows of n JSON values: missing fields are None, times are in microseconds.
 
-        listed: whether they came as a list, so that fields are told with their place.
-        Raises Refused, 422, with the field that is wrong.
+        is_list: whether the request was a list; errors then name the position in it.
+        Raises RequestRefused (422) with the invalid field.
         """
-        places = [f"{number}." if listed else "" for number in range(len(given))]
-        rows = [self._renamed(one, place) for one, place in zip(given, places, strict=True)]
-        shown = [row.get("timestamp") for row in rows]
-        for by_source in {by_source for _, by_source in filter(None, shown)}:
-            of = [n for n, time in enumerate(shown) if time is not None and time[1] == by_source]
-            times = self._times.read([shown[n][0] for n in of], by_source)
-            for n, us in zip(of, times, strict=True):
-                rows[n]["timestamp"] = us
+        prefixes = [f"{number}." if is_list else "" for number in range(len(values))]
+        rows = [
+            self._canonical_names(value, prefix)
+            for value, prefix in zip(values, prefixes, strict=True)
+        ]
+        originals = [row.get("timestamp") for row in rows]
+        for by_source in {by_source for _, by_source in filter(None, originals)}:
+            indices = [i for i, time in enumerate(originals) if time and time[1] == by_source]
+            times = self._times.read([originals[i][0] for i in indices], by_source)
+            for index, us in zip(indices, times, strict=True):
+                rows[index]["timestamp"] = us
         return [
-            self._checked(row, time and time[0], place)
-            for row, time, place in zip(rows, shown, places, strict=True)
+            self._validated(row, original and original[0], prefix)
+            for row, original, prefix in zip(rows, originals, prefixes, strict=True)
         ]
 
     def as_columns(self, rows: Sequence[Row]) -> Columns:
-        """n transactions, in the form in which they are kept."""
+        """Columns of n rows, as `HistoryStore` and `OnlineDetector.score_columns` take them."""
         columns = {name: [row[name] for row in rows] for name in self._columns}
         labels = columns.get("is_fraud", [None] * len(rows))
-        return columns | {"is_fraud": [None if one is None else float(one) for one in labels]}
+        return columns | {"is_fraud": [None if label is None else float(label) for label in labels]}
 
-    def _renamed(self, given: Any, place: str) -> Row:
-        """Values by canonical name; of the time, also whether it has the name of the source."""
-        if not isinstance(given, dict):
-            raise Refused(422, "a transaction must be an object", place.rstrip(".") or None)
+    def _canonical_names(self, fields: Any, prefix: str) -> Row:
+        """Fields by canonical name; the timestamp as (value, whether it has its source name)."""
+        if not isinstance(fields, dict):
+            raise RequestRefused(422, "a transaction must be an object", prefix.rstrip(".") or None)
         row: Row = {}
-        for key, value in given.items():
+        for key, value in fields.items():
             name = self._names.get(key)
             if name is None:
                 continue
             column = self._columns[name]
             if name in row:
-                told = f"{place}{name}: is there twice, also as {column.source}"
-                raise Refused(422, told, place + name)
+                message = f"{prefix}{name}: is there twice, also as {column.source}"
+                raise RequestRefused(422, message, prefix + name)
             if column.kind == "time":
                 value = (value, key == column.source)
-            elif self._forgives and name in NUMERIC and _is_impossible(value, column):
+            elif self._bad_is_missing and name in NUMERIC and _is_impossible(value, column):
                 value = None
             row[name] = value
         return row
 
-    def _checked(self, row: Row, time: Any, place: str) -> Row:
-        """time: as it was given."""
+    def _validated(self, row: Row, original: Any, prefix: str) -> Row:
+        """The row with converted values. original: the timestamp as the client sent it."""
         try:
             return self.model.__pydantic_validator__.validate_python(row).__dict__
         except ValidationError as error:
             problems = error.errors(include_url=False, include_context=False)
         names = list(dict.fromkeys(str(problem["loc"][0]) for problem in problems))
-        absent = {p["loc"][0] for p in problems if p["type"] == "missing"}
-        told = []
-        for name in names[:_TOLD]:
+        missing = {p["loc"][0] for p in problems if p["type"] == "missing"}
+        messages = []
+        for name in names[:_MOST_ERRORS]:
             column = self._columns[name]
-            if name in absent:
+            if name in missing:
                 null = ", or null where it is unknown" if column.nullable else ""
-                told.append(f"{place}{name}: is missing; give {self._rule(column)}{null}")
+                messages.append(f"{prefix}{name}: is missing; give {self._rule(column)}{null}")
                 continue
-            value = time if column.kind == "time" else row[name]
+            value = original if column.kind == "time" else row[name]
             null = " or null" if column.nullable else ""
-            told.append(f"{place}{name}: must be {self._rule(column)}{null}, got {_shown(value)}")
-        more = f"; and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
-        raise Refused(422, "; ".join(told) + more, place + names[0])
+            messages.append(
+                f"{prefix}{name}: must be {self._rule(column)}{null}, got {_quoted(value)}"
+            )
+        more = f"; and {len(names) - _MOST_ERRORS} more" if len(names) > _MOST_ERRORS else ""
+        raise RequestRefused(422, "; ".join(messages) + more, prefix + names[0])
 
     def _rule(self, column: InputColumn) -> str:
         if column.kind == "text":
@@ -127,41 +132,43 @@ class TransactionReader:
         if column.kind == "label":
             return "0, 1, true or false"
         if column.kind == "time":
-            own = f", or {column.source} {self._times.rule}" if column.source != column.name else ""
-            how = self._times.rule if column.source == column.name else "as 2024-01-31T13:45:00Z"
-            return f"a time from 1900 to a day from now, {how}{own}"
+            alternative = (
+                f", or {column.source} {self._times.rule}" if column.source != column.name else ""
+            )
+            main = self._times.rule if column.source == column.name else "as 2024-01-31T13:45:00Z"
+            return f"a time from 1900 to a day from now, {main}{alternative}"
         low, high = _bounds(column)
         return f"a number from {low:g} to {high:g}"
 
     def _type(self, column: InputColumn) -> Any:
-        """The type of a field of the model, with how it is described to clients."""
+        """The pydantic type of a column, with its JSON schema for the API documentation."""
         before = []
         if column.kind == "text":
             kind: Any = Annotated[str, Field(strict=True, max_length=_longest(column))]
-            shapes = [{"type": "string", "maxLength": _longest(column)}, {"type": "number"}]
+            schemas = [{"type": "string", "maxLength": _longest(column)}, {"type": "number"}]
             before = [BeforeValidator(as_text)]
         elif column.kind == "number":
             low, high = _bounds(column)
             kind = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=low, le=high)]
-            shapes = [{"type": "number", "minimum": low, "maximum": high}]
+            schemas = [{"type": "number", "minimum": low, "maximum": high}]
         elif column.kind == "time":
             kind = Annotated[int, Field(strict=True)]
-            shapes = [{"type": "string", "format": "date-time"}]
+            schemas = [{"type": "string", "format": "date-time"}]
         else:
             kind = Annotated[bool, Field(strict=True)]
-            shapes = [{"type": "boolean"}, {"type": "integer", "enum": [0, 1]}]
+            schemas = [{"type": "boolean"}, {"type": "integer", "enum": [0, 1]}]
             before = [BeforeValidator(as_label)]
         if column.nullable:
-            kind, shapes = kind | None, [*shapes, {"type": "null"}]
-        shape = shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
-        told = self._rule(column)
-        known_as = "" if column.source == column.name else f"; also as {column.source}"
-        described = {**shape, "description": f"{told[0].upper()}{told[1:]}{known_as}."}
-        return Annotated[kind, *before, WithJsonSchema(described)]
+            kind, schemas = kind | None, [*schemas, {"type": "null"}]
+        schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+        rule = self._rule(column)
+        alias = "" if column.source == column.name else f"; also as {column.source}"
+        json_schema = {**schema, "description": f"{rule[0].upper()}{rule[1:]}{alias}."}
+        return Annotated[kind, *before, WithJsonSchema(json_schema)]
 
 
 def as_text(value: Any) -> Any:
-    """An id or a category as `fraud_ae.data.schema.as_text` has it; blank text is None."""
+    """An id or category in the form of `fraud_ae.data.schema.as_text`; None for blank text."""
     if isinstance(value, str):
         return value if value.strip() else None
     if isinstance(value, float) and np.isfinite(value):
@@ -191,5 +198,5 @@ def _longest(column: InputColumn) -> int:
     return LONGEST_ID if column.name in _IDS else LONGEST_TEXT
 
 
-def _shown(value: Any) -> str:
+def _quoted(value: Any) -> str:
     return short(repr(value) if isinstance(value, str) else "null" if value is None else str(value))

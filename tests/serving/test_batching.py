@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from fraud_ae.serving.batching import AT_ONCE, ScoringThread
-from fraud_ae.serving.refusals import Refused
+from fraud_ae.serving.errors import RequestRefused
 
 
 class Slow:
@@ -89,7 +89,7 @@ def test_too_many_are_told_to_come_back_and_a_long_list_is_taken_alone():
         first = await held(slow, thread)
         second = thread.submit([1, 2])
         assert not thread.ready
-        with pytest.raises(Refused, match="3 transactions wait already") as refused:
+        with pytest.raises(RequestRefused, match="3 transactions wait already") as refused:
             thread.submit([3])
         assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "1"})
         slow.may.set()
@@ -128,7 +128,7 @@ def test_what_waits_is_answered_before_the_end_and_nothing_is_taken_after_it():
         second = thread.submit([1])
         stopped = asyncio.ensure_future(thread.stop())
         await asyncio.sleep(0.01)
-        with pytest.raises(Refused, match="being stopped"):
+        with pytest.raises(RequestRefused, match="being stopped"):
             thread.submit([2])
         slow.may.set()
         await stopped

@@ -46,8 +46,8 @@ def test_every_answer_that_was_given_is_there_after_sigkill(serve, rows, history
     service.kill()
     for thread in asking:
         thread.join()
-    again = serve()
-    kept = again.metric('fraud_ae_history{kind="transactions"}')
+    reopened = serve()
+    kept = reopened.metric('fraud_ae_history{kind="transactions"}')
     # An answer may have been kept that did not get back any more.
     assert remembered + len(answers) <= kept <= remembered + len(answers) + 6
     by_id = {row["transaction_id"]: row for row in rows}
@@ -55,10 +55,10 @@ def test_every_answer_that_was_given_is_there_after_sigkill(serve, rows, history
     found = [
         one
         for start in range(0, len(asked), 500)
-        for one in again.post("/score", asked[start:][:500]).json()
+        for one in reopened.post("/score", asked[start:][:500]).json()
     ]
     assert found == [{**answer, "repeated": True} for answer in answers]
-    assert again.metric('fraud_ae_history{kind="transactions"}') == kept
+    assert reopened.metric('fraud_ae_history{kind="transactions"}') == kept
 
 
 @pytest.mark.slow
@@ -74,8 +74,8 @@ def test_sigterm_answers_what_waits_and_closes_the_store(serve, rows):
         answers = [answer.result() for answer in waiting]
     assert [len(answer.json()) for answer in answers] == [100] * 6
     assert not service.store.with_name("history.db-wal").exists()
-    again = serve()
-    assert again.metric('fraud_ae_history{kind="answers"}') == 600
+    reopened = serve()
+    assert reopened.metric('fraud_ae_history{kind="answers"}') == 600
 
 
 @pytest.mark.slow
@@ -84,9 +84,9 @@ def test_a_history_counts_once_however_often_it_is_given(serve, history, rows):
     before = first.metric('fraud_ae_history{kind="transactions"}')
     first.post("/score", rows[:5])
     first.stop()
-    again = serve("--history", str(history))
-    assert ", 0 new" in again.printed
-    assert again.metric('fraud_ae_history{kind="transactions"}') == before + 5
+    reopened = serve("--history", str(history))
+    assert ", 0 new" in reopened.printed
+    assert reopened.metric('fraud_ae_history{kind="transactions"}') == before + 5
 
 
 def refused(model, folder, *options: str, **environment: str) -> str:

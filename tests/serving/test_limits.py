@@ -87,10 +87,10 @@ def test_what_takes_too_long_is_answered_when_asked_again(serve, validation):
     assert late.headers["retry-after"] == "1"
     assert "not answered within 0.2 seconds" in late.json()["error"]
     until = time.monotonic() + 60
-    while (again := service.post("/score", rows[0])).status_code != 200:
+    while (retried := service.post("/score", rows[0])).status_code != 200:
         assert time.monotonic() < until
         time.sleep(0.05)
-    assert again.json()["repeated"]
+    assert retried.json()["repeated"]
     assert service.metric('fraud_ae_history{kind="transactions"}') == 4000
 
 

@@ -12,9 +12,9 @@ from fraud_ae.data.columns import CANONICAL
 from fraud_ae.data.input_schema import InputSchema
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import map_columns, to_transactions
-from fraud_ae.serving.online.tables import frame_of
-from fraud_ae.serving.refusals import Refused
-from fraud_ae.serving.transactions import LONGEST_ID, TransactionReader, parsed
+from fraud_ae.serving.errors import RequestRefused
+from fraud_ae.serving.online.tables import to_frame
+from fraud_ae.serving.transactions import LONGEST_ID, TransactionReader, parse_json
 
 NEWEST = datetime(2024, 6, 1, tzinfo=UTC)
 SAME = {name: name for name in CANONICAL}
@@ -128,11 +128,11 @@ def test_it_is_what_map_columns_makes_of_the_same_values(kind, by_source):
 
 def frame(reader: TransactionReader, given: list[dict]) -> pd.DataFrame:
     """The canonical transactions of JSON values, in their order."""
-    columns = reader.as_columns(reader.read(given, listed=True))
+    columns = reader.as_columns(reader.read(given, is_list=True))
     kinds = {column.name: column.kind for column in reader.columns} | {"is_fraud": "label"}
     if all(label is None for label in columns["is_fraud"]):
         del columns["is_fraud"]
-    return frame_of(columns, kinds)
+    return to_frame(columns, kinds)
 
 
 def with_floats(transactions: pd.DataFrame) -> pd.DataFrame:
@@ -192,72 +192,78 @@ def transaction(**changes) -> dict:
 )
 def test_what_is_wrong_is_told_with_its_field(changes, told):
     reader, (field,) = reader_of("canonical"), changes
-    with pytest.raises(Refused) as refused:
-        reader.read([transaction(**changes)], listed=False)
+    with pytest.raises(RequestRefused) as refused:
+        reader.read([transaction(**changes)], is_list=False)
     assert refused.value.status == 422
     assert refused.value.field == field
     assert refused.value.error.startswith(told)
-    with pytest.raises(Refused, match=rf"^1\.{field}: ") as refused:
-        reader.read([transaction(), transaction(**changes)], listed=True)
+    with pytest.raises(RequestRefused, match=rf"^1\.{field}: ") as refused:
+        reader.read([transaction(), transaction(**changes)], is_list=True)
     assert refused.value.field == f"1.{field}"
 
 
 def test_a_time_ahead_of_the_clock_is_refused_unless_the_model_comes_from_there():
     now = datetime.now(UTC)
     far = (now + timedelta(days=2)).isoformat()
-    with pytest.raises(Refused, match="timestamp: must be a time from 1900 to a day from now"):
-        reader_of("canonical").read([transaction(timestamp=far)], listed=False)
+    with pytest.raises(
+        RequestRefused, match="timestamp: must be a time from 1900 to a day from now"
+    ):
+        reader_of("canonical").read([transaction(timestamp=far)], is_list=False)
     near = (now + timedelta(hours=2)).isoformat()
-    assert reader_of("canonical").read([transaction(timestamp=near)], listed=False)
+    assert reader_of("canonical").read([transaction(timestamp=near)], is_list=False)
     reader = reader_of("canonical", newest=now + timedelta(days=300))
-    assert reader.read([transaction(timestamp=far)], listed=False)
+    assert reader.read([transaction(timestamp=far)], is_list=False)
 
 
 def test_a_field_under_both_of_its_names_is_refused():
     reader = reader_of("own names")
     row = {**transaction(), "V1": 0.5, "Amt": 2}
-    with pytest.raises(Refused, match="amount: is there twice, also as Amt"):
-        reader.read([row], listed=False)
+    with pytest.raises(RequestRefused, match="amount: is there twice, also as Amt"):
+        reader.read([row], is_list=False)
 
 
 def test_an_unknown_optional_value_must_be_said_to_be_unknown_where_it_is_used():
     reader = reader_of("canonical")
-    with pytest.raises(Refused, match="device: is missing; give text .*, or null where it is unk"):
-        reader.read([transaction(device=...)], listed=False)
-    (row,) = reader.read([transaction(device=None, is_fraud=...)], listed=False)
+    with pytest.raises(
+        RequestRefused, match="device: is missing; give text .*, or null where it is unk"
+    ):
+        reader.read([transaction(device=...)], is_list=False)
+    (row,) = reader.read([transaction(device=None, is_fraud=...)], is_list=False)
     assert row["device"] is None
     assert reader.as_columns([row])["is_fraud"] == [None]
 
 
 @pytest.mark.parametrize("given", [None, 1, "text", [], [{}], True])
 def test_what_is_no_object_is_refused(given):
-    with pytest.raises(Refused, match="a transaction must be an object"):
-        reader_of("canonical").read([given], listed=True)
+    with pytest.raises(RequestRefused, match="a transaction must be an object"):
+        reader_of("canonical").read([given], is_list=True)
 
 
 def test_many_problems_are_told_together_and_the_rest_counted():
-    with pytest.raises(Refused, match="transaction_id: is missing.*; and 10 more") as refused:
-        reader_of("canonical").read([{}], listed=False)
+    with pytest.raises(
+        RequestRefused, match="transaction_id: is missing.*; and 10 more"
+    ) as refused:
+        reader_of("canonical").read([{}], is_list=False)
     assert refused.value.field == "transaction_id"
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"NaN", b"[Infinity]", b'{"a": 01}', b"\xff", b"'a'"])
 def test_what_is_no_json_is_told(body):
-    with pytest.raises(Refused, match="not JSON") as refused:
-        parsed(body)
+    with pytest.raises(RequestRefused, match="not JSON") as refused:
+        parse_json(body)
     assert refused.value.status == 400
 
 
 def test_the_longest_id_is_taken():
-    (row,) = reader_of("canonical").read([transaction(customer_id="x" * LONGEST_ID)], listed=False)
+    (row,) = reader_of("canonical").read([transaction(customer_id="x" * LONGEST_ID)], is_list=False)
     assert len(row["customer_id"]) == LONGEST_ID
 
 
 def test_the_schema_for_clients_says_what_is_needed():
-    described = reader_of("own names").model.model_json_schema()
-    assert "is_fraud" not in described["required"]
-    assert {"transaction_id", "amount", "V1"} <= set(described["required"])
-    amount = described["properties"]["amount"]
+    openapi_document = reader_of("own names").model.model_json_schema()
+    assert "is_fraud" not in openapi_document["required"]
+    assert {"transaction_id", "amount", "V1"} <= set(openapi_document["required"])
+    amount = openapi_document["properties"]["amount"]
     assert (amount["minimum"], amount["maximum"]) == (0.0, 1e15)
     assert "also as Amt" in amount["description"]
     assert np.isfinite(amount["maximum"])

@@ -1,4 +1,4 @@
-"""The service as an ASGI application: its routes."""
+"""The FastAPI application: endpoints and pages."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,24 +17,24 @@ from starlette.exceptions import HTTPException
 
 from fraud_ae import __version__
 from fraud_ae.errors import UserError
-from fraud_ae.serving.http.documentation import described
-from fraud_ae.serving.http.guard import Guard, refusal
-from fraud_ae.serving.http.review import alerts_of, thresholds_of
+from fraud_ae.serving.errors import RequestRefused
+from fraud_ae.serving.http.documentation import openapi_document
+from fraud_ae.serving.http.guard import Guard, error_response
+from fraud_ae.serving.http.review import alerts_response, thresholds_response
 from fraud_ae.serving.http.schemas import (
-    Alerts,
-    AnswerShape,
-    Kept,
-    Thresholds,
-    read_outcomes,
-    shown,
+    AlertsResponse,
+    ScoreResponse,
+    StoredOutcome,
+    ThresholdsResponse,
+    parse_outcomes,
+    score_response,
 )
-from fraud_ae.serving.limits import body_of
-from fraud_ae.serving.refusals import Refused
+from fraud_ae.serving.limits import read_body
 from fraud_ae.serving.service import Service
-from fraud_ae.serving.transactions import parsed
+from fraud_ae.serving.transactions import parse_json
 
 _PAGES = Path(__file__).with_name("pages")
-# Nothing from elsewhere; Swagger's page styles itself.
+# Nothing from other hosts. Swagger UI needs inline styles.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
@@ -43,9 +43,9 @@ _POLICY = (
 
 
 def create_app(service: Service, key: str | None = None) -> FastAPI:
-    """The application around a service, which starts and stops with it.
+    """The application of a service, which starts and stops with it.
 
-    key: that clients must send, None where nobody needs one.
+    key: API key that clients must send, None for no check.
     """
 
     @asynccontextmanager
@@ -58,60 +58,60 @@ def create_app(service: Service, key: str | None = None) -> FastAPI:
         title="fraud_ae", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.add_middleware(Guard, metrics=service.metrics, key=key)
-    app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(HTTPException, _not_routed)
-    app.add_exception_handler(RequestValidationError, _bad_parameter)
-    _add_answers(app, service)
-    _add_facts(app, service)
+    app.add_exception_handler(RequestRefused, _request_refused)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid_parameter)
+    _add_scoring(app, service)
+    _add_monitoring(app, service)
     _add_pages(app, service)
-    app.openapi = partial(described, app, service, key is not None)  # type: ignore[method-assign]
+    app.openapi = partial(openapi_document, app, service, key is not None)  # type: ignore[method-assign]
     return app
 
 
-def _add_answers(app: FastAPI, service: Service) -> None:
+def _add_scoring(app: FastAPI, service: Service) -> None:
     limits = service.limits
 
-    async def given_by(request: Request) -> tuple[list[Any], bool]:
-        given = parsed(await body_of(request, limits))
-        listed = isinstance(given, list)
-        if listed and len(given) > limits.max_batch:
-            raise Refused(413, f"{len(given):,} in one request; at most {limits.max_batch:,}")
-        return given if listed else [given], listed
+    async def read_items(request: Request) -> tuple[list[Any], bool]:
+        body = parse_json(await read_body(request, limits))
+        is_list = isinstance(body, list)
+        if is_list and len(body) > limits.max_batch:
+            raise RequestRefused(413, f"{len(body):,} in one request; at most {limits.max_batch:,}")
+        return body if is_list else [body], is_list
 
-    @app.post("/score", response_model=AnswerShape | list[AnswerShape])
+    @app.post("/score", response_model=ScoreResponse | list[ScoreResponse])
     async def score(request: Request) -> Response:
         """Score a transaction, or a list of them in their order of arrival.
 
         What is given is remembered: later transactions of the same customer and terminal see it.
         """
-        given, listed = await given_by(request)
-        answers = [shown(answer) for answer in await service.score(given, listed)]
-        return _json(answers if listed else answers[0])
+        items, is_list = await read_items(request)
+        responses = [score_response(result) for result in await service.score(items, is_list)]
+        return _json(responses if is_list else responses[0])
 
-    @app.post("/label", response_model=Kept | list[Kept])
+    @app.post("/label", response_model=StoredOutcome | list[StoredOutcome])
     async def label(request: Request) -> Response:
         """Keep a confirmed outcome, or a list of them, for monitoring and retraining."""
-        given, listed = await given_by(request)
-        outcomes = read_outcomes(given, listed)
+        items, is_list = await read_items(request)
+        outcomes = parse_outcomes(items, is_list)
         known = await service.label(outcomes)
-        kept = [
+        responses = [
             {"transaction_id": transaction, "is_fraud": is_fraud, "known": is_known}
             for (transaction, is_fraud), is_known in zip(outcomes, known, strict=True)
         ]
-        return _json(kept if listed else kept[0])
+        return _json(responses if is_list else responses[0])
 
     @app.post("/reload", response_model=dict[str, Any])
     async def reload() -> Response:
         """Take up the model that is in the folder now; a bad one is refused with 409."""
         try:
-            served = await service.reload()
+            model = await service.reload()
         except UserError as error:
-            told = f"the model stays {service.served.online.version}: {error}"
-            raise Refused(409, " ".join(told.split())) from None
-        return _json({"model": served.online.version})
+            message = f"the model stays {service.model.online.version}: {error}"
+            raise RequestRefused(409, " ".join(message.split())) from None
+        return _json({"model": model.online.version})
 
 
-def _add_facts(app: FastAPI, service: Service) -> None:
+def _add_monitoring(app: FastAPI, service: Service) -> None:
     @app.get("/health", response_model=dict[str, str])
     async def health() -> Response:
         """Whether the process lives."""
@@ -121,22 +121,24 @@ def _add_facts(app: FastAPI, service: Service) -> None:
     async def ready() -> Response:
         """Whether a transaction would be taken now."""
         if not service.ready:
-            raise Refused(503, "too many transactions wait, or the service stops", retry_after=1)
-        return _json({"status": "ready", "model": service.served.online.version})
+            raise RequestRefused(
+                503, "too many transactions wait, or the service stops", retry_after=1
+            )
+        return _json({"status": "ready", "model": service.model.online.version})
 
     @app.get("/model", response_model=dict[str, Any])
     async def model() -> Response:
         """The card of the model: version, figures, threshold, data period, what it takes."""
-        return _json(service.served.card)
+        return _json(service.model.card)
 
     @app.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """Requests, latency, batches, scores, alert rates, labels; in the format of Prometheus."""
-        counts = await service.review(lambda kept: kept.counts())
+        counts = await service.review(lambda stored: stored.counts())
         text = service.metrics.text(service.waiting, counts)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/alerts", response_model=Alerts)
+    @app.get("/alerts", response_model=AlertsResponse)
     async def alerts(
         day: Annotated[date | None, Query(description="In UTC; the newest with alerts.")] = None,
         threshold: Annotated[
@@ -145,28 +147,28 @@ def _add_facts(app: FastAPI, service: Service) -> None:
     ) -> Response:
         """The alerts of a day, the highest score first, as a threshold would have it."""
         if threshold is None:
-            threshold = service.served.online.detector.threshold
-        return _json(await service.review(lambda kept: alerts_of(kept, day, threshold)))
+            threshold = service.model.online.detector.threshold
+        return _json(await service.review(lambda stored: alerts_response(stored, day, threshold)))
 
-    @app.get("/thresholds", response_model=Thresholds)
+    @app.get("/thresholds", response_model=ThresholdsResponse)
     async def thresholds() -> Response:
         """What other thresholds would do: alerts per day, and precision and recall."""
-        explored = service.served.explored
-        return _json(await service.review(lambda kept: thresholds_of(kept, explored)))
+        curve = service.model.threshold_explorer
+        return _json(await service.review(lambda stored: thresholds_response(stored, curve)))
 
 
 def _add_pages(app: FastAPI, service: Service) -> None:
     def page(path: str, name: str) -> Callable[[], Awaitable[Response]]:
         @app.get(path, include_in_schema=False)
-        async def shown_page() -> Response:
+        async def send_page() -> Response:
             return FileResponse(_PAGES / name, headers={"Content-Security-Policy": _POLICY})
 
-        return shown_page
+        return send_page
 
     page("/", "review.html")
     page("/docs", "docs.html")
     app.mount("/pages", StaticFiles(directory=_PAGES))
-    # Swagger UI, which FastAPI would load from elsewhere.
+    # A local copy of Swagger UI, which FastAPI would load from a CDN.
     app.mount("/swagger", StaticFiles(packages=[("fastapi_offline", "static")]))
 
 
@@ -174,24 +176,24 @@ def _json(data: Any) -> Response:
     return Response(to_json(data), media_type="application/json")
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    return refusal(error)
+async def _request_refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestRefused)
+    return error_response(error)
 
 
-async def _not_routed(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        told = f"no {request.url.path} here; see /docs"
+        message = f"no {request.url.path} here; see /docs"
     else:
-        told = f"{request.method} {request.url.path}: {error.detail}"
-    response = refusal(Refused(error.status_code, told))
+        message = f"{request.method} {request.url.path}: {error.detail}"
+    response = error_response(RequestRefused(error.status_code, message))
     response.headers.update(error.headers or {})
     return response
 
 
-async def _bad_parameter(_: Request, error: Exception) -> Response:
+async def _invalid_parameter(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problem = error.errors()[0]
     field = str(problem["loc"][-1])
-    return refusal(Refused(422, f"{field}: {problem['msg']}", field))
+    return error_response(RequestRefused(422, f"{field}: {problem['msg']}", field))

@@ -1,4 +1,4 @@
-"""What the review page shows: the alerts of a day, and what other thresholds would do."""
+"""Data of the review page: the alerts of a day, and the effect of other thresholds."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -9,46 +9,46 @@ import pandas as pd
 from fraud_ae.detector.reasons import Reason
 from fraud_ae.evaluation.threshold import alerts as above
 from fraud_ae.features.event_time import DAY_US
-from fraud_ae.serving.http.schemas import shown_reason
-from fraud_ae.serving.online.answers import Answers
+from fraud_ae.serving.http.schemas import reason_schema
+from fraud_ae.serving.online.results import StoredResults
 
-# So many days can be chosen, and count for the alerts per day.
+# Number of latest days that can be chosen, and that alerts per day are averaged over.
 DAYS = 7
-MOST = 200
+MOST_ALERTS = 200
 _DAY = timedelta(days=1)
 
 
-def alerts_of(kept: Answers, day: date | None, threshold: float) -> dict[str, Any]:
-    """The alerts of a UTC day, by default the newest one that has any; see `shapes.Alerts`."""
-    recent = _recent(kept)
-    days = _days(recent, threshold)
+def alerts_response(stored: StoredResults, day: date | None, threshold: float) -> dict[str, Any]:
+    """The alerts of a UTC day, by default the latest one with any, as an `AlertsResponse`."""
+    recent = _recent_scores(stored)
+    days = _alerts_by_day(recent, threshold)
     if day is None:
-        with_alerts = [one["day"] for one in days if one["alerts"]]
-        day = (with_alerts or [one["day"] for one in days] or [None])[0]
-    found: list[dict[str, Any]] = []
-    more = 0
+        with_alerts = [count["day"] for count in days if count["alerts"]]
+        day = (with_alerts or [count["day"] for count in days] or [None])[0]
+    alerts: list[dict[str, Any]] = []
+    omitted = 0
     if day is not None:
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        found = kept.alerts(start, start + _DAY, MOST, threshold)
-        if len(found) == MOST:
-            scores = kept.scores(start, start + _DAY)["score"].to_numpy()
-            more = int(above(scores, threshold).sum()) - MOST
-    shown = [
-        {**one, "reasons": [shown_reason(Reason.of(reason)) for reason in one["reasons"]]}
-        for one in found
+        alerts = stored.alerts(start, start + _DAY, MOST_ALERTS, threshold)
+        if len(alerts) == MOST_ALERTS:
+            scores = stored.scores(start, start + _DAY)["score"].to_numpy()
+            omitted = int(above(scores, threshold).sum()) - MOST_ALERTS
+    alerts = [
+        {**alert, "reasons": [reason_schema(Reason.of(reason)) for reason in alert["reasons"]]}
+        for alert in alerts
     ]
-    return {"day": day, "threshold": threshold, "alerts": shown, "more": more, "days": days}
+    return {"day": day, "threshold": threshold, "alerts": alerts, "more": omitted, "days": days}
 
 
-def thresholds_of(kept: Answers, explored: dict[str, Any]) -> dict[str, Any]:
-    """What each threshold would have done lately and on held-out rows; see `shapes.Thresholds`.
+def thresholds_response(stored: StoredResults, explorer: dict[str, Any]) -> dict[str, Any]:
+    """The effect of each threshold lately and on held-out rows, as a `ThresholdsResponse`.
 
-    explored: see `fraud_ae.evaluation.threshold_curve`.
+    explorer: see `fraud_ae.evaluation.threshold_curve`.
     """
-    recent, held_out = _recent(kept), explored["parts"]["validation"]
+    recent, held_out = _recent_scores(stored), explorer["parts"]["validation"]
     days = len(np.unique(recent["day"]))
     scores = np.sort(recent["score"].to_numpy())
-    alerts = len(scores) - np.searchsorted(scores, explored["thresholds"], side="right")
+    alerts = len(scores) - np.searchsorted(scores, explorer["thresholds"], side="right")
     frauds = held_out["frauds"]
     rows = [
         {
@@ -59,23 +59,23 @@ def thresholds_of(kept: Answers, explored: dict[str, Any]) -> dict[str, Any]:
             "recall": caught / frauds if frauds else None,
         }
         for threshold, number, flagged, caught in zip(
-            explored["thresholds"], alerts, held_out["alerts"], held_out["caught"], strict=True
+            explorer["thresholds"], alerts, held_out["alerts"], held_out["caught"], strict=True
         )
     ]
-    return {"thresholds": rows, "start": explored["start"], "days": days}
+    return {"thresholds": rows, "start": explorer["start"], "days": days}
 
 
-def _recent(kept: Answers) -> pd.DataFrame:
-    """Scores of the last days that have transactions, with their `day` as a number."""
-    newest = kept.counts()["newest"]
+def _recent_scores(stored: StoredResults) -> pd.DataFrame:
+    """Scores of the latest DAYS days, with `day`, the number of days since 1970."""
+    newest = stored.counts()["newest"]
     if newest is None:
         return pd.DataFrame({"score": [], "day": []}, dtype="float64")
     midnight = newest.replace(hour=0, minute=0, second=0, microsecond=0)
-    scores = kept.scores(midnight - (DAYS - 1) * _DAY, midnight + _DAY)
+    scores = stored.scores(midnight - (DAYS - 1) * _DAY, midnight + _DAY)
     return scores.assign(day=scores["us"] // DAY_US)
 
 
-def _days(recent: pd.DataFrame, threshold: float) -> list[dict[str, Any]]:
+def _alerts_by_day(recent: pd.DataFrame, threshold: float) -> list[dict[str, Any]]:
     flagged = above(recent["score"].to_numpy(), threshold)
     by_day = recent.assign(alert=flagged).groupby("day")["alert"].agg(["size", "sum"])
     first = date(1970, 1, 1)

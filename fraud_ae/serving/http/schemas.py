@@ -1,4 +1,4 @@
-"""What goes over HTTP beside transactions, as clients and the documentation see it."""
+"""Pydantic models of the HTTP API, besides the transaction, which depends on the model."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -9,8 +9,8 @@ from pydantic.json_schema import WithJsonSchema
 
 from fraud_ae.data.schema import short
 from fraud_ae.detector.reasons import Reason
-from fraud_ae.serving.online.answer import Answer
-from fraud_ae.serving.refusals import Refused
+from fraud_ae.serving.errors import RequestRefused
+from fraud_ae.serving.online.results import ScoreResult
 from fraud_ae.serving.transactions import LONGEST_ID, as_label, as_text
 
 _ID = {"anyOf": [{"type": "string", "maxLength": LONGEST_ID}, {"type": "number"}]}
@@ -23,7 +23,7 @@ class Error(BaseModel):
     field: str | None = None
 
 
-class ReasonShape(BaseModel):
+class ReasonSchema(BaseModel):
     """What makes the score higher. share: of all that does, 0 to 1. features: that tell of it."""
 
     text: str
@@ -32,7 +32,7 @@ class ReasonShape(BaseModel):
     share: float
 
 
-class AnswerShape(BaseModel):
+class ScoreResponse(BaseModel):
     """The score of a transaction, higher is more anomalous; above the threshold it is an alert.
 
     Alerts have reasons, the strongest first. model: the version that scored it. repeated: whether
@@ -43,7 +43,7 @@ class AnswerShape(BaseModel):
     score: float
     alert: bool
     threshold: float
-    reasons: list[ReasonShape]
+    reasons: list[ReasonSchema]
     model: str
     repeated: bool
 
@@ -65,7 +65,7 @@ class Outcome(BaseModel):
     ]
 
 
-class Kept(BaseModel):
+class StoredOutcome(BaseModel):
     """An outcome that is kept. known: whether its transaction is there."""
 
     transaction_id: str
@@ -81,7 +81,7 @@ class Day(BaseModel):
     alerts: int
 
 
-class Alert(AnswerShape):
+class Alert(ScoreResponse):
     """An answer that is to be reviewed, with its transaction and its outcome, null if unknown."""
 
     timestamp: datetime
@@ -91,7 +91,7 @@ class Alert(AnswerShape):
     is_fraud: bool | None
 
 
-class Alerts(BaseModel):
+class AlertsResponse(BaseModel):
     """The alerts of a day, the highest score first.
 
     shown: those with a score above `threshold`. more: how many of these were left out. days: the
@@ -119,7 +119,7 @@ class Threshold(BaseModel):
     recall: float | None
 
 
-class Thresholds(BaseModel):
+class ThresholdsResponse(BaseModel):
     """Thresholds, the highest first. start: place of the model's own. days: that are counted."""
 
     thresholds: list[Threshold]
@@ -130,13 +130,13 @@ class Thresholds(BaseModel):
 _OUTCOME = TypeAdapter(Outcome)
 
 
-def shown(answer: Answer) -> dict[str, Any]:
-    """An answer as clients see it."""
-    return {**answer.to_dict(), "reasons": [shown_reason(reason) for reason in answer.reasons]}
+def score_response(result: ScoreResult) -> dict[str, Any]:
+    """A result as the JSON of a `ScoreResponse`."""
+    return {**result.to_dict(), "reasons": [reason_schema(reason) for reason in result.reasons]}
 
 
-def shown_reason(reason: Reason) -> dict[str, Any]:
-    """A reason as clients see it."""
+def reason_schema(reason: Reason) -> dict[str, Any]:
+    """A reason as the JSON of a `ReasonSchema`."""
     return {
         "text": str(reason),
         "subject": reason.subject,
@@ -145,19 +145,22 @@ def shown_reason(reason: Reason) -> dict[str, Any]:
     }
 
 
-def read_outcomes(given: Sequence[Any], listed: bool) -> list[tuple[str, bool]]:
-    """Transaction and whether it was fraud, of n JSON values.
+def parse_outcomes(values: Sequence[Any], is_list: bool) -> list[tuple[str, bool]]:
+    """(transaction_id, is_fraud) of n JSON values.
 
-    listed: whether they came as a list. Raises Refused, 422, with the field that is wrong.
+    is_list: whether the request was a list. Raises RequestRefused (422) with the invalid field.
     """
-    return [_read(one, f"{number}." if listed else "") for number, one in enumerate(given)]
+    return [
+        _parse_outcome(value, f"{number}." if is_list else "")
+        for number, value in enumerate(values)
+    ]
 
 
-def _read(given: Any, place: str) -> tuple[str, bool]:
-    if not isinstance(given, dict):
-        raise Refused(422, "an outcome must be an object", place.rstrip(".") or None)
+def _parse_outcome(value: Any, prefix: str) -> tuple[str, bool]:
+    if not isinstance(value, dict):
+        raise RequestRefused(422, "an outcome must be an object", prefix.rstrip(".") or None)
     try:
-        outcome = _OUTCOME.validate_python(given)
+        outcome = _OUTCOME.validate_python(value)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False)[0]
         field = str(problem["loc"][0])
@@ -166,6 +169,6 @@ def _read(given: Any, place: str) -> tuple[str, bool]:
             "is_fraud": "0, 1, true or false",
         }
         got = "nothing" if problem["type"] == "missing" else short(repr(problem["input"]))
-        told = f"{place}{field}: must be {rules[field]}, got {got}"
-        raise Refused(422, told, place + field) from None
+        message = f"{prefix}{field}: must be {rules[field]}, got {got}"
+        raise RequestRefused(422, message, prefix + field) from None
     return outcome.transaction_id, outcome.is_fraud

@@ -1,4 +1,4 @@
-"""From a model's folder to a server that listens."""
+"""Start a server for a model's folder."""
 
 import asyncio
 import gc
@@ -18,13 +18,13 @@ from fraud_ae.data.transactions import to_transactions
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.serving.http.app import create_app
 from fraud_ae.serving.limits import Limits
-from fraud_ae.serving.loaded_model import Served
+from fraud_ae.serving.loaded_model import LoadedModel
 from fraud_ae.serving.online.store import HistoryStore
 from fraud_ae.serving.service import Service
 
 log = logging.getLogger("fraud_ae")
 
-# The thread that reads requests must not wait long for the one that scores.
+# Threads switch often, so that the event loop does not wait long for the scoring thread.
 _SWITCH_SECONDS = 0.0005
 
 
@@ -37,7 +37,7 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can ask."""
+        """Whether only this machine can connect."""
         if self.host == "localhost":
             return True
         try:
@@ -46,23 +46,23 @@ class Address:
             return False
 
     def bind(self) -> socket.socket:
-        """A socket that has the address and does not listen yet. Raises UserError."""
+        """A bound socket that does not listen yet. Raises UserError if it cannot be bound."""
         try:
-            family, kind, protocol, _, found = socket.getaddrinfo(
+            family, kind, protocol, _, address = socket.getaddrinfo(
                 self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            bound = socket.socket(family, kind, protocol)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(found)
+            listener = socket.socket(family, kind, protocol)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
         except OSError as error:
             reason = error.strerror or str(error)
-            told = f"{self.host} port {self.port}: cannot listen there ({reason})"
-            raise UserError(f"{told}; choose another --host or --port") from error
-        return bound
+            message = f"{self.host} port {self.port}: cannot listen there ({reason})"
+            raise UserError(f"{message}; choose another --host or --port") from error
+        return listener
 
 
 def default_store(model: Path) -> Path:
-    """The file of a model's history: beside `models/`, or beside the model where there is none."""
+    """Default path of the history store: beside `models/`, or else beside the model's folder."""
     folder = model.absolute().parent
     return (folder.parent if folder.name == "models" else folder) / "history.db"
 
@@ -78,28 +78,28 @@ def serve_model(
 ) -> None:
     """Serve a model until the process is told to stop.
 
-    history: a file of transactions to remember from the start. key: that clients must send.
-    Raises UserError where the model, the file, the store or the address cannot be used.
+    history: a file of earlier transactions, imported into the store. key: API key that clients must
+    send. Raises UserError if the model, the file, the store or the address cannot be used.
     """
-    log.addFilter(_is_no_warning_of_a_frame)
-    bound = address.bind()
-    served = Served.load(model)
-    store = HistoryStore.open(store_path, served.online.schema, served.online.history)
-    new = _fill(store, served, history) if history else None
+    log.addFilter(_drop_feature_warnings)
+    listener = address.bind()
+    loaded = LoadedModel.load(model)
+    store = HistoryStore.open(store_path, loaded.online.schema, loaded.online.history)
+    new = _import_history(store, loaded, history) if history else None
     if key is None and not address.is_local:
         log.warning("anybody who reaches %s can ask and label; set --api-key", address.host)
     host = f"[{address.host}]" if ":" in address.host else address.host
-    url = f"http://{host}:{bound.getsockname()[1]}"
+    url = f"http://{host}:{listener.getsockname()[1]}"
     sys.setswitchinterval(_SWITCH_SECONDS)
-    # What is there now stays: looking through all of it for garbage would stop every answer.
+    # Objects that exist now stay; a garbage collection over all of them would pause the scoring.
     gc.collect()
     gc.freeze()
-    # Uvicorn gives the signals back when it has stopped.
+    # Uvicorn restores these handlers when it has stopped.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
 
     async def run() -> None:
-        service = Service(model, served, store, store_path, limits)
+        service = Service(model, loaded, store, store_path, limits)
         _reload_on_hangup(service)
         config = uvicorn.Config(
             create_app(service, key),
@@ -111,21 +111,21 @@ def serve_model(
             ws="none",
             timeout_graceful_shutdown=int(limits.timeout) + 5,
         )
-        counts = await service.review(lambda kept: kept.counts())
-        _tell(served, store_path, counts, new, url)
-        await uvicorn.Server(config).serve(sockets=[bound])
+        counts = await service.review(lambda stored: stored.counts())
+        _print_start(loaded, store_path, counts, new, url)
+        await uvicorn.Server(config).serve(sockets=[listener])
 
     with asyncio.Runner(loop_factory=uvicorn.Config(lambda: None).get_loop_factory()) as runner:
         runner.run(run())
 
 
-def _is_no_warning_of_a_frame(record: logging.LogRecord) -> bool:
-    """Strategies tell what a frame lacks; here each batch is one, and the start says it once."""
+def _drop_feature_warnings(record: logging.LogRecord) -> bool:
+    """A logging filter: strategies warn about missing columns of each frame, here each batch."""
     return Path(record.pathname).parent.name != "features"
 
 
-def _fill(store: HistoryStore, served: Served, history: Path) -> int:
-    source_format = served.online.detector.source_format
+def _import_history(store: HistoryStore, loaded: LoadedModel, history: Path) -> int:
+    source_format = loaded.online.detector.source_format
     raw = read_table(history, source_format)
     try:
         return store.fill(to_transactions(raw, source_format, labelled=False))
@@ -152,17 +152,19 @@ def _reload_on_hangup(service: Service) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, start)
 
 
-def _tell(served: Served, store_path: Path, counts: dict, new: int | None, url: str) -> None:
+def _print_start(
+    loaded: LoadedModel, store_path: Path, counts: dict, new: int | None, url: str
+) -> None:
     console = Console(highlight=False, soft_wrap=True)
     added = "" if new is None else f", {new:,} new"
     if not counts["transactions"]:
         added = "; everybody looks new until --history FILE, or time, tells more"
     rows = {
-        "model": f"{served.online.version}, threshold {served.online.detector.threshold:.6g}",
+        "model": f"{loaded.online.version}, threshold {loaded.online.detector.threshold:.6g}",
         "history": f"{counts['transactions']:,} transactions{added}",
         "store": str(store_path),
         "review": f"{url}/",
         "docs": f"{url}/docs",
     }
-    for name, told in rows.items():
-        console.print(f"{name:8} {told}", markup=False)
+    for name, text in rows.items():
+        console.print(f"{name:8} {text}", markup=False)

@@ -1,4 +1,4 @@
-"""Scoring transactions as they come, with what is remembered of those before."""
+"""Scoring of single transactions, with the stored history of their customers and terminals."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,16 +15,16 @@ from fraud_ae.detector.scoring import score_rows
 from fraud_ae.errors import UserError
 from fraud_ae.features.history import History, history_of
 from fraud_ae.runtime.yaml_files import read_yaml
-from fraud_ae.serving.online.answer import Answer
+from fraud_ae.serving.online.results import ScoreResult
 from fraud_ae.serving.online.store import HistoryStore
-from fraud_ae.serving.online.tables import Columns, columns_of, in_order
+from fraud_ae.serving.online.tables import Columns, sorted_frame, to_columns
 
 
 @dataclass(frozen=True)
 class OnlineDetector:
-    """A model for production that answers transactions one after another.
+    """A model for production that scores transactions one after another.
 
-    info: what `model_info.yaml` says. version: of the model, as its answers tell it.
+    info: content of `model_info.yaml`. version: name of the model version in its results.
     """
 
     detector: FraudDetector
@@ -34,12 +34,12 @@ class OnlineDetector:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a model for production; where it holds an ONNX file, that one scores.
+        """Load a model for production; its ONNX file is used if there is one.
 
-        Raises UserError where it is none, has no threshold, or has features that look back further
-        than what would be remembered.
+        Raises UserError if it is no such model, has no threshold, or has features that look back
+        further than its strategy declares.
         """
-        # A file that was exported is there to be used; without its runtime PyTorch does as well.
+        # Without the ONNX runtime, PyTorch scores.
         exported = (Path(folder) / ONNX_MODEL).is_file() and find_spec("onnxruntime") is not None
         detector = FraudDetector.load(folder, onnx=exported)
         info = read_yaml(detector.folder / MODEL_INFO)
@@ -54,7 +54,7 @@ class OnlineDetector:
                 "`history` says, so that a service would compute them wrongly; declare it, such as "
                 "history = History(customer_days=60), and make the model again"
             )
-        # Nobody is to wait for what is loaded with the first reasons.
+        # Loads what the first explanation needs, so that no request waits for it.
         detector.reasons(detector.encoder.usual_inputs()[None, :])
         return cls(detector, schema, info, f"{info['name']} {info['run_id'][:8]}")
 
@@ -65,56 +65,59 @@ class OnlineDetector:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """What the columns are that it takes, name -> see `InputColumn`, with the label."""
+        """Column -> kind, see `InputColumn`, with the label."""
         return {c.name: c.kind for c in self.schema.columns} | {"is_fraud": "label"}
 
-    def score(self, transactions: pd.DataFrame, store: HistoryStore | None = None) -> list[Answer]:
-        """Answers to n canonical transactions, (n, d); see `answer`."""
-        return self.answer(columns_of(transactions, self.kinds), store)
+    def score(
+        self, transactions: pd.DataFrame, store: HistoryStore | None = None
+    ) -> list[ScoreResult]:
+        """Score a frame of n canonical transactions, (n, d); see `score_columns`."""
+        return self.score_columns(to_columns(transactions, self.kinds), store)
 
-    def answer(self, asked: Columns, store: HistoryStore | None = None) -> list[Answer]:
-        """Answers to n transactions, in their order, which is that of their arrival.
+    def score_columns(
+        self, columns: Columns, store: HistoryStore | None = None
+    ) -> list[ScoreResult]:
+        """Score n transactions in their order of arrival.
 
-        asked: all columns of `kinds`. store: what is remembered, to which they are added; None
-        remembers nothing. An id that was answered before, or comes twice, gets the first answer and
-        counts once. A transaction sees those before it in time, of this call too, and of those at
-        its very instant the ones that came before it.
+        columns: all columns of `kinds`. store: history, to which they are added; None for no
+        history. A repeated id gets its first result and is not added again. The history of a
+        transaction includes earlier ones of this call, and those of the same time that came first.
         """
-        ids = asked["transaction_id"]
-        known = store.answers(ids) if store else {}
-        first = {key: place for place, key in reversed(list(enumerate(ids))) if key not in known}
-        answers = {key: answer.again() for key, answer in known.items()}
-        if first:
-            places = sorted(first.values())
-            new = {name: [values[place] for place in places] for name, values in asked.items()}
-            answers |= {answer.transaction_id: answer for answer in self._answers(new, store)}
+        ids = columns["transaction_id"]
+        earlier = store.results(ids) if store else {}
+        first_rows = {key: row for row, key in reversed(list(enumerate(ids))) if key not in earlier}
+        results = {key: result.as_repeated() for key, result in earlier.items()}
+        if first_rows:
+            rows = sorted(first_rows.values())
+            unknown = {name: [values[row] for row in rows] for name, values in columns.items()}
+            results |= {r.transaction_id: r for r in self._score_new(unknown, store)}
         return [
-            answers[key] if first.get(key) == place else answers[key].again()
-            for place, key in enumerate(ids)
+            results[key] if first_rows.get(key) == row else results[key].as_repeated()
+            for row, key in enumerate(ids)
         ]
 
-    def _answers(self, new: Columns, store: HistoryStore | None) -> list[Answer]:
-        """Answers to transactions that nobody has asked about before."""
+    def _score_new(self, new: Columns, store: HistoryStore | None) -> list[ScoreResult]:
+        """Results of transactions that have none in the store."""
         if store is None:
-            frame, rows = in_order(new, self.kinds, any(v is not None for v in new["is_fraud"]))
+            frame, rows = sorted_frame(new, self.kinds, any(v is not None for v in new["is_fraud"]))
         else:
             frame, rows = store.with_history(new)
-        judged = score_rows(self.detector, frame, rows)
-        flagged = judged.alerts
-        reasons = iter(judged.reasons(flagged))
-        answers = [
-            Answer(
-                transaction_id=key,
+        scored = score_rows(self.detector, frame, rows)
+        alerts = scored.alerts
+        reasons = iter(scored.reasons(alerts))
+        results = [
+            ScoreResult(
+                transaction_id=transaction_id,
                 score=score,
                 alert=alert,
                 threshold=self.detector.threshold,
                 reasons=tuple(next(reasons)) if alert else (),
                 model=self.version,
             )
-            for key, score, alert in zip(
-                new["transaction_id"], judged.scores.tolist(), flagged.tolist(), strict=True
+            for transaction_id, score, alert in zip(
+                new["transaction_id"], scored.scores.tolist(), alerts.tolist(), strict=True
             )
         ]
         if store is not None:
-            store.append(new, answers)
-        return answers
+            store.append(new, results)
+        return results

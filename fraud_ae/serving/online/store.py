@@ -1,6 +1,6 @@
-"""What a service remembers: the trailing windows, its answers, and confirmed outcomes.
+"""The history store: recent transactions, their results, and confirmed outcomes.
 
-A SQLite file in WAL mode: what was committed survives a killed process.
+A SQLite file in WAL mode: committed data survive a killed process.
 """
 
 import json
@@ -18,29 +18,28 @@ from fraud_ae.data.input_schema import InputSchema
 from fraud_ae.errors import UserError
 from fraud_ae.features.event_time import days_to_microseconds
 from fraud_ae.features.history import History, needed_later
-from fraud_ae.serving.online.answer import Answer
-from fraud_ae.serving.online.answers import Answers
+from fraud_ae.serving.online.results import ScoreResult, StoredResults
 from fraud_ae.serving.online.tables import (
     FIXED_TABLES,
     Columns,
     add_columns,
-    columns_of,
-    forget,
-    in_order,
-    marks,
+    delete_expired,
+    placeholders,
     quoted,
+    sorted_frame,
+    to_columns,
 )
 
-# A repeated transaction is recognised, and its alert can be reviewed, for so many days at least.
+# Transactions and results are kept for at least so many days.
 LEAST_DAYS = 30
-# One that is so many days late still finds all that it looks back to.
+# A transaction that arrives so many days late still finds its whole history.
 LATE_DAYS = 7
-# Old transactions are forgotten each time that so many new ones have come.
+# Old transactions are deleted after each so many new ones.
 _PRUNED_EVERY = 100
-# The newest time is taken from so many arrivals, so that one wrong clock does not empty the store.
+# The current time is the median of so many latest transactions: one wrong clock changes nothing.
 _RECENT = 99
 _ALWAYS = -(2**62)
-# Pages are kept in memory: 256 MB of them are those of a million transactions.
+# 256 MB of page cache hold about a million transactions.
 _PRAGMAS = """
 PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;
 PRAGMA cache_size=-262144; PRAGMA mmap_size=268435456;
@@ -48,12 +47,11 @@ PRAGMA cache_size=-262144; PRAGMA mmap_size=268435456;
 
 
 class HistoryStore:
-    """The memory of one service, in one file, for one process; use it from one thread at a time.
+    """The history of one service in one file, locked by one process, used by one thread at a time.
 
-    Transactions are kept for the longest window of the strategy and LATE_DAYS, and for LEAST_DAYS
-    at least. Older ones stay where the strategy asks for the first use of a value or for the
-    previous transaction. Those that arrive late take their place in time, and answers that were
-    given stay as they are.
+    Transactions are kept for the longest window of the strategy plus LATE_DAYS, and for LEAST_DAYS
+    at least. Older ones are kept if the strategy needs the first use of a value or the previous
+    transaction. Transactions may arrive late; results that were given do not change.
     """
 
     def __init__(
@@ -61,15 +59,15 @@ class HistoryStore:
     ) -> None:
         self._connection, self._lock = connection, lock
         self._connection.executescript(f"{_PRAGMAS} {FIXED_TABLES}")
-        self.review = Answers(connection)
-        self.adopt(schema, history)
+        self.review = StoredResults(connection)
+        self.use_schema(schema, history)
         self._since_pruned = 0
 
     @classmethod
     def open(cls, path: Path, schema: InputSchema, history: History) -> Self:
-        """Open the file, or make it.
+        """Open or create the file.
 
-        Raises UserError where it cannot be written, is no such file, or another process has it.
+        Raises UserError if it cannot be written, is no such file, or another process has it open.
         """
         lock = FileLock(path.with_name(f"{path.name}.lock"))
         try:
@@ -86,83 +84,86 @@ class HistoryStore:
             lock.release()
             raise UserError(f"{path}: not a store of transactions ({error})") from error
 
-    def adopt(self, schema: InputSchema, history: History) -> None:
-        """Serve a model from now on; columns that are new are unknown of older transactions."""
+    def use_schema(self, schema: InputSchema, history: History) -> None:
+        """Store the columns of a model from now on; older transactions lack new columns."""
         self._kinds = {column.name: column.kind for column in schema.columns}
         self._kinds["is_fraud"] = "label"
-        self._listed = ", ".join(map(quoted, self._kinds))
+        self._column_list = ", ".join(map(quoted, self._kinds))
         self.history = history.within(list(self._kinds))
         add_columns(self._connection, self._kinds, self.history)
         self._has_labels = self._any_labels()
 
     @property
-    def _kept_days(self) -> float:
+    def _retention_days(self) -> float:
         return max(self.history.days + LATE_DAYS, LEAST_DAYS)
 
     def _any_labels(self) -> bool:
-        told = "SELECT 1 FROM labels UNION ALL SELECT 1 FROM transactions WHERE is_fraud >= 0"
-        return self._connection.execute(f"SELECT EXISTS ({told})").fetchone() == (1,)
+        labels = "SELECT 1 FROM labels UNION ALL SELECT 1 FROM transactions WHERE is_fraud >= 0"
+        return self._connection.execute(f"SELECT EXISTS ({labels})").fetchone() == (1,)
 
     def columns(self, transactions: pd.DataFrame) -> Columns:
-        """Canonical transactions, (n, d), in the form in which they are kept."""
-        return columns_of(transactions, self._kinds)
+        """Canonical transactions, (n, d), as the columns that the other methods take."""
+        return to_columns(transactions, self._kinds)
 
     def with_history(self, new: Columns) -> tuple[pd.DataFrame, np.ndarray]:
-        """n transactions among what is kept of their customers and terminals.
+        """n new transactions together with the stored ones of their customers and terminals.
 
-        Returns (m, d) canonical transactions in order of time, without `is_fraud` as long as nobody
-        has told any label, and where the new ones are among them, (n,) int: of an instant the last.
+        Returns (m, d) canonical transactions in order of time, and the positions of the new ones,
+        (n,) int, after stored ones of the same time. While no label is known, `is_fraud` is absent.
         """
-        rows = self._before(new)
+        rows = self._related(new)
         columns = zip(*rows, strict=True) if rows else [()] * len(self._kinds)
-        both = {
+        columns = {
             name: [*values, *new[name]] for name, values in zip(self._kinds, columns, strict=True)
         }
-        frame, places = in_order(both, self._kinds, self._has_labels)
+        frame, places = sorted_frame(columns, self._kinds, self._has_labels)
         return frame, places[len(rows) :]
 
-    def _before(self, new: Columns) -> list[tuple]:
-        """What is kept of the customers and terminals of some transactions, without themselves."""
-        asked, values = [], []
-        for key, since in self._reach(min(new["timestamp"])).items():
+    def _related(self, new: Columns) -> list[tuple]:
+        """Stored transactions of the same customers and terminals, without the new ones."""
+        queries, values = [], []
+        for key, since in self._earliest_needed(min(new["timestamp"])).items():
             keys = [value for value in dict.fromkeys(new[key]) if value is not None]
-            asked.append(
-                f"SELECT seq FROM transactions WHERE {key} IN ({marks(keys)}) AND timestamp >= ?"
+            queries.append(
+                f"SELECT seq FROM transactions "
+                f"WHERE {key} IN ({placeholders(keys)}) AND timestamp >= ?"
             )
             values += [*keys, since]
-        if not asked:
+        if not queries:
             return []
         ids = new["transaction_id"]
         return self._connection.execute(
-            f"SELECT {self._listed} FROM transactions WHERE seq IN ({' UNION '.join(asked)}) "
-            f"AND transaction_id NOT IN ({marks(ids)}) ORDER BY timestamp, seq",
+            f"SELECT {self._column_list} FROM transactions "
+            f"WHERE seq IN ({' UNION '.join(queries)}) "
+            f"AND transaction_id NOT IN ({placeholders(ids)}) ORDER BY timestamp, seq",
             [*values, *ids],
         ).fetchall()
 
-    def _reach(self, earliest: int) -> dict[str, int]:
-        """Since when the transactions of a customer and a terminal matter; absent if never."""
-        reach = {}
+    def _earliest_needed(self, earliest: int) -> dict[str, int]:
+        """Key column -> time since which stored transactions with the same value are needed."""
+        since = {}
         if self.history.customer_days:
-            reach["customer_id"] = earliest - days_to_microseconds(self.history.customer_days)
+            since["customer_id"] = earliest - days_to_microseconds(self.history.customer_days)
         if self.history.previous or self.history.first_uses:
-            # What is older than the window is here because it is needed.
-            reach["customer_id"] = _ALWAYS
+            # Older transactions than the window are stored only because these features need them.
+            since["customer_id"] = _ALWAYS
         if self.history.terminal_days:
-            reach["terminal_id"] = earliest - days_to_microseconds(self.history.terminal_days)
-        return reach
+            since["terminal_id"] = earliest - days_to_microseconds(self.history.terminal_days)
+        return since
 
-    def answers(self, ids: Sequence[str]) -> dict[str, Answer]:
-        """The answers that were given to transactions of these ids before."""
+    def results(self, ids: Sequence[str]) -> dict[str, ScoreResult]:
+        """Stored results by transaction id."""
         rows = self._connection.execute(
-            f"SELECT transaction_id, answer FROM answers WHERE transaction_id IN ({marks(ids)})",
+            f"SELECT transaction_id, answer FROM answers "
+            f"WHERE transaction_id IN ({placeholders(ids)})",
             list(ids),
         )
-        return {key: Answer.from_dict(json.loads(text)) for key, text in rows}
+        return {key: ScoreResult.from_dict(json.loads(text)) for key, text in rows}
 
-    def append(self, new: Columns, answers: Sequence[Answer]) -> None:
-        """Keep transactions with what was answered, all of it or, if the process dies, nothing.
+    def append(self, new: Columns, results: Sequence[ScoreResult]) -> None:
+        """Store transactions with their results, in one database transaction.
 
-        A label that comes with a transaction is a confirmed outcome.
+        A label in a transaction is stored as a confirmed outcome.
         """
         ids, now = new["transaction_id"], _now()
         labels = zip(ids, new["is_fraud"], strict=True)
@@ -170,12 +171,12 @@ class HistoryStore:
             self._connection.execute("BEGIN IMMEDIATE")
             self._insert(new)
             self._label([(key, label) for key, label in labels if label is not None])
-            self._take_labels(ids)
+            self._copy_labels(ids)
             self._connection.executemany(
                 "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
                 [
-                    (a.transaction_id, us, a.score, a.alert, json.dumps(a.to_dict()), now)
-                    for us, a in zip(new["timestamp"], answers, strict=True)
+                    (r.transaction_id, us, r.score, r.alert, json.dumps(r.to_dict()), now)
+                    for us, r in zip(new["timestamp"], results, strict=True)
                 ],
             )
         self._since_pruned += len(ids)
@@ -183,63 +184,64 @@ class HistoryStore:
             self.prune()
 
     def fill(self, transactions: pd.DataFrame) -> int:
-        """Keep what may be needed of canonical transactions, (n, d) in order of time, with labels.
+        """Import canonical transactions, (n, d) in order of time, with their labels.
 
-        Returns how many were new. What is older than anything looks back to is left out.
+        Returns how many were new. Those too old to be needed are left out.
         """
-        reach = History(self._kept_days, 0.0, self.history.previous, self.history.first_uses)
+        reach = History(self._retention_days, 0.0, self.history.previous, self.history.first_uses)
         needed = needed_later(transactions, reach, transactions["timestamp"].iloc[-1])
-        kept = transactions[needed]
-        before = self._connection.total_changes
+        recent = transactions[needed]
+        changes = self._connection.total_changes
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._insert(self.columns(kept))
-            new = self._connection.total_changes - before
-            self._take_labels(kept["transaction_id"].tolist())
+            self._insert(self.columns(recent))
+            new = self._connection.total_changes - changes
+            self._copy_labels(recent["transaction_id"].tolist())
         self._has_labels = self._any_labels()
         self.prune()
         return new
 
     def _insert(self, new: Columns) -> None:
-        """An id that is there already counts once, as it came first."""
+        """Insert transactions; those with an id that is stored already are ignored."""
         self._connection.executemany(
-            f"INSERT OR IGNORE INTO transactions ({self._listed}) VALUES ({marks(self._kinds)})",
+            f"INSERT OR IGNORE INTO transactions ({self._column_list}) "
+            f"VALUES ({placeholders(self._kinds)})",
             zip(*(new[name] for name in self._kinds), strict=True),
         )
 
-    def _take_labels(self, ids: list[str]) -> None:
-        """An outcome may be known before the transaction is."""
+    def _copy_labels(self, ids: list[str]) -> None:
+        """Copy outcomes to transactions, which may arrive after their outcome."""
         self._connection.executemany(
             "UPDATE transactions SET is_fraud = l.is_fraud FROM labels l "
             "WHERE transactions.transaction_id = ? AND l.transaction_id = ?",
-            [(key, key) for key in ids],
+            [(transaction_id, transaction_id) for transaction_id in ids],
         )
 
     def label(self, transaction_id: str, is_fraud: bool) -> bool:
-        """Keep a confirmed outcome; whether its transaction is known. The last one told counts."""
+        """Store a confirmed outcome, replacing an earlier one; whether its transaction is known."""
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._label([(transaction_id, is_fraud)])
-            self._take_labels([transaction_id])
-        found = self._connection.execute(
+            self._copy_labels([transaction_id])
+        known = self._connection.execute(
             "SELECT EXISTS (SELECT 1 FROM transactions WHERE transaction_id = ?1) "
             "OR EXISTS (SELECT 1 FROM answers WHERE transaction_id = ?1)",
             (transaction_id,),
         )
-        return found.fetchone() == (1,)
+        return known.fetchone() == (1,)
 
     def _label(self, labels: Iterable[tuple[str, bool | float]]) -> None:
         now = _now()
-        told = [(key, int(label), now) for key, label in labels]
+        rows = [(transaction_id, int(label), now) for transaction_id, label in labels]
         self._connection.executemany(
             "INSERT INTO labels VALUES (?, ?, ?) ON CONFLICT (transaction_id) DO UPDATE "
             "SET is_fraud = excluded.is_fraud, labelled_at = excluded.labelled_at",
-            told,
+            rows,
         )
-        self._has_labels = self._has_labels or bool(told)
+        self._has_labels = self._has_labels or bool(rows)
 
     def prune(self) -> int:
-        """Forget what no window reaches any more; how many transactions that were."""
+        """Delete what no window reaches any more; returns the number of transactions."""
         self._since_pruned = 0
         recent = self._connection.execute(
             "SELECT timestamp FROM transactions ORDER BY seq DESC LIMIT ?", (_RECENT,)
@@ -247,14 +249,14 @@ class HistoryStore:
         if not recent:
             return 0
         newest = int(np.median([us for (us,) in recent]))
-        cutoff = newest - days_to_microseconds(self._kept_days)
+        cutoff = newest - days_to_microseconds(self._retention_days)
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("DELETE FROM answers WHERE us < ?", (cutoff,))
-            return forget(self._connection, self.history, cutoff)
+            return delete_expired(self._connection, self.history, cutoff)
 
     def close(self) -> None:
-        """Write everything into the one file, and let others have it."""
+        """Close the file and release its lock."""
         self._connection.close()
         self._lock.release()
 

@@ -1,4 +1,4 @@
-"""The tables of a store, what is forgotten of them, and columns to and from SQLite."""
+"""SQLite tables of the history store, their retention, and conversion of columns."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -28,13 +28,13 @@ CREATE TABLE IF NOT EXISTS pruned (until_us INTEGER NOT NULL, until_seq INTEGER 
 
 
 def add_columns(connection: sqlite3.Connection, kinds: Mapping[str, str], history: History) -> None:
-    """Make room for columns, and indices for what a strategy looks back to.
+    """Add missing columns, and the indices that a strategy's history needs.
 
-    kinds: name -> one of SQL_TYPES. history: within these columns.
+    kinds: column -> key of SQL_TYPES. history: restricted to these columns.
     """
-    there = {row[1] for row in connection.execute("PRAGMA table_info(transactions)")}
+    existing = {row[1] for row in connection.execute("PRAGMA table_info(transactions)")}
     for name in kinds:
-        if name not in there:
+        if name not in existing:
             kind = SQL_TYPES[kinds[name]]
             connection.execute(f"ALTER TABLE transactions ADD COLUMN {quoted(name)} {kind}")
     indexed = [("timestamp",)]
@@ -42,14 +42,14 @@ def add_columns(connection: sqlite3.Connection, kinds: Mapping[str, str], histor
     indexed += [("customer_id", column, "timestamp") for column in history.first_uses]
     for columns in indexed:
         name = quoted("transactions by " + " ".join(columns))
-        listed = ", ".join(map(quoted, columns))
-        connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON transactions ({listed})")
+        column_list = ", ".join(map(quoted, columns))
+        connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON transactions ({column_list})")
 
 
-def forget(connection: sqlite3.Connection, history: History, cutoff: int) -> int:
-    """Delete the transactions before a time that nothing looks back to; how many those were.
+def delete_expired(connection: sqlite3.Connection, history: History, cutoff: int) -> int:
+    """Delete transactions before a time, unless the history needs them; returns their number.
 
-    cutoff: microseconds since 1970. Only what has become old since the last time is looked at.
+    cutoff: microseconds since 1970. Only those that became old since the last call are examined.
     """
     last = connection.execute("SELECT until_us, until_seq FROM pruned").fetchone()
     until_us, until_seq = last or (-(2**62), 0)
@@ -61,35 +61,35 @@ def forget(connection: sqlite3.Connection, history: History, cutoff: int) -> int
         (cutoff, until_us, until_seq, cutoff),
     )
     if history.previous:
-        # What was kept as the newest of its customer makes way when a later one has come.
+        # Those kept as the newest of their customer are examined again if a later one has arrived.
         connection.execute(
             "INSERT OR IGNORE INTO old SELECT k.seq FROM transactions n CROSS JOIN transactions o "
             "ON o.customer_id = n.customer_id AND o.timestamp < ? "
             "CROSS JOIN newest k ON k.seq = o.seq WHERE n.seq > ?",
             (cutoff, until_seq),
         )
-    needed = []
+    still_needed = []
     if history.previous:
-        needed.append(
+        still_needed.append(
             "NOT EXISTS (SELECT 1 FROM transactions l WHERE l.customer_id = t.customer_id "
             "AND (l.timestamp, l.seq) > (t.timestamp, t.seq))"
         )
-    needed += [
+    still_needed += [
         f"NOT EXISTS (SELECT 1 FROM transactions e WHERE e.customer_id = t.customer_id "
         f"AND e.{name} IS t.{name} AND (e.timestamp, e.seq) < (t.timestamp, t.seq))"
         for name in map(quoted, history.first_uses)
     ]
-    kept = " OR ".join(needed) or "0"
-    # CROSS JOIN goes through the few old ones; left to itself, SQLite reads the whole table.
+    exceptions = " OR ".join(still_needed) or "0"
+    # CROSS JOIN makes SQLite iterate over the few old ones instead of the whole table.
     deleted = connection.execute(
         "DELETE FROM transactions WHERE seq IN (SELECT t.seq FROM old "
-        f"CROSS JOIN transactions t USING (seq) WHERE NOT ({kept}))"
+        f"CROSS JOIN transactions t USING (seq) WHERE NOT ({exceptions}))"
     ).rowcount
     connection.execute("DELETE FROM newest WHERE seq IN (SELECT seq FROM old)")
     if history.previous:
         connection.execute(
             "INSERT INTO newest SELECT t.seq FROM old CROSS JOIN transactions t USING (seq) "
-            f"WHERE {needed[0]}"
+            f"WHERE {still_needed[0]}"
         )
     connection.execute("DELETE FROM pruned")
     connection.execute(
@@ -100,26 +100,26 @@ def forget(connection: sqlite3.Connection, history: History, cutoff: int) -> int
 
 
 def quoted(name: str) -> str:
-    """A name as SQL has it; extra columns may be called anything."""
+    """A column name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def marks(values: Sequence) -> str:
-    """A question mark for each value of a statement."""
+def placeholders(values: Sequence) -> str:
+    """A question mark for each value, separated by commas."""
     return ", ".join("?" * len(values))
 
 
 def microseconds_of(timestamp: pd.Series) -> np.ndarray:
-    """Microseconds since 1970-01-01 UTC in any order: (n,) int64."""
+    """Microseconds since 1970-01-01 UTC: (n,) int64."""
     return timestamp.dt.as_unit("us").astype("int64").to_numpy()
 
 
-# Values of some transactions as SQLite keeps them: column -> n of them, None where one is missing.
+# Transactions as SQLite stores them: column -> n values, None for missing ones.
 Columns = dict[str, list]
 
 
-def columns_of(transactions: pd.DataFrame, kinds: Mapping[str, str]) -> Columns:
-    """Canonical transactions, (n, d), as SQLite keeps them; what they lack is missing."""
+def to_columns(transactions: pd.DataFrame, kinds: Mapping[str, str]) -> Columns:
+    """Convert canonical transactions, (n, d); columns that the frame lacks are None."""
     columns: Columns = {}
     for name, kind in kinds.items():
         if name not in transactions:
@@ -132,10 +132,10 @@ def columns_of(transactions: pd.DataFrame, kinds: Mapping[str, str]) -> Columns:
     return columns
 
 
-def in_order(
+def sorted_frame(
     columns: Columns, kinds: Mapping[str, str], has_labels: bool
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Canonical transactions in stable order of time, (n, d), and where each has come to stand.
+    """Canonical transactions in stable order of time, (n, d), and the new position of each.
 
     has_labels: whether the frame is to have `is_fraud`.
     """
@@ -143,17 +143,17 @@ def in_order(
         columns = {name: values for name, values in columns.items() if name != "is_fraud"}
     times = np.array(columns["timestamp"])
     if (times[1:] >= times[:-1]).all():
-        return frame_of(columns, kinds), np.arange(len(times))
+        return to_frame(columns, kinds), np.arange(len(times))
     order = np.argsort(times, kind="stable")
-    # Lists are put in order in half the time of columns.
+    # Reordering lists takes half the time of reordering a frame.
     rows = order.tolist()
     sorted_columns = {name: [values[row] for row in rows] for name, values in columns.items()}
-    return frame_of(sorted_columns, kinds), np.argsort(order, kind="stable")
+    return to_frame(sorted_columns, kinds), np.argsort(order, kind="stable")
 
 
-def frame_of(columns: Columns, kinds: Mapping[str, str]) -> pd.DataFrame:
-    """The canonical transactions, (n, d), that are kept so."""
-    # A frame of finished columns: each pandas call costs as much as the rest of a short one.
+def to_frame(columns: Columns, kinds: Mapping[str, str]) -> pd.DataFrame:
+    """Convert back to canonical transactions, (n, d)."""
+    # One call on finished columns: for a few rows, each pandas call costs as much as all the rest.
     return pd.DataFrame({n: _column(v, kinds[n]) for n, v in columns.items()}, copy=False)
 
 

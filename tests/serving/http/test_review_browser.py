@@ -29,7 +29,7 @@ def service(model, history, rows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reviewed")
     service = RunningService(model, folder, "--history", str(history), FRAUD_AE_API_KEY=KEY)
     service.key = KEY
-    service.answers = service.post("/score", rows).json()
+    service.results = service.post("/score", rows).json()
     yield service
     assert service.stop() == 0
     assert "Traceback" not in service.printed
@@ -86,14 +86,14 @@ def test_the_alerts_of_the_newest_day_are_there_with_their_reasons(opened, servi
     expect(page.locator("#alerts > li").first).to_be_visible()
     day = rows[-1]["timestamp"][:10]
     expect(page.locator("#state")).to_contain_text(f"on {day}")
-    expected = {a["transaction_id"] for a in service.answers if a["alert"]} & {
+    expected = {a["transaction_id"] for a in service.results if a["alert"]} & {
         row["transaction_id"] for row in rows if row["timestamp"].startswith(day)
     }
     assert set(listed(page)) == expected
     item = page.locator("[data-id=strange]")
     expect(item.locator(".amount")).to_have_text("98,765.43")
     expect(item.locator(".customer")).to_have_text(f"customer {EVIL}")
-    told = next(a for a in service.answers if a["transaction_id"] == "strange")["reasons"]
+    told = next(a for a in service.results if a["transaction_id"] == "strange")["reasons"]
     assert item.locator(".reasons li").all_inner_texts() == [reason["text"] for reason in told]
     assert page.locator("#alerts img").count() == 0
 
@@ -102,7 +102,7 @@ def test_the_slider_lists_what_its_threshold_would_alert_on(opened, service):
     page = opened()
     found = service.get("/thresholds").json()
     day = page.locator("#day").input_value()
-    scores = np.array([answer["score"] for answer in service.answers])
+    scores = np.array([answer["score"] for answer in service.results])
     for place in (len(found["thresholds"]) - 1, found["start"] // 2, 0):
         at = found["thresholds"][place]
         page.locator("#threshold").fill(str(place))

@@ -76,12 +76,12 @@ def test_the_same_id_gets_the_same_answer_and_counts_once(online, open_store, tr
     assert not any(answer.repeated for answer in first)
     before = store.review.counts()
     other_amount = rows.assign(amount=rows["amount"] * 100)
-    again = online.score(other_amount, store)
-    assert again == [answer.again() for answer in first]
+    repeated = online.score(other_amount, store)
+    assert repeated == [answer.as_repeated() for answer in first]
     assert store.review.counts() == before
     twice = pd.concat([transactions.iloc[[CUT + 9]]] * 2)
     one, other = online.score(twice, store)
-    assert other == one.again()
+    assert other == one.as_repeated()
     assert store.review.counts()["answers"] == 6
 
 
@@ -107,8 +107,8 @@ def test_a_late_transaction_takes_its_place_in_time(online, open_store, transact
 
 def test_without_a_store_nothing_is_remembered(online, transactions):
     rows = transactions.head(3)
-    first, again = online.score(rows), online.score(rows)
-    assert first == again
+    first, repeated = online.score(rows), online.score(rows)
+    assert first == repeated
     assert [answer.transaction_id for answer in first] == rows["transaction_id"].tolist()
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fraud_ae.errors import UserError
-from fraud_ae.serving.online.answer import Answer
+from fraud_ae.serving.online.results import ScoreResult
 from fraud_ae.serving.online.store import LEAST_DAYS, HistoryStore
 from tests.commands import ROOT
 
@@ -27,8 +27,8 @@ def keep(store: HistoryStore, rows: pd.DataFrame, **answered) -> None:
     store.append(store.columns(rows), answers_to(rows, **answered))
 
 
-def answers_to(rows: pd.DataFrame, score: float = 0.5, alert: bool = False) -> list[Answer]:
-    return [Answer(key, score, alert, 0.4, (), "a model") for key in rows["transaction_id"]]
+def answers_to(rows: pd.DataFrame, score: float = 0.5, alert: bool = False) -> list[ScoreResult]:
+    return [ScoreResult(key, score, alert, 0.4, (), "a model") for key in rows["transaction_id"]]
 
 
 def test_what_was_kept_is_there_after_opening_again(open_store, transactions):
@@ -37,10 +37,10 @@ def test_what_was_kept_is_there_after_opening_again(open_store, transactions):
     keep(store, transactions.iloc[100:103])
     kept, counts = before(store, transactions.iloc[[110]]), store.review.counts()
     store.close()
-    again = open_store()
-    assert again.review.counts() == counts
-    pd.testing.assert_frame_equal(before(again, transactions.iloc[[110]]), kept)
-    known = again.answers(transactions["transaction_id"].iloc[100:105].tolist())
+    reopened = open_store()
+    assert reopened.review.counts() == counts
+    pd.testing.assert_frame_equal(before(reopened, transactions.iloc[[110]]), kept)
+    known = reopened.results(transactions["transaction_id"].iloc[100:105].tolist())
     assert list(known.values()) == answers_to(transactions.iloc[100:103])
 
 
@@ -148,7 +148,7 @@ def test_an_outcome_may_come_before_its_transaction_and_may_be_corrected(open_st
 def test_scores_of_a_period_and_alerts_at_another_threshold(open_store, transactions):
     store, rows = open_store(), transactions.iloc[:4]
     answers = [
-        Answer(key, score, score > 0.4, 0.4, (), "a model")
+        ScoreResult(key, score, score > 0.4, 0.4, (), "a model")
         for key, score in zip(rows["transaction_id"], (0.1, 0.9, 0.3, 0.5), strict=True)
     ]
     store.append(store.columns(rows.drop(columns="is_fraud")), answers)
@@ -214,10 +214,10 @@ def test_what_was_answered_survives_sigkill(online, open_store, transactions, tm
     assert len(told) >= 25
     assert process.returncode == -signal.SIGKILL
     store = open_store(path)
-    kept = store.answers(list(told))
+    kept = store.results(list(told))
     assert {key: repr(answer.score) for key, answer in kept.items()} == told
     frame = before(store, transactions.iloc[[399]])
     assert frame["transaction_id"].is_unique
-    again = online.score(transactions.iloc[:25], store)
-    assert all(answer.repeated for answer in again)
-    assert np.isfinite([answer.score for answer in again]).all()
+    reopened = online.score(transactions.iloc[:25], store)
+    assert all(answer.repeated for answer in reopened)
+    assert np.isfinite([answer.score for answer in reopened]).all()

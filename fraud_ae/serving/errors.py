@@ -1,15 +1,15 @@
-"""What a request is refused with: one shape for every error."""
+"""The error of a request, in one form for every endpoint."""
 
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass
-class Refused(Exception):
-    """A request that is not answered as asked.
+class RequestRefused(Exception):
+    """An HTTP error response.
 
-    status: of HTTP. error: what is wrong, in one line. field: where, such as `amount`, or
-    `3.amount` in the fourth transaction of a list. retry_after: seconds, where trying again helps.
+    status: HTTP status. error: message of one line. field: the invalid field, such as `amount`, or
+    `3.amount` in the fourth transaction of a list. retry_after: seconds, if a retry may succeed.
     """
 
     status: int
@@ -22,11 +22,11 @@ class Refused(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """As the client sees it."""
+        """The JSON body."""
         where = {} if self.field is None else {"field": self.field}
         return {"error": self.error, **where}
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers that go with it."""
+        """Additional HTTP headers."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}

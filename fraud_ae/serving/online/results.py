@@ -1,0 +1,111 @@
+"""The result of scoring a transaction, and read access to the results that a store holds."""
+
+import json
+import sqlite3
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import pandas as pd
+
+from fraud_ae.detector.reasons import Reason
+
+_RESULTS = (
+    "FROM answers a LEFT JOIN transactions t USING (transaction_id) "
+    "LEFT JOIN labels l USING (transaction_id) WHERE a.us >= ? AND a.us < ?"
+)
+_LABEL = "coalesce(l.is_fraud, t.is_fraud)"
+_TRANSACTION_COLUMNS = ("customer_id", "terminal_id", "amount")
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """The score of a transaction, and whether and why it is an alert.
+
+    score: higher is more anomalous. threshold: above it is an alert; None where the model has none.
+    reasons: of an alert, the strongest first. model: the version that scored it. repeated: whether
+    the transaction had been scored before.
+    """
+
+    transaction_id: str
+    score: float
+    alert: bool
+    threshold: float | None
+    reasons: tuple[Reason, ...]
+    model: str
+    repeated: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for the store."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The result that `to_dict` described."""
+        return cls(**{**data, "reasons": tuple(map(Reason.of, data["reasons"]))})
+
+    def as_repeated(self) -> Self:
+        """The same result, marked as one that had been given before."""
+        return replace(self, repeated=True)
+
+
+class StoredResults:
+    """Read-only queries on the results in the SQLite file of a `HistoryStore`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def alerts(
+        self, since: datetime, until: datetime, limit: int = 1000, above: float | None = None
+    ) -> list[dict[str, Any]]:
+        """At most `limit` alerts among the transactions of a period, the highest score first.
+
+        above: a threshold to take in place of the one in force at the time of scoring. Each alert
+        has the fields of `ScoreResult`, and `timestamp`, `customer_id`, `terminal_id`, `amount` and
+        `is_fraud`, None where they are not known.
+        """
+        table = {row[1] for row in self._connection.execute("PRAGMA table_info(transactions)")}
+        columns = [name for name in _TRANSACTION_COLUMNS if name in table]
+        rows = self._connection.execute(
+            f"SELECT a.us, a.answer, {_LABEL}, {', '.join(f't.{name}' for name in columns)} "
+            f"{_RESULTS} AND {'a.alert' if above is None else 'a.score > ?'} "
+            "ORDER BY a.score DESC, a.us LIMIT ?",
+            [_us(since), _us(until), *([] if above is None else [above]), limit],
+        )
+        return [
+            {
+                "timestamp": _time(us),
+                **json.loads(result),
+                "is_fraud": None if label is None else bool(label),
+                **dict.fromkeys(_TRANSACTION_COLUMNS),
+                **dict(zip(columns, values, strict=True)),
+            }
+            for us, result, label, *values in rows
+        ]
+
+    def scores(self, since: datetime, until: datetime) -> pd.DataFrame:
+        """Columns us, score, alert and is_fraud (NaN where unknown), in order of time."""
+        rows = self._connection.execute(
+            f"SELECT a.us, a.score, a.alert, {_LABEL} {_RESULTS} ORDER BY a.us",
+            (_us(since), _us(until)),
+        )
+        frame = pd.DataFrame(rows.fetchall(), columns=["us", "score", "alert", "is_fraud"])
+        return frame.astype({"is_fraud": "float64"})
+
+    def counts(self) -> dict[str, Any]:
+        """Numbers of `transactions`, `answers` and `labels`; `oldest` and `newest` result."""
+        tables = {n: f"(SELECT count(*) FROM {n})" for n in ("transactions", "answers", "labels")}
+        *numbers, oldest, newest = self._connection.execute(
+            f"SELECT {', '.join(tables.values())}, min(us), max(us) FROM answers"
+        ).fetchone()
+        times = {"oldest": oldest, "newest": newest}
+        period = {name: None if us is None else _time(us) for name, us in times.items()}
+        return {**dict(zip(tables, numbers, strict=True)), **period}
+
+
+def _time(us: int) -> datetime:
+    return datetime.fromtimestamp(us / 1e6, UTC)
+
+
+def _us(time: datetime) -> int:
+    return int(pd.Timestamp(time).tz_convert("UTC").as_unit("us").asm8.astype("int64"))

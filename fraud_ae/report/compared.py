@@ -18,8 +18,8 @@ def compared(comparison: pd.DataFrame | None, name: str) -> dict | None:
     """
     if comparison is None:
         return None
-    own = comparison.loc[comparison["experiment"] == name, "data"]
-    comparison = comparison[comparison["data"].isin(own.dropna())]
+    data_name = comparison.loc[comparison["experiment"] == name, "data"]
+    comparison = comparison[comparison["data"].isin(data_name.dropna())]
     if len(comparison) < 2:
         return None
     comparison = comparison.assign(differing=differing(comparison["parameters"]))

@@ -11,7 +11,7 @@ from fraud_ae.report.compared import compared
 from fraud_ae.report.curves import score_curves, training_curves
 from fraud_ae.report.decision import decision, final_figures
 from fraud_ae.report.facts import audit, data_facts, provenance, top_transactions
-from fraud_ae.report.results import SWEEPS, Kept
+from fraud_ae.report.results import SWEEPS, ExperimentResults
 from fraud_ae.report.sweeps import broad_sweep, leaderboard_table, strategies
 from fraud_ae.report.versions import versions
 
@@ -22,26 +22,26 @@ def report_content(folder: Path, comparison: pd.DataFrame | None = None) -> dict
     comparison: see `compare_experiments`; of a single experiment nothing is shown.
     Every number in it is finite or None.
     """
-    kept = Kept.of(folder)
-    scored = kept.scores()
-    ready = kept.threshold is not None and "validation" in scored
+    results = ExperimentResults.of(folder)
+    scored = results.scores()
+    ready = results.threshold is not None and "validation" in scored
     content = {
         "name": folder.name,
         "runs": len(list(folder.glob("runs/*/metrics.json"))),
-        "decision": decision(kept),
-        "figures": final_figures(kept),
-        "strategies": strategies(kept),
-        "broad": broad_sweep(kept),
-        "boards": {stage: leaderboard_table(kept, stage) for stage in SWEEPS[1:]},
-        "training": training_curves(kept),
-        "curves": score_curves(scored, kept.threshold) if ready else {},
-        "explorer": explorer(scored, kept.threshold) if ready else None,
-        "top": top_transactions(kept),
-        "data": data_facts(kept),
-        "audit": audit(kept),
+        "decision": decision(results),
+        "figures": final_figures(results),
+        "strategies": strategies(results),
+        "broad": broad_sweep(results),
+        "boards": {stage: leaderboard_table(results, stage) for stage in SWEEPS[1:]},
+        "training": training_curves(results),
+        "curves": score_curves(scored, results.threshold) if ready else {},
+        "explorer": explorer(scored, results.threshold) if ready else None,
+        "top": top_transactions(results),
+        "data": data_facts(results),
+        "audit": audit(results),
         "versions": versions(folder),
         "comparison": compared(comparison, folder.name),
-        "provenance": provenance(kept),
+        "provenance": provenance(results),
     }
     return plain(content)
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from fraud_ae.evaluation.curves import precision_recall_points, roc_points
 from fraud_ae.evaluation.threshold import alerts
-from fraud_ae.report.results import Kept
+from fraud_ae.report.results import ExperimentResults
 
 _DIGITS = 5
 
@@ -42,21 +42,21 @@ def score_curves(scored: dict[str, pd.DataFrame], chosen: float) -> dict[str, di
     return curves
 
 
-def training_curves(kept: Kept) -> list[dict]:
+def training_curves(results: ExperimentResults) -> list[dict]:
     """Losses by epoch of the run that the report is about, and of the other final runs.
 
     Each has its name, rank, epochs, train and validation losses and the best epoch.
     """
-    board = kept.boards.get("final")
+    board = results.boards.get("final")
     ranks = {} if board is None else dict(zip(board["run_id"], board["rank"], strict=True))
-    ids = [kept.best_run.name] if kept.best_run else []
+    ids = [results.best_run.name] if results.best_run else []
     ids += [run_id for run_id in ranks if not pd.isna(run_id) and run_id not in ids]
-    found = []
+    curves = []
     for run_id in ids:
-        history = _history(kept.folder / "runs" / run_id / "history.csv")
+        history = _history(results.folder / "runs" / run_id / "history.csv")
         if history is None:
             continue
-        found.append(
+        curves.append(
             {
                 "run": run_id,
                 "name": f"final {ranks[run_id]}" if run_id in ranks else f"run {run_id[:7]}",
@@ -66,7 +66,7 @@ def training_curves(kept: Kept) -> list[dict]:
                 "validation": _rounded(history["val_loss"]),
             }
         )
-    return found
+    return curves
 
 
 def _history(path: Path) -> pd.DataFrame | None:
@@ -78,5 +78,5 @@ def _history(path: Path) -> pd.DataFrame | None:
 
 def _rounded(values: pd.Series) -> list[float | None]:
     """To five significant digits, which is more than can be seen."""
-    found = values.to_numpy(np.float64)
-    return [float(f"{v:.{_DIGITS}g}") if math.isfinite(v) else None for v in found]
+    numbers = values.to_numpy(np.float64)
+    return [float(f"{v:.{_DIGITS}g}") if math.isfinite(v) else None for v in numbers]

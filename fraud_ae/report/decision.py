@@ -1,7 +1,7 @@
 """The decision and the final figures, in words and side by side."""
 
 from fraud_ae.detector.model_info import is_challenger
-from fraud_ae.report.results import SWEEPS, Kept
+from fraud_ae.report.results import SWEEPS, ExperimentResults
 from fraud_ae.sweeps.leaderboard import tuning_gain
 
 # Name in the figures, name in the report, whether it is a share.
@@ -17,14 +17,14 @@ FIGURES = (
 )
 
 
-def decision(kept: Kept) -> dict:
+def decision(results: ExperimentResults) -> dict:
     """What the gate decided, what has not been run, and what speaks against comparing stages."""
     return {
-        "gate": _gate(kept.decision),
-        "not_run": [stage for stage in SWEEPS if stage not in kept.boards],
-        "stages": [stage for stage in SWEEPS if stage in kept.boards],
-        "tuning": tuning_gain(kept.boards, kept.objective),
-        "other_data": _other_data(kept),
+        "gate": _gate(results.decision),
+        "not_run": [stage for stage in SWEEPS if stage not in results.boards],
+        "stages": [stage for stage in SWEEPS if stage in results.boards],
+        "tuning": tuning_gain(results.boards, results.objective),
+        "other_data": _other_data(results),
     }
 
 
@@ -48,43 +48,43 @@ def _gate(decision: dict | None) -> dict | None:
     }
 
 
-def _other_data(kept: Kept) -> dict[str, str]:
+def _other_data(results: ExperimentResults) -> dict[str, str]:
     """Fingerprint of what each stage saw, where they did not all see the same transactions."""
-    seen = {stage: str(board["data"].iloc[0]) for stage, board in kept.boards.items()}
-    if kept.info:
-        seen["production"] = kept.info["data"]["fingerprint"]
+    seen = {stage: str(board["data"].iloc[0]) for stage, board in results.boards.items()}
+    if results.info:
+        seen["production"] = results.info["data"]["fingerprint"]
     return seen if len(set(seen.values())) > 1 else {}
 
 
-def final_figures(kept: Kept) -> dict | None:
+def final_figures(results: ExperimentResults) -> dict | None:
     """Figures of the run that the report is about: validation, and test once there is a model.
 
     None where no run has a figure.
     """
-    if kept.info:
-        winner = kept.info["figures"]["winner"]
+    if results.info:
+        winner = results.info["figures"]["winner"]
         validation, test = winner["validation"], _as_validation(winner["test"])
-    elif kept.best:
-        validation, test = kept.best, None
+    elif results.best:
+        validation, test = results.best, None
     else:
         return None
     return {
-        "run": kept.best_run.name,
-        "stage": kept.stage,
-        "strategy": kept.strategy,
-        "threshold": kept.threshold,
+        "run": results.best_run.name,
+        "stage": results.stage,
+        "strategy": results.strategy,
+        "threshold": results.threshold,
         "rows": [
-            _row(name, shown, is_share, validation, test)
-            for name, shown, is_share in FIGURES
+            _row(name, label, is_share, validation, test)
+            for name, label, is_share in FIGURES
             if name in validation
         ],
         "extra": [
             _row(name, name, False, validation, test)
-            for name in (kept.configuration or {}).get("metrics", {}).get("extra", {})
+            for name in (results.configuration or {}).get("metrics", {}).get("extra", {})
             if name in validation
         ],
         "has_test": test is not None,
-        "deployed": _deployed(kept.info) if kept.info else None,
+        "deployed": _deployed(results.info) if results.info else None,
     }
 
 
@@ -92,7 +92,7 @@ def _as_validation(test: dict) -> dict:
     return {name.replace("test_auc", "final_auc"): value for name, value in test.items()}
 
 
-def _row(name: str, shown: str, is_share: bool, validation: dict, test: dict | None) -> dict:
+def _row(name: str, label: str, is_share: bool, validation: dict, test: dict | None) -> dict:
     parts = {"validation": validation, **({} if test is None else {"test": test})}
     cells = {
         part: {
@@ -104,7 +104,7 @@ def _row(name: str, shown: str, is_share: bool, validation: dict, test: dict | N
     }
     values = [cells[part]["value"] for part in cells]
     optimism = values[0] - values[1] if test is not None and None not in values else None
-    return {"key": name, "name": shown, "is_share": is_share, **cells, "optimism": optimism}
+    return {"key": name, "name": label, "is_share": is_share, **cells, "optimism": optimism}
 
 
 def _deployed(info: dict) -> dict:

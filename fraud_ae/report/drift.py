@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from fraud_ae.production.drift.tables import (
+    finding_name,
     not_judged,
     other_row,
     p_value,
-    told,
     typical_shift,
     verdict,
 )
@@ -20,7 +20,7 @@ def drift_page(checked: Mapping) -> str:
     return page_template("drift.html.jinja", p_value=p_value).render(
         **checked,
         verdict=verdict(checked),
-        found=list(dict.fromkeys(told(f) for f in checked["findings"] if f["drift"])),
+        found=list(dict.fromkeys(finding_name(f) for f in checked["findings"] if f["drift"])),
         compared=[{**f, "pairs": _pairs(f["details"])} for f in compared if f["details"]],
         others=[(row, finding) for row, finding in others if row],
         not_judged=not_judged(checked),

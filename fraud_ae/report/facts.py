@@ -8,12 +8,12 @@ import yaml
 
 from fraud_ae.configuration.command_line import ONCE, override_key
 from fraud_ae.experiments.run_store import TOP_TRANSACTIONS
-from fraud_ae.report.results import Kept
+from fraud_ae.report.results import ExperimentResults
 
 
-def data_facts(kept: Kept) -> dict | None:
+def data_facts(results: ExperimentResults) -> dict | None:
     """Rows, frauds, period and split; the test part, with its labels, once there is a model."""
-    data, info = kept.data, kept.info["data"] if kept.info else None
+    data, info = results.data, results.info["data"] if results.info else None
     if data is None and info is None:
         return None
     # Of other transactions than those of the model, the model's are what the report is about.
@@ -21,7 +21,7 @@ def data_facts(kept: Kept) -> dict | None:
         data = None
     source = data or info
     split = {**(data["split"] if data else {}), **(info["split"] if info else {})}
-    configuration = kept.configuration or {}
+    configuration = results.configuration or {}
     return {
         "name": data["name"] if data else configuration["data"]["name"],
         "fingerprint": source["fingerprint"],
@@ -61,37 +61,39 @@ def _timeline(split: dict[str, dict], start: str, end: str) -> list[dict]:
     ]
 
 
-def audit(kept: Kept) -> dict | None:
+def audit(results: ExperimentResults) -> dict | None:
     """The audit of the winning strategy, None where none was made of these transactions."""
-    found = kept.audits.get(kept.strategy or "")
-    if found is None:
+    audited = results.audits.get(results.strategy or "")
+    if audited is None:
         return None
-    current = kept.info["data"] if kept.info else kept.data
-    if current is not None and current["fingerprint"] != found["fingerprint"]:
+    current = results.info["data"] if results.info else results.data
+    if current is not None and current["fingerprint"] != audited["fingerprint"]:
         return None
-    return {"strategy": kept.strategy, **found}
+    return {"strategy": results.strategy, **audited}
 
 
-def top_transactions(kept: Kept) -> list[dict] | None:
+def top_transactions(results: ExperimentResults) -> list[dict] | None:
     """The highest scores with their reasons, None where they have not been written."""
-    path = kept.best_run / TOP_TRANSACTIONS if kept.best_run else None
-    if path is None or kept.threshold is None or not path.is_file():
+    path = results.best_run / TOP_TRANSACTIONS if results.best_run else None
+    if path is None or results.threshold is None or not path.is_file():
         return None
-    return [{**row, "alert": row["score"] > kept.threshold} for row in json.loads(path.read_text())]
+    return [
+        {**row, "alert": row["score"] > results.threshold} for row in json.loads(path.read_text())
+    ]
 
 
-def provenance(kept: Kept) -> dict:
+def provenance(results: ExperimentResults) -> dict:
     """The resolved configuration as YAML, versions, and the commands of the pipeline.
 
     `overrides`: what any further command about this experiment has to say.
     """
-    commands = kept.data["commands"] if kept.data else []
+    commands = results.data["commands"] if results.data else []
     return {
-        "configuration": yaml.safe_dump(kept.configuration, sort_keys=False, allow_unicode=True)
-        if kept.configuration
+        "configuration": yaml.safe_dump(results.configuration, sort_keys=False, allow_unicode=True)
+        if results.configuration
         else None,
-        "versions": kept.info["versions"] if kept.info else {},
-        "overrides": _lasting(commands[-1]) if commands else [f"experiment={kept.folder.name}"],
+        "versions": results.info["versions"] if results.info else {},
+        "overrides": _lasting(commands[-1]) if commands else [f"experiment={results.folder.name}"],
         "commands": [shlex.join(["python", "pipeline.py", *overrides]) for overrides in commands],
     }
 

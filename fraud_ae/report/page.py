@@ -103,10 +103,10 @@ def _start(explorer: dict | None) -> dict[str, dict[str, str]] | None:
     if explorer is None:
         return None
     place = explorer["start"]
-    found = {}
+    figures_of_parts = {}
     for name, part in explorer["parts"].items():
         alerts, caught, frauds = part["alerts"][place], part["caught"][place], part["frauds"]
-        found[name] = {
+        figures_of_parts[name] = {
             "alerts_per_day": f"{alerts / part['days']:.1f}",
             "precision": percent(caught / alerts if alerts else None),
             "recall": percent(caught / frauds if frauds else None),
@@ -121,7 +121,7 @@ def _start(explorer: dict | None) -> dict[str, dict[str, str]] | None:
             "false_negatives": number(frauds - caught),
             "true_negatives": number(part["rows"] - alerts - frauds + caught),
         }
-    return found
+    return figures_of_parts
 
 
 def _strategy_axis(content: dict) -> dict | None:

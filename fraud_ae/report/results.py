@@ -17,7 +17,7 @@ SWEEPS = ("features", "broad", "refined", "final")
 
 
 @dataclass(frozen=True)
-class Kept:
+class ExperimentResults:
     """An experiment as its folder tells it; what has not been run is None, or not in `boards`.
 
     boards: stage -> leaderboard. decision: of the gate. info: of the model for production. data:
@@ -37,7 +37,7 @@ class Kept:
     configuration: dict | None
 
     @classmethod
-    def of(cls, folder: Path) -> "Kept":
+    def of(cls, folder: Path) -> "ExperimentResults":
         """Read the folder of an experiment."""
         read = {stage: read_leaderboard(folder, stage) for stage in SWEEPS}
         boards = {stage: board for stage, board in read.items() if board is not None}
@@ -115,5 +115,5 @@ def _configuration(folder: Path, info: dict | None) -> dict | None:
     """The resolved configuration of the model, or else of the best of the latest sweep."""
     if info:
         return info["configuration"]
-    kept = (read_yaml(folder / name) for name in ("final_config.yaml", "best_features.yaml"))
-    return next((configuration for configuration in kept if configuration), None)
+    results = (read_yaml(folder / name) for name in ("final_config.yaml", "best_features.yaml"))
+    return next((configuration for configuration in results if configuration), None)

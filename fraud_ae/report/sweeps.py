@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from fraud_ae.report.results import Kept
+from fraud_ae.report.results import ExperimentResults
 from fraud_ae.sweeps.studies.importance import (
     parameter_columns,
     stored_importances,
@@ -14,13 +14,15 @@ from fraud_ae.sweeps.studies.importance import (
 _FIGURES = ("average_precision", "precision", "recall", "f1", "value_caught")
 
 
-def strategies(kept: Kept) -> list[dict] | None:
+def strategies(results: ExperimentResults) -> list[dict] | None:
     """A row for each feature strategy, best first; refused ones last, with their reason."""
-    board = kept.boards.get("features")
+    board = results.boards.get("features")
     if board is None:
         return None
-    shown = kept.objective in ("final_auc", "average_precision") or kept.objective not in board
-    objective = None if shown else kept.objective
+    is_shown = (
+        results.objective in ("final_auc", "average_precision") or results.objective not in board
+    )
+    objective = None if is_shown else results.objective
     return [_strategy(row, objective) for row in _rows(board)]
 
 
@@ -39,20 +41,20 @@ def _strategy(row: dict, objective: str | None) -> dict:
     }
 
 
-def broad_sweep(kept: Kept) -> dict | None:
+def broad_sweep(results: ExperimentResults) -> dict | None:
     """What the broad sweep tried and reached, and which parameters mattered.
 
     Combinations without a figure, such as diverged trainings, are counted in `lost`. `dimensions`
     are the parameters with more than one value, each with a value for each combination.
     """
-    board = kept.boards.get("broad")
+    board = results.boards.get("broad")
     if board is None:
         return None
-    objective = kept.objective if kept.objective in board else "final_auc"
+    objective = results.objective if results.objective in board else "final_auc"
     reached = board[(board["status"] == "finished") & board[objective].notna()]
     names = varied_parameters(reached)
-    path = kept.folder / "leaderboards" / "broad_importance.json"
-    found = stored_importances(path, board, objective) if len(reached) else None
+    path = results.folder / "leaderboards" / "broad_importance.json"
+    shares = stored_importances(path, board, objective) if len(reached) else None
     return {
         "objective": objective,
         "combinations": len(board),
@@ -60,8 +62,8 @@ def broad_sweep(kept: Kept) -> dict | None:
         "lost": len(board) - len(reached),
         "dimensions": [_dimension(name, reached[name]) for name in names],
         "reached": reached[objective].tolist(),
-        "importances": _importance_rows(found, names) if found else None,
-        "methods": list(found or {}),
+        "importances": _importance_rows(shares, names) if shares else None,
+        "methods": list(shares or {}),
     }
 
 
@@ -70,41 +72,41 @@ def _dimension(name: str, column: pd.Series) -> dict:
     if pd.api.types.is_numeric_dtype(column) and column.notna().all():
         distinct = sorted(column.unique().tolist())
         values = column.tolist()
-        shown = [f"{value:g}" if not isinstance(value, bool) else str(value) for value in distinct]
+        labels = [f"{value:g}" if not isinstance(value, bool) else str(value) for value in distinct]
     else:
         values = ["null" if pd.isna(value) else str(value) for value in column]
         distinct = sorted(set(values))
-        shown = distinct
-    return {"name": name, "values": shown, "places": [distinct.index(value) for value in values]}
+        labels = distinct
+    return {"name": name, "values": labels, "places": [distinct.index(value) for value in values]}
 
 
-def _importance_rows(found: dict[str, dict], names: list[str]) -> list[dict]:
-    first = next(iter(found.values()))
+def _importance_rows(shares: dict[str, dict], names: list[str]) -> list[dict]:
+    first = next(iter(shares.values()))
     ordered = sorted(names, key=lambda name: -first.get(name, 0.0))
     return [
-        {"name": name, "shares": {method: shares.get(name) for method, shares in found.items()}}
+        {"name": name, "shares": {method: shares.get(name) for method, shares in shares.items()}}
         for name in ordered
     ]
 
 
-def leaderboard_table(kept: Kept, stage: str) -> dict | None:
+def leaderboard_table(results: ExperimentResults, stage: str) -> dict | None:
     """A leaderboard to be read: the parameters that differ, and what each combination reached."""
-    board = kept.boards.get(stage)
+    board = results.boards.get(stage)
     if board is None:
         return None
     rows = _rows(board)
-    parameters = [_parameters(kept, board, row) for row in rows]
+    parameters = [_parameters(results, board, row) for row in rows]
     names = list(dict.fromkeys(name for values in parameters for name in values))
     varied = [n for n in names if len({str(values.get(n)) for values in parameters}) > 1]
     shared = {
         n: parameters[0][n] for n in names if n not in varied and parameters[0].get(n) is not None
     }
     # What the sweeps maximised is shown too, where it is no figure that is there anyway.
-    extra = [name for name in (kept.objective,) if name not in ("final_auc", *_FIGURES)]
+    extra = [name for name in (results.objective,) if name not in ("final_auc", *_FIGURES)]
     extra = [name for name in extra if name in board]
     return {
         "stage": stage,
-        "objective": kept.objective,
+        "objective": results.objective,
         "parameters": varied,
         "shared": shared,
         "extra": extra,
@@ -112,7 +114,7 @@ def leaderboard_table(kept: Kept, stage: str) -> dict | None:
             {
                 "rank": row["rank"],
                 "run": row["run_id"] or "",
-                "is_best": kept.best_run is not None and row["run_id"] == kept.best_run.name,
+                "is_best": results.best_run is not None and row["run_id"] == results.best_run.name,
                 "status": row["status"],
                 "reason": row["reason"],
                 "values": [values.get(name) for name in varied],
@@ -126,20 +128,20 @@ def leaderboard_table(kept: Kept, stage: str) -> dict | None:
     }
 
 
-def _parameters(kept: Kept, board: pd.DataFrame, row: dict) -> dict[str, object]:
+def _parameters(results: ExperimentResults, board: pd.DataFrame, row: dict) -> dict[str, object]:
     """What a row stands for: its own parameters, and those that its candidate handed on.
 
     The latter are looked up in the run itself, as candidates are replaced when a stage runs again.
     """
-    own = [name for name in parameter_columns(board) if name != "candidate"]
-    values = {name: row[name] for name in own}
-    broad = kept.boards.get("broad")
+    swept = [name for name in parameter_columns(board) if name != "candidate"]
+    values = {name: row[name] for name in swept}
+    broad = results.boards.get("broad")
     if board is broad or broad is None or not row["run_id"]:
         return values
     handed_on = [n for n in parameter_columns(broad) if "." in n and n not in values]
-    configuration = kept.run_configuration(row["run_id"])
-    found = {name: _select(configuration, name) for name in handed_on}
-    return {**values, **{name: value for name, value in found.items() if value is not None}}
+    configuration = results.run_configuration(row["run_id"])
+    shares = {name: _select(configuration, name) for name in handed_on}
+    return {**values, **{name: value for name, value in shares.items() if value is not None}}
 
 
 def _select(node: dict, key: str) -> object:

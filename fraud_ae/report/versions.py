@@ -13,11 +13,11 @@ def versions(folder: Path) -> dict | None:
     short lines, `told`. last: the last retraining, with its figures as rows of champion, challenger
     and difference; None where there was none.
     """
-    kept = Versions(folder / "models")
-    rows = [{**row, "told": verdict_lines(row["decision"])} for row in kept.rows()]
+    results = Versions(folder / "models")
+    rows = [{**row, "told": verdict_lines(row["decision"])} for row in results.rows()]
     if not rows:
         return None
-    retrained = [d for d in kept.decisions().values() if d["kind"] == "retrain"]
+    retrained = [d for d in results.decisions().values() if d["kind"] == "retrain"]
     last = max(retrained, key=lambda decision: decision["time"], default=None)
     return {
         "current": next((row for row in rows if row["in_production"]), None),
@@ -28,7 +28,8 @@ def versions(folder: Path) -> dict | None:
 
 def _last(decision: dict) -> dict:
     figures = [
-        {"name": METRICS[metric], **found} for metric, found in decision.get("figures", {}).items()
+        {"name": METRICS[metric], **figures}
+        for metric, figures in decision.get("figures", {}).items()
     ]
     return {
         **{name: decision[name] for name in ("version", "champion", "promoted")},

@@ -1,9 +1,8 @@
 """The check: what has drifted since a model was made, by transactions that came later."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.production.drift.bins import Bins
 from fraud_ae.production.drift.comparable import features_of
+from fraud_ae.production.drift.findings import LEAST_PSI, Finding, correct
 from fraud_ae.production.drift.period import Period
 from fraud_ae.production.drift.ranking import LEAST_FRAUDS, fall, ranking
 from fraud_ae.production.drift.reference import (
@@ -30,34 +30,12 @@ from fraud_ae.production.drift.spread import Comparison, Spread, compare
 
 LEAST_ROWS = 100
 ALPHA = 0.05
-# The customary limit of a moderate shift (Siddiqi, 2006).
-LEAST_PSI = 0.1
 LEAST_RATIO = 2.0
 LEAST_RATE = 0.005
 LEAST_UNSEEN = 0.01
 LEAST_FALL = {"auc": 0.05, "average_precision": 0.1}
 REPLICATES = 200
 _FIGURES = {"auc": "ROC AUC", "average_precision": "average precision"}
-
-
-@dataclass
-class Finding:
-    """One thing that is compared.
-
-    kind: `feature`, `score`, `alert rate`, `figure`, `unseen values` or `missing column`. p_value:
-    by itself, None where nothing was tested; p_corrected: by Holm, for all tests of the check.
-    matters: whether the change is large enough to count. not_judged: why it was not compared.
-    details: figures for tables and pictures, plain data.
-    """
-
-    name: str
-    kind: str
-    p_value: float | None = None
-    p_corrected: float | None = None
-    matters: bool = False
-    drift: bool = False
-    not_judged: str | None = None
-    details: dict[str, Any] | None = None
 
 
 def check_drift(
@@ -92,15 +70,15 @@ def check_period(
         raise UserError(f"{rows} transactions to be judged; a check needs {LEAST_ROWS} or more")
     check = _Check(detector, reference, period)
     findings = [*check.columns(), *check.features(), *check.scores(), *check.unseen()]
-    _decide(findings, alpha)
-    own = period.transactions[period.judged]
+    correct(findings, alpha)
+    judged_rows = period.transactions[period.judged]
     return {
         "drift": any(finding.drift for finding in findings),
         "alpha": alpha,
         "least_psi": LEAST_PSI,
         "period": {
-            "from": own["timestamp"].iloc[0].isoformat(),
-            "to": own["timestamp"].iloc[-1].isoformat(),
+            "from": judged_rows["timestamp"].iloc[0].isoformat(),
+            "to": judged_rows["timestamp"].iloc[-1].isoformat(),
             "rows": rows,
             "rows_per_day": period.rows_per_day(),
             "history_rows": len(period.transactions) - rows,
@@ -124,8 +102,8 @@ class _Check:
         self.labels_known = period.labels_known(reference["label_delay_days"])
         self.members = members_of(period.transactions[period.judged])
         self.changed = {
-            kind: found.changed_weights(reference["members"][kind])
-            for kind, found in self.members.items()
+            kind: results.changed_weights(reference["members"][kind])
+            for kind, results in self.members.items()
             if kind in reference["members"]
         }
 
@@ -152,16 +130,18 @@ class _Check:
                 kept = rows if looks_back else np.ones(len(seen), dtype=bool)
                 features = features_of(strategy, seen, kept, self.days, learned)
                 parts[looks_back] = transactions[rows].reset_index(drop=True), features
-        found = []
+        results = []
         for name, known in self.reference["features"].items():
             reason = self._not_judged(known)
             if reason is None:
-                own, features = parts[known["looks_back"]]
+                judged_rows, features = parts[known["looks_back"]]
                 counted = features[known["stands_for"] or name]
-                found.append(self._compared(name, "feature", known, counted, own, features[name]))
+                results.append(
+                    self._compared(name, "feature", known, counted, judged_rows, features[name])
+                )
             else:
-                found.append(Finding(name, "feature", not_judged=reason))
-        return sorted(found, key=lambda f: -f.details["excess"] if f.details else np.inf)
+                results.append(Finding(name, "feature", not_judged=reason))
+        return sorted(results, key=lambda f: -f.details["excess"] if f.details else np.inf)
 
     def scores(self) -> list[Finding]:
         """The distribution of the score, the alert rate, and the figures where labels are."""
@@ -174,37 +154,39 @@ class _Check:
             return [Finding(name, kind, not_judged=reason) for name, kind in names]
         rows = self.with_history if known["looks_back"] else self.period.judged
         scores = self.detector.score_transactions(self.period.transactions, rows)
-        own = self.period.transactions[rows].reset_index(drop=True)
+        judged_rows = self.period.transactions[rows].reset_index(drop=True)
         values = pd.Series(scores.astype(np.float64))
-        score = self._compared("score", "score", {**known, "cycle": None}, values, own, values)
-        return [score, *self._alert_rate(scores, own), *self._figures(scores, own)]
+        score = self._compared(
+            "score", "score", {**known, "cycle": None}, values, judged_rows, values
+        )
+        return [score, *self._alert_rate(scores, judged_rows), *self._figures(scores, judged_rows)]
 
     def unseen(self) -> list[Finding]:
         """Values of categories that the training data did not have, the most frequent first."""
-        own = self.period.transactions[self.period.judged].reset_index(drop=True)
-        found = []
+        judged_rows = self.period.transactions[self.period.judged].reset_index(drop=True)
+        results = []
         for name, known in self.reference["categories"].items():
             if known["values"] is None or name in self.period.missing:
                 continue
-            new = own[name].notna() & ~own[name].isin(known["values"])
+            new = judged_rows[name].notna() & ~judged_rows[name].isin(known["values"])
             share = float(new.mean())
             # Rows of one customer mostly have one value: customers are what comes by chance.
-            owners = owners_of(own)
+            owners = owners_of(judged_rows)
             bring, now = owners[new].nunique(), owners.nunique()
             # Both counts are of rare events; at least one is what another sample may have had.
             before = max(known["of_one"], 1)
             p_value = stats.binom.sf(bring - 1, bring + before, now / (now + known["of"]))
-            counts = own[name][new].value_counts()
+            counts = judged_rows[name][new].value_counts()
             details = {
                 "share": share,
                 "values": {str(value): int(count) for value, count in counts.head(5).items()},
                 "distinct": len(counts),
             }
             matters = share >= LEAST_UNSEEN
-            found.append(
+            results.append(
                 Finding(name, "unseen values", float(p_value), matters=matters, details=details)
             )
-        return found
+        return results
 
     def _not_judged(self, known: Mapping) -> str | None:
         """Why something cannot be compared, None where it can be."""
@@ -228,26 +210,26 @@ class _Check:
         kind: str,
         known: Mapping,
         counted: pd.Series,
-        own: pd.DataFrame,
+        judged_rows: pd.DataFrame,
         values: pd.Series,
     ) -> Finding:
         """Compare what is counted in bins; values are those of the feature itself."""
-        whole = whole_periods(own["timestamp"], known["cycle"])
-        counted, own = counted[whole], own[whole].reset_index(drop=True)
+        whole = whole_periods(judged_rows["timestamp"], known["cycle"])
+        counted, judged_rows = counted[whole], judged_rows[whole].reset_index(drop=True)
         bins, before = bins_from(known["bins"]), Spread.from_dict(known["spread"])
-        now = spread_of(bins, counted, own, known["cycle"])
-        found = compare(before, now, self._counting(known, bins.codes(counted)))
+        now = spread_of(bins, counted, judged_rows, known["cycle"])
+        results = compare(before, now, self._counting(known, bins.codes(counted)))
         details = {
-            **_figures_of(found),
+            **_figures_of(results),
             "rows": now.rows,
             "missing": [before.shares[-1], now.shares[-1]],
             "quantiles": [known["quantiles"], quantiles(values[whole])],
             "bins": bins.names(),
             "shares": [list(before.shares), list(now.shares)],
-            "comparison": found,
+            "comparison": results,
         }
-        matters = found.excess >= LEAST_PSI
-        return Finding(name, kind, found.p_value, matters=matters, details=details)
+        matters = results.excess >= LEAST_PSI
+        return Finding(name, kind, results.p_value, matters=matters, details=details)
 
     def _counting(self, known: Mapping, codes: np.ndarray) -> dict[str, float]:
         """How much of the likeness within customers and terminals counts, see `compare`."""
@@ -259,7 +241,7 @@ class _Check:
                 counting[kind] = 1 - (1 - self.changed[kind]) * alike
         return counting
 
-    def _alert_rate(self, scores: np.ndarray, own: pd.DataFrame) -> list[Finding]:
+    def _alert_rate(self, scores: np.ndarray, judged_rows: pd.DataFrame) -> list[Finding]:
         threshold = self.detector.threshold
         if threshold is None:
             return []
@@ -267,23 +249,27 @@ class _Check:
         kept = self.detector.held_out_scores()
         bins = Bins(edges=(0.5,))
         before, now = (
-            spread_of(bins, pd.Series(alerts(found, threshold).astype(np.float64)), rows)
-            for found, rows in ((kept["score"].to_numpy(), kept), (scores, own))
+            spread_of(bins, pd.Series(alerts(results, threshold).astype(np.float64)), rows)
+            for results, rows in ((kept["score"].to_numpy(), kept), (scores, judged_rows))
         )
         # Alerts come in bursts, of which a short period may have had none: its likeness, or that of
         # the reference, whichever lets more happen by chance.
-        found = max((compare(before, now, {}), compare(now, before, {})), key=lambda c: c.p_value)
+        results = max((compare(before, now, {}), compare(now, before, {})), key=lambda c: c.p_value)
         then, rate = before.shares[1], now.shares[1]
         low, high = sorted((then, rate))
         matters = high >= LEAST_RATIO * low and high - low >= LEAST_RATE
-        details = {**_figures_of(found), "rates": [then, rate], "threshold": threshold}
+        details = {**_figures_of(results), "rates": [then, rate], "threshold": threshold}
         return [
-            Finding("alert rate", "alert rate", found.p_value, matters=matters, details=details)
+            Finding("alert rate", "alert rate", results.p_value, matters=matters, details=details)
         ]
 
-    def _figures(self, scores: np.ndarray, own: pd.DataFrame) -> list[Finding]:
+    def _figures(self, scores: np.ndarray, judged_rows: pd.DataFrame) -> list[Finding]:
         known = self.reference["ranking"]
-        labels = own["is_fraud"] if "is_fraud" in own else pd.Series(np.nan, index=own.index)
+        labels = (
+            judged_rows["is_fraud"]
+            if "is_fraud" in judged_rows
+            else pd.Series(np.nan, index=judged_rows.index)
+        )
         labelled = labels.notna().to_numpy()
         frauds = int((labels == 1).sum())
         findings = [Finding(name, "figure") for name in _FIGURES.values()]
@@ -292,8 +278,8 @@ class _Check:
             for finding in findings:
                 finding.not_judged = few
             return findings
-        clusters = {k: v[labelled] for k, v in clusters_of(own).items()}
-        found = ranking(
+        clusters = {k: v[labelled] for k, v in clusters_of(judged_rows).items()}
+        results = ranking(
             labels[labelled].to_numpy(),
             scores[labelled],
             clusters,
@@ -301,43 +287,26 @@ class _Check:
             replicates=REPLICATES,
         )
         for name, finding in zip(_FIGURES, findings, strict=True):
-            fallen = fall(known[name], found[name])
+            fallen = fall(known[name], results[name])
             if fallen is None:
                 finding.not_judged = "needs more customers"
                 continue
             finding.p_value = float(stats.norm.sf(fallen))
-            finding.matters = known[name]["value"] - found[name]["value"] >= LEAST_FALL[name]
+            finding.matters = known[name]["value"] - results[name]["value"] >= LEAST_FALL[name]
             finding.details = {
                 "before": known[name],
-                "now": found[name],
+                "now": results[name],
                 "labelled": int(labelled.sum()),
                 "frauds": frauds,
-                "fraud_share": [known["fraud_share"], found["fraud_share"]],
+                "fraud_share": [known["fraud_share"], results["fraud_share"]],
             }
         return findings
 
 
-def _figures_of(found: Comparison) -> dict:
+def _figures_of(results: Comparison) -> dict:
     return {
-        "psi": found.psi,
-        "expected": found.expected,
-        "excess": found.excess,
-        "design_effect": found.design_effect,
+        "psi": results.psi,
+        "expected": results.expected,
+        "excess": results.excess,
+        "design_effect": results.design_effect,
     }
-
-
-def _decide(findings: list[Finding], alpha: float) -> None:
-    """Correct all p-values by Holm (1979), and say what has drifted."""
-    tested = sorted((f for f in findings if f.p_value is not None), key=lambda f: f.p_value)
-    highest = 0.0
-    for place, finding in enumerate(tested):
-        highest = max(highest, min(1.0, finding.p_value * (len(tested) - place)))
-        finding.p_corrected = highest
-        finding.drift = finding.matters and highest < alpha
-    for finding in findings:
-        comparison = (finding.details or {}).pop("comparison", None)
-        if comparison is not None:
-            smallest = comparison.smallest_found(alpha / len(tested), LEAST_PSI)
-            finding.details["smallest_psi"] = smallest
-            # Between two normal distributions of one variance the index is the squared distance.
-            finding.details["smallest_shift"] = float(np.sqrt(smallest))

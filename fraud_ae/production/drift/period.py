@@ -51,23 +51,23 @@ class Period:
         ones are judged, and those before are history. Raises DataError for what cannot be mapped.
         """
         file, missing = _with_columns(file, source_format, columns)
-        own = to_transactions(file, source_format, labelled=False)
-        judged = np.ones(len(own), dtype=bool)
+        transactions = to_transactions(file, source_format, labelled=False)
+        judged = np.ones(len(transactions), dtype=bool)
         if days is not None:
-            first = own["timestamp"].iloc[-1] - pd.Timedelta(days=days)
-            judged = (own["timestamp"] > first).to_numpy()
+            first = transactions["timestamp"].iloc[-1] - pd.Timedelta(days=days)
+            judged = (transactions["timestamp"] > first).to_numpy()
         if history is None:
-            return cls(own, judged, missing)
+            return cls(transactions, judged, missing)
         history, _ = _with_columns(history, source_format, columns)
         earlier = to_transactions(history, source_format, labelled=False)
         has_ids = source_format.columns.get("transaction_id", "transaction_id") is not None
         if has_ids:
-            kept = ~earlier["transaction_id"].isin(own["transaction_id"])
-            kept &= earlier["timestamp"] <= own["timestamp"].iloc[-1]
+            before = ~earlier["transaction_id"].isin(transactions["transaction_id"])
+            before &= earlier["timestamp"] <= transactions["timestamp"].iloc[-1]
         else:
-            kept = earlier["timestamp"] < own["timestamp"].iloc[0]
-        both = pd.concat([earlier[kept], own], ignore_index=True)
-        judged = np.append(np.zeros(int(kept.sum()), dtype=bool), judged)
+            before = earlier["timestamp"] < transactions["timestamp"].iloc[0]
+        both = pd.concat([earlier[before], transactions], ignore_index=True)
+        judged = np.append(np.zeros(int(before.sum()), dtype=bool), judged)
         # As integers: times with a zone would become an array of objects.
         order = np.argsort(both["timestamp"].astype("int64").to_numpy(), kind="stable")
         return cls(both.iloc[order].reset_index(drop=True), judged[order], missing)

@@ -28,7 +28,7 @@ def ranking(
     standard error on the logit scale, where the terminals count as well as the customers. All are
     None where fewer than two clusters or classes are there.
     """
-    found = ranking_metrics(labels, scores)
+    metrics = ranking_metrics(labels, scores)
     frauds = int(np.sum(labels == 1))
     result = {"rows": len(labels), "frauds": frauds, "fraud_share": frauds / max(len(labels), 1)}
     rows = np.arange(len(labels))
@@ -38,7 +38,7 @@ def ranking(
         for kind in kinds
     ]
     for name in METRICS:
-        value = found[name]
+        value = metrics[name]
         if fraud_share is not None and drawn[0] is not None:
             value = float(drawn[0][name][0])
         result[name] = {"value": value, "low": None, "high": None, "sd": None}

@@ -49,43 +49,49 @@ def reference_statistics(
     the deployed fit itself scored, for the distribution of its score. replicates: of the bootstrap.
     """
     rows = transactions["transaction_id"].isin(held_out["transaction_id"]).to_numpy()
-    own = transactions[rows].reset_index(drop=True)
+    judged_rows = transactions[rows].reset_index(drop=True)
     times = transactions["timestamp"]
-    before = float((own["timestamp"].iloc[0] - times.iloc[0]) / _DAY)
+    before = float((judged_rows["timestamp"].iloc[0] - times.iloc[0]) / _DAY)
     days = min(history_days(strategy), before)
     learned_until = times.iloc[-1] + pd.Timedelta(days=days + 7)
-    found = traits(strategy, transactions, rows, days, learned_until)
+    feature_traits = traits(strategy, transactions, rows, days, learned_until)
     features = features_of(strategy, transactions, rows, days, learned_until)
-    span = float((own["timestamp"].iloc[-1] - own["timestamp"].iloc[0]) / _DAY)
-    members = members_of(own)
-    rows_per_day = len(own) / max(span, 1.0)
-    scores = own[["transaction_id"]].merge(held_out[["transaction_id", "score"]])["score"]
+    span = float((judged_rows["timestamp"].iloc[-1] - judged_rows["timestamp"].iloc[0]) / _DAY)
+    members = members_of(judged_rows)
+    rows_per_day = len(judged_rows) / max(span, 1.0)
+    scores = judged_rows[["transaction_id"]].merge(held_out[["transaction_id", "score"]])["score"]
     used = set(getattr(strategy, "columns", ()))
     names = [name for name in transactions if name not in REQUIRED]
     return {
-        "from": own["timestamp"].iloc[0].isoformat(),
-        "to": own["timestamp"].iloc[-1].isoformat(),
+        "from": judged_rows["timestamp"].iloc[0].isoformat(),
+        "to": judged_rows["timestamp"].iloc[-1].isoformat(),
         "days": span,
-        "rows": len(own),
+        "rows": len(judged_rows),
         "rows_per_day": rows_per_day,
-        "gap_days": longest_gap(times[times >= own["timestamp"].iloc[0]], rows_per_day),
-        "customers": int(own["customer_id"].nunique()) if "customer_id" in own else None,
+        "gap_days": longest_gap(times[times >= judged_rows["timestamp"].iloc[0]], rows_per_day),
+        "customers": int(judged_rows["customer_id"].nunique())
+        if "customer_id" in judged_rows
+        else None,
         "history_days": days,
         "label_delay_days": label_delay_days,
         "learned_until": learned_until.isoformat(),
         "columns": {name: not used or name in used or name not in CANONICAL for name in names},
-        "members": {kind: found.sketch() for kind, found in members.items()},
+        "members": {kind: known.sketch() for kind, known in members.items()},
         "features": {
-            name: _feature(name, features, own, found[name], members) for name in features
+            name: _feature(name, features, judged_rows, feature_traits[name], members)
+            for name in features
         },
         "categories": {
             name: _known_values(transactions[name], owners_of(transactions))
             for name in CATEGORICAL
             if name in transactions
         },
-        "score": _score(scored, transactions, any(t.looks_back for t in found.values())),
+        "score": _score(scored, transactions, any(t.looks_back for t in feature_traits.values())),
         "ranking": ranking(
-            own["is_fraud"].to_numpy(), scores.to_numpy(), clusters_of(own), replicates=replicates
+            judged_rows["is_fraud"].to_numpy(),
+            scores.to_numpy(),
+            clusters_of(judged_rows),
+            replicates=replicates,
         ),
     }
 
@@ -115,14 +121,14 @@ def clusters_of(transactions: pd.DataFrame, cycle: str | None = None) -> dict[st
     A missing terminal is a cluster of its own. Days are counted back from the last row; of a
     feature that goes by the day of the week, whole weeks take their place.
     """
-    found = {}
+    result = {}
     for name, kind in _KINDS.items():
         if name in transactions:
             codes = pd.factorize(transactions[name])[0]
             alone = codes.max(initial=0) + 1 + np.arange(len(codes))
-            found[kind] = np.where(codes < 0, alone, codes)
-    found["day"] = periods_back(transactions["timestamp"], _WEEK_DAYS.get(cycle, 1))
-    return found
+            result[kind] = np.where(codes < 0, alone, codes)
+    result["day"] = periods_back(transactions["timestamp"], _WEEK_DAYS.get(cycle, 1))
+    return result
 
 
 def periods_back(timestamp: pd.Series, days: float) -> np.ndarray:
@@ -163,27 +169,30 @@ def members_of(transactions: pd.DataFrame) -> dict[str, Members]:
 def _feature(
     name: str,
     features: pd.DataFrame,
-    own: pd.DataFrame,
-    found: Traits,
+    judged_rows: pd.DataFrame,
+    traits_of_feature: Traits,
     members: Mapping[str, Members],
 ) -> dict:
     values = features[name]
-    counted = features[found.stands_for or name]
+    counted = features[traits_of_feature.stands_for or name]
     means = {}
-    if not found.looks_back and found.cycle is None:
+    if not traits_of_feature.looks_back and traits_of_feature.cycle is None:
         codes = Bins.of(counted).codes(counted)
-        for kind, kept in members.items():
-            means[kind] = kept.means(codes, kept.sketch()["hashes"]).round(1).tolist()
-    kept = whole_periods(own["timestamp"], found.cycle if found.cycle in _WEEK_DAYS else None)
-    if not kept.any():
-        kept[:] = True
-    counted, own = counted[kept], own[kept].reset_index(drop=True)
+        for kind, known in members.items():
+            means[kind] = known.means(codes, known.sketch()["hashes"]).round(1).tolist()
+    whole = whole_periods(
+        judged_rows["timestamp"],
+        traits_of_feature.cycle if traits_of_feature.cycle in _WEEK_DAYS else None,
+    )
+    if not whole.any():
+        whole[:] = True
+    counted, judged_rows = counted[whole], judged_rows[whole].reset_index(drop=True)
     bins = Bins.of(counted)
     return {
-        **asdict(found),
+        **asdict(traits_of_feature),
         "bins": asdict(bins),
-        "spread": spread_of(bins, counted, own, found.cycle).to_dict(),
-        "quantiles": quantiles(values[kept]),
+        "spread": spread_of(bins, counted, judged_rows, traits_of_feature.cycle).to_dict(),
+        "quantiles": quantiles(values[whole]),
         "means": means,
     }
 
@@ -199,8 +208,8 @@ def quantiles(values: pd.Series) -> list[float] | None:
     """The QUANTILES of a number, None of a category or without any value."""
     if not pd.api.types.is_numeric_dtype(values.dtype) or not values.notna().any():
         return None
-    found = np.nanquantile(values.to_numpy(np.float64), QUANTILES)
-    return [float(f"{value:.6g}") for value in found]
+    result = np.nanquantile(values.to_numpy(np.float64), QUANTILES)
+    return [float(f"{value:.6g}") for value in result]
 
 
 def _known_values(column: pd.Series, whose: pd.Series) -> dict:
@@ -218,14 +227,14 @@ def _known_values(column: pd.Series, whose: pd.Series) -> dict:
 
 def _score(scored: pd.DataFrame, transactions: pd.DataFrame, looks_back: bool) -> dict:
     rows = transactions["transaction_id"].isin(scored["transaction_id"]).to_numpy()
-    own = transactions[rows].reset_index(drop=True)
-    scores = own[["transaction_id"]].merge(scored[["transaction_id", "score"]])["score"]
+    judged_rows = transactions[rows].reset_index(drop=True)
+    scores = judged_rows[["transaction_id"]].merge(scored[["transaction_id", "score"]])["score"]
     scores = scores.astype("float64")
     bins = Bins.of(scores)
     return {
         "looks_back": looks_back,
         "bins": asdict(bins),
-        "spread": spread_of(bins, scores, own).to_dict(),
+        "spread": spread_of(bins, scores, judged_rows).to_dict(),
         "quantiles": quantiles(scores),
     }
 

@@ -75,7 +75,9 @@ class Spread:
     @classmethod
     def from_dict(cls, data: dict) -> Self:
         """What `to_dict` gave."""
-        dependence = {kind: Dependence(**found) for kind, found in data["dependence"].items()}
+        dependence = {
+            kind: Dependence(**dependence) for kind, dependence in data["dependence"].items()
+        }
         return cls(data["rows"], tuple(data["shares"]), data["directions"], dependence)
 
     def to_dict(self) -> dict:
@@ -132,18 +134,18 @@ def compare(reference: Spread, current: Spread, counting: Mapping[str, float]) -
     # One bin alone cannot move.
     dimensions = max(int(used.sum()) - 1, 1)
     statistic = float(np.sum((q - p)[used] ** 2 / pooled[used]))
-    own, own_freedom = _design_effect(current, reference, counting)
+    design_effect_now, freedom_now = _design_effect(current, reference, counting)
     other, other_freedom = _design_effect(reference, reference, counting)
-    parts = np.array([own, other]) * dimensions / (current.rows, reference.rows)
+    parts = np.array([design_effect_now, other]) * dimensions / (current.rows, reference.rows)
     directions = np.array([current.directions, reference.directions]).clip(1, dimensions)
     expected = parts.sum()
     # As if both moved in the same directions, which makes them as few as they can be.
     together = float((expected / np.sum(parts / np.sqrt(directions))) ** 2)
-    freedom = expected**2 / np.sum(parts**2 / (own_freedom, other_freedom))
+    freedom = expected**2 / np.sum(parts**2 / (freedom_now, other_freedom))
     denominator = float(max(together * freedom, 1))
     p_value = float(stats.f.sf(statistic / expected, together, denominator))
     psi = _psi(p[used], q[used], reference.rows, current.rows)
-    return Comparison(psi, float(expected), p_value, together, denominator, own)
+    return Comparison(psi, float(expected), p_value, together, denominator, design_effect_now)
 
 
 def _design_effect(
@@ -156,13 +158,13 @@ def _design_effect(
     is the likeness the greater of both.
     """
     effect, uncertain = 1.0, 1.0 / max(spread.rows - 1, 1)
-    for kind, found in spread.dependence.items():
+    for kind, dependence in spread.dependence.items():
         known = reference.dependence.get(kind)
-        both = [d for d in (known, found) if d is not None and d.likeness is not None]
+        both = [d for d in (known, dependence) if d is not None and d.likeness is not None]
         if known is not None and known.likeness is not None and known.groups >= _ENOUGH_GROUPS:
             both = [known]
         likeness = max([0.0, *(d.likeness for d in both)])
-        added = likeness * (found.size - 1) * counting.get(kind, 1.0)
+        added = likeness * (dependence.size - 1) * counting.get(kind, 1.0)
         groups = max([2.0, *(d.groups for d in both)])
         effect += added
         uncertain += added**2 / max(groups - 1, 1)

@@ -41,7 +41,7 @@ def _print(console: Console, text: str, indent: str) -> None:
 
 def verdict(checked: Mapping) -> str:
     """In one line whether something has drifted, and what."""
-    names = list(dict.fromkeys(told(f) for f in checked["findings"] if f["drift"]))
+    names = list(dict.fromkeys(finding_name(f) for f in checked["findings"] if f["drift"]))
     if not names:
         findings = checked["findings"]
         left = sum(finding["not_judged"] is not None for finding in findings)
@@ -52,7 +52,7 @@ def verdict(checked: Mapping) -> str:
     return f"drift: {', '.join(names[:_MOST_NAMED])}{more}"
 
 
-def told(finding: Mapping) -> str:
+def finding_name(finding: Mapping) -> str:
     """What a finding is about."""
     if finding["kind"] in ("unseen values", "missing column"):
         return f"{finding['name']} ({finding['kind']})"
@@ -70,12 +70,12 @@ def not_judged(checked: Mapping) -> dict[str, list[str]]:
 
 def typical_shift(checked: Mapping) -> float | None:
     """The smallest shift that is found 19 times of 20, of the middle one of all features."""
-    found = sorted(
+    shifts = sorted(
         f["details"]["smallest_shift"]
         for f in checked["findings"]
         if f["kind"] == "feature" and f["details"]
     )
-    return found[len(found) // 2] if found else None
+    return shifts[len(shifts) // 2] if shifts else None
 
 
 def _features(checked: Mapping) -> Table:

@@ -1,0 +1,46 @@
+"""What a check for drift found, and which of it counts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# The customary limit of a moderate shift (Siddiqi, 2006).
+LEAST_PSI = 0.1
+
+
+@dataclass
+class Finding:
+    """One thing that is compared.
+
+    kind: `feature`, `score`, `alert rate`, `figure`, `unseen values` or `missing column`. p_value:
+    by itself, None where nothing was tested; p_corrected: by Holm, for all tests of the check.
+    matters: whether the change is large enough to count. not_judged: why it was not compared.
+    details: figures for tables and pictures, plain data.
+    """
+
+    name: str
+    kind: str
+    p_value: float | None = None
+    p_corrected: float | None = None
+    matters: bool = False
+    drift: bool = False
+    not_judged: str | None = None
+    details: dict[str, Any] | None = None
+
+
+def correct(findings: list[Finding], alpha: float) -> None:
+    """Correct all p-values by Holm (1979), and say what has drifted."""
+    tested = sorted((f for f in findings if f.p_value is not None), key=lambda f: f.p_value)
+    highest = 0.0
+    for place, finding in enumerate(tested):
+        highest = max(highest, min(1.0, finding.p_value * (len(tested) - place)))
+        finding.p_corrected = highest
+        finding.drift = finding.matters and highest < alpha
+    for finding in findings:
+        comparison = (finding.details or {}).pop("comparison", None)
+        if comparison is not None:
+            smallest = comparison.smallest_found(alpha / len(tested), LEAST_PSI)
+            finding.details["smallest_psi"] = smallest
+            # Between two normal distributions of one variance the index is the squared distance.
+            finding.details["smallest_shift"] = float(np.sqrt(smallest))

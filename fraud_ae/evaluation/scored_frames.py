@@ -14,19 +14,19 @@ def scored_frame(
     """The transactions of some rows beside their scores.
 
     rows: (n,) bool of the dataset's transactions, or of its first n. scores: (rows.sum(),).
-    Columns: those of `judged_frame`, with `score` after `is_fraud`.
+    Columns: those of `evaluation_frame`, with `score` after `is_fraud`.
     """
-    return with_scores(judged_frame(dataset, rows, split), scores)
+    return with_scores(evaluation_frame(dataset, rows, split), scores)
 
 
-def with_scores(judged: pd.DataFrame, scores: np.ndarray) -> pd.DataFrame:
-    """A judged frame and the scores of its rows, (n,)."""
-    scored = judged.copy()
+def with_scores(frame: pd.DataFrame, scores: np.ndarray) -> pd.DataFrame:
+    """An evaluation frame and the scores of its rows, (n,)."""
+    scored = frame.copy()
     scored.insert(scored.columns.get_loc("is_fraud") + 1, "score", scores)
     return scored
 
 
-def judged_frame(dataset: Dataset, rows: np.ndarray, split: Split) -> pd.DataFrame:
+def evaluation_frame(dataset: Dataset, rows: np.ndarray, split: Split) -> pd.DataFrame:
     """All that figures are made of, but for the scores.
 
     rows: (n,) bool of the dataset's transactions, or of its first n.

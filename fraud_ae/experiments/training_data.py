@@ -15,7 +15,7 @@ from filelock import FileLock
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
-from fraud_ae.evaluation.scored_frames import judged_frame
+from fraud_ae.evaluation.scored_frames import evaluation_frame
 from fraud_ae.features.encoded_data import Encoded
 from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.runtime.hashing import identity_hash
@@ -32,7 +32,7 @@ class TrainingData:
     """Encoded transactions before the test period, fitted on the training rows.
 
     validation_rows: (n,) bool, which of them are the validation rows. validation: those, with all
-    that figures are made of but the scores; see `judged_frame`. source_format: how raw columns
+    that figures are made of but the scores; see `evaluation_frame`. source_format: how raw columns
     become canonical ones.
     """
 
@@ -46,7 +46,7 @@ class TrainingData:
         """encoded: the dataset's transactions before the test period."""
         visible = dataset.transactions.iloc[: len(encoded.labels)]
         rows = split.validation(visible)
-        return cls(encoded, rows, judged_frame(dataset, rows, split), dataset.source_format)
+        return cls(encoded, rows, evaluation_frame(dataset, rows, split), dataset.source_format)
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder, which is there."""

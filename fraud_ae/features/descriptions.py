@@ -1,7 +1,7 @@
 """Features in the words of a reviewer: what each is about, its value, and what is usual.
 
 A strategy declares `descriptions`, a sequence of `FeatureDescription`; features that none of them
-matches are told by their own name.
+matches are described by their own name.
 """
 
 import re
@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fraud_ae.features.categories import MISSING, UNSEEN
 from fraud_ae.features.customer_history import CustomerHistory
+
+# What stands for a category that is missing, or that training never saw often enough.
+MISSING, UNSEEN = "<missing>", "<unseen>"
 
 MINUTE, HOUR, DAY, YEAR = 60, 3600, 86_400, 365 * 86_400
 _UNITS = ((YEAR, "year"), (DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
@@ -35,7 +37,7 @@ class DescribedFeature:
 
     @property
     def value(self) -> float | str:
-        """Of the feature itself."""
+        """The value of the feature: a number, or the text of a category."""
         return self.values[self.name]
 
     @property
@@ -44,26 +46,26 @@ class DescribedFeature:
         return self.value == MISSING or self.value != self.value
 
     def shown(self, text: Callable[[float], str], name: str | None = None) -> str:
-        """The value, in the form that `text` gives it; that of another feature with `name`."""
+        """The value of the feature, or of the one called `name`, formatted by `text`."""
         name = name or self.name
         return f"{self.bounds.get(name, '')}{text(float(self.values[name]))}"
 
     def range(self, text: Callable[[float], str], name: str | None = None) -> str:
-        """What is usual of a number, in the form that `text` gives it; of another with `name`."""
+        """The usual range of the feature, or of the one called `name`; `text` formats its ends."""
         usual = self.usual[name or self.name]
         if isinstance(usual, dict):
             return f"usually {text(float(usual['1'] >= 0.5))}"
         return "usually missing" if usual is None else usually(usual, text)
 
     def share(self, value: float | str | None = None) -> str:
-        """How many transactions have a category, or a 0 or 1."""
+        """Text on the share of transactions with a value (by default the one of the feature)."""
         value = self.value if value is None else value
         key = value if isinstance(value, str) else f"{value:g}"
         return f"in {percent(self.usual[self.name].get(key, 0.0))} of transactions"
 
     @property
     def stands_out(self) -> bool:
-        """Whether the value is beyond what is usual, or had by few."""
+        """Whether the value is outside the usual range, or under 5 % of transactions have it."""
         usual = self.usual[self.name]
         if self.is_missing or usual is None:
             return not (self.is_missing and usual is None)
@@ -73,16 +75,16 @@ class DescribedFeature:
         return not usual[0] <= self.value <= usual[1]
 
 
-# The value of a feature, and what is usual (which may be empty).
+# Gives two texts: the value of a feature, and what is usual (which may be empty).
 Describe = Callable[[DescribedFeature], tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class FeatureDescription:
-    """How features are told whose whole name matches a pattern.
+    """How features are described whose whole name matches a pattern (a regular expression).
 
-    subject: what they are about; features of one subject are one reason. `\\1` is what the first
-    group of the pattern matches. tell: the value and what is usual.
+    subject: what they are about; features of one subject are one reason. `\\1` stands for what the
+    first group of the pattern matches. describe: gives the value and what is usual.
     """
 
     pattern: str
@@ -98,7 +100,7 @@ def descriptions_of(strategy: Any) -> tuple[FeatureDescription, ...]:
 def subject_of(
     name: str, descriptions: Sequence[FeatureDescription]
 ) -> tuple[str, tuple[str, ...], Describe]:
-    """What a feature is about, the groups of its pattern, and how it is told."""
+    """The subject of a feature, the groups of the pattern it matches, and its `describe`."""
     for description in descriptions:
         match = re.fullmatch(description.pattern, name)
         if match:
@@ -107,35 +109,35 @@ def subject_of(
 
 
 def plain(feature: DescribedFeature) -> tuple[str, str]:
-    """Any feature by its own name."""
+    """Describe any feature by its own name."""
     name, usual = readable(feature.name), feature.usual[feature.name]
     if feature.is_missing:
         return f"{name} missing", "usually there" if usual else ""
     if not isinstance(feature.value, str):
         if isinstance(usual, dict):
-            known = f"{feature.value:g}" in usual
-            value = ("no", "yes")[int(feature.value)] if known else number(feature.value)
+            is_binary = f"{feature.value:g}" in usual
+            value = ("no", "yes")[int(feature.value)] if is_binary else number(feature.value)
             return f"{name}: {value}", feature.share()
         return f"{name} {feature.shown(number)}", feature.range(number)
     common = ", ".join(sorted(usual, key=usual.get)[:-4:-1])
     if feature.value == UNSEEN:
         return f"{name} rare or new", f"usually {common}"
-    own = feature.past.usual_category(feature.name) if feature.past else None
-    if own is not None and own != feature.value:
-        return f"{name} {feature.value}", f"usually {own} for this customer"
+    customer_usual = feature.past.usual_category(feature.name) if feature.past else None
+    if customer_usual is not None and customer_usual != feature.value:
+        return f"{name} {feature.value}", f"usually {customer_usual} for this customer"
     if feature.value not in usual:
         return f"{name} {feature.value}, rare or new", f"usually {common}"
     return f"{name} {feature.value}", feature.share()
 
 
 def flag(yes: str, no: str) -> Describe:
-    """A feature that is 1 or 0: what either means."""
+    """Describe a feature that is 1 (`yes`) or 0 (`no`)."""
 
     def describe(feature: DescribedFeature) -> tuple[str, str]:
         if feature.is_missing or f"{feature.value:g}" not in ("0", "1"):
             return plain(feature)
-        known = isinstance(feature.usual[feature.name], dict)
-        return yes if feature.value else no, feature.share() if known else ""
+        has_shares = isinstance(feature.usual[feature.name], dict)
+        return yes if feature.value else no, feature.share() if has_shares else ""
 
     return describe
 

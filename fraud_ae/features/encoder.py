@@ -10,7 +10,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardScaler
 
 from fraud_ae.errors import UserError
-from fraud_ae.features.categories import MISSING, UNSEEN
+from fraud_ae.features.descriptions import MISSING, UNSEEN
 
 # Rows that are encoded at a time: as many as caches hold.
 _AT_ONCE = 16_384

@@ -43,8 +43,10 @@ class KnownCounts:
         self._first = int(day.min()) if len(day) else 0
         self._span = int(day.max()) - self._first + 2 if len(day) else 1
         # The table is sorted by value and day: one number for both.
-        own = np.repeat(np.arange(len(self._values)), value.rle().struct.field("len").to_numpy())
-        self._places = own * self._span + day - self._first + 1
+        value_numbers = np.repeat(
+            np.arange(len(self._values)), value.rle().struct.field("len").to_numpy()
+        )
+        self._places = value_numbers * self._span + day - self._first + 1
         # Before all is a row for what is not known.
         self._totals = {
             column.name: np.append(0, column.to_numpy()).astype(np.float64)
@@ -103,8 +105,9 @@ def known_rates(
     for name in values:
         if name not in counts:
             continue
-        own = counts[name].until(day, values[name])
-        frauds, transactions = own["frauds"] + smoothing * prior, own["transactions"] + smoothing
+        counted = counts[name].until(day, values[name])
+        frauds = counted["frauds"] + smoothing * prior
+        transactions = counted["transactions"] + smoothing
         rates[name] = _divide(frauds, transactions, otherwise=prior)
     return rates
 
@@ -118,9 +121,9 @@ def known_share(
     float64 of shape (n,); NaN for a missing value or where nothing at all is known.
     """
     day = _last_known_day(timestamp, 0.0)
-    own = counts.until(day, values)["transactions"]
+    of_value = counts.until(day, values)["transactions"]
     everything = overall.until(day)["transactions"]
-    return np.where(everything == 0, np.nan, (own + 1) / (everything + 1))
+    return np.where(everything == 0, np.nan, (of_value + 1) / (everything + 1))
 
 
 def _last_known_day(timestamp: pd.Series, delay_days: float) -> np.ndarray:

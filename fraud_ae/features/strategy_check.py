@@ -60,8 +60,8 @@ def _fit_and_compute(strategy: Any, df: pd.DataFrame) -> pd.DataFrame:
 
 def _adds_nothing(strategy: Any, df: pd.DataFrame) -> str:
     message = f"{type(strategy).__name__} adds nothing to the baseline on these columns"
-    own = getattr(strategy, "family_columns", getattr(strategy, "columns", ()))
-    missing = [column for column in own if column not in df.columns]
+    usable = getattr(strategy, "family_columns", getattr(strategy, "columns", ()))
+    missing = [column for column in usable if column not in df.columns]
     if not missing:
         return f"{message}; leave it out, or let it build a feature of its own"
     return f"{message}; it would use {', '.join(missing)}, which the data do not have"

@@ -73,9 +73,9 @@ def seconds_since_previous(us: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """
     order = _order_by_key(keys)
     follows = np.flatnonzero(keys[order[1:]] == keys[order[:-1]])
-    own, before = order[1:][follows], order[:-1][follows]
+    row, before = order[1:][follows], order[:-1][follows]
     seconds = np.full(len(us), np.nan)
-    seconds[own] = (us[own] - us[before]) / 1e6
+    seconds[row] = (us[row] - us[before]) / 1e6
     seconds[keys < 0] = np.nan
     return seconds
 
@@ -148,9 +148,9 @@ class _RunningTotals:
     def between(self, since: np.ndarray, until: np.ndarray) -> Iterator[np.ndarray]:
         """Transactions, labelled ones and frauds of each row's key from one place to another."""
         for total in self._totals:
-            own = np.empty(len(until), dtype=np.int64)
-            own[self._order] = total[until] - total[since]
-            yield own
+            difference = np.empty(len(until), dtype=np.int64)
+            difference[self._order] = total[until] - total[since]
+            yield difference
 
 
 def _rolled(
@@ -164,11 +164,11 @@ def _rolled(
     # all keys takes a third of the time of one over each.
     parts = []
     for rows in _runs_of_keys(keys[order], most=_LATEST // reach):
-        own = order[rows]
-        apart = (keys[own] - keys[own[0]]).astype(np.int64) * reach
-        known = pl.Series(amount[own], nan_to_null=True)
-        time = pl.Series(apart + times[own]).set_sorted()
-        frame = pl.DataFrame({"time": time, "amount": known, "one": np.ones(len(own))})
+        positions = order[rows]
+        apart = (keys[positions] - keys[positions[0]]).astype(np.int64) * reach
+        key_amounts = pl.Series(amount[positions], nan_to_null=True)
+        time = pl.Series(apart + times[positions]).set_sorted()
+        frame = pl.DataFrame({"time": time, "amount": key_amounts, "one": np.ones(len(positions))})
         parts.append(frame.select(e.cast(pl.Float64) for e in expressions))
     if not parts:
         return {e.meta.output_name(): np.full(len(df), np.nan) for e in expressions}

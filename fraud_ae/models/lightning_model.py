@@ -16,10 +16,10 @@ from fraud_ae.models.training_state import TrainingState
 
 
 class LightningNetworks(pl.LightningModule):
-    """Trains one network or several in one loop; the course of each is its own.
+    """Trains one network or several in one loop; each has a TrainingState.
 
     Optimisation is manual: Lightning hands over chunks of several mini-batches, so that what it
-    does around a step is done once for all of them. courses: one for each network. batches: of all
+    does around a step is done once for all of them. states: one for each network. batches: of all
     of them; it is told which go on. starts: where an earlier training of each left it, None where
     there was none.
 
@@ -30,21 +30,21 @@ class LightningNetworks(pl.LightningModule):
     def __init__(
         self,
         networks: Sequence[nn.Module],
-        courses: Sequence[TrainingState],
+        states: Sequence[TrainingState],
         batches: Batches,
         starts: Sequence[Checkpoint | None],
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.networks = nn.ModuleList(networks)
-        self.courses = list(courses)
+        self.states = list(states)
         self.batches = batches
         self.ends = list(starts)
         self.steps_per_epoch = [start.steps_per_epoch if start else 0 for start in starts]
-        for course, start in zip(courses, starts, strict=True):
+        for state, start in zip(states, starts, strict=True):
             if start is not None:
-                course.resume(start.history, start.best)
-        self._running = [n for n, course in enumerate(courses) if not course.ended]
+                state.resume(start.history, start.best)
+        self._running = [n for n, state in enumerate(states) if not state.ended]
         self.batches.keep(self._running)
 
     @property
@@ -73,8 +73,8 @@ class LightningNetworks(pl.LightningModule):
         self._set_learning_rates()
 
     def _set_learning_rates(self) -> None:
-        courses = [self.courses[number] for number in self._running]
-        rates = [(course.learning_rate, course.settings.weight_decay) for course in courses]
+        states = [self.states[number] for number in self._running]
+        rates = [(state.learning_rate, state.settings.weight_decay) for state in states]
         self._optimizer().train_only(self._stack.vectors, rates)
 
     def _optimizer(self) -> FusedAdam:
@@ -102,7 +102,7 @@ class LightningNetworks(pl.LightningModule):
         ):
             network = self.networks[number]
             self.steps_per_epoch[number] = steps
-            row = self.courses[number].add_epoch(
+            row = self.states[number].add_epoch(
                 train_loss, val_loss, seconds, lambda network=network: _copy(network)
             )
             # A logger belongs to one run, so that several networks cannot share it.
@@ -112,28 +112,28 @@ class LightningNetworks(pl.LightningModule):
 
     def _leave_those_that_ended(self) -> None:
         for number, vector in zip(self._running, self._stack.vectors, strict=True):
-            course, network = self.courses[number], self.networks[number]
-            if course.ended and course.error is None and stack_key(network) is not None:
+            state, network = self.states[number], self.networks[number]
+            if state.ended and state.error is None and stack_key(network) is not None:
                 self.ends[number] = self._end(number, vector)
-        remaining = [i for i, n in enumerate(self._running) if not self.courses[n].ended]
+        remaining = [i for i, n in enumerate(self._running) if not self.states[n].ended]
         if not remaining:
             self.trainer.should_stop = True
         elif len(remaining) < len(self._running):
-            before, state = self._stack.vectors, self._optimizer().state
-            self._stack = self._stack.kept(remaining)
+            before, moments = self._stack.vectors, self._optimizer().state
+            self._stack = self._stack.select(remaining)
             self._running = [self._running[i] for i in remaining]
             self.batches.keep(remaining)
             moved = {
-                self._stack.vectors[new]: state[before[old]] for new, old in enumerate(remaining)
+                self._stack.vectors[new]: moments[before[old]] for new, old in enumerate(remaining)
             }
-            state.clear()
-            state.update(moved)
+            moments.clear()
+            moments.update(moved)
 
     def _end(self, number: int, vector: nn.Parameter) -> Checkpoint:
-        moments, course = self._optimizer().state[vector], self.courses[number]
+        moments, state = self._optimizer().state[vector], self.states[number]
         return Checkpoint(
-            history=course.history,
-            best=course.weights,
+            history=state.history,
+            best=state.weights,
             last=vector.detach().cpu().clone(),
             exp_avg=moments["exp_avg"].cpu().clone(),
             exp_avg_sq=moments["exp_avg_sq"].cpu().clone(),

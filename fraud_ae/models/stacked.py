@@ -47,7 +47,7 @@ class Trainable(Protocol):
     def losses(self, inputs: Tensor) -> Tensor:
         """Losses of n rows, (K,), without gradients. inputs: (n, n_inputs)."""
 
-    def kept(self, numbers: Sequence[int]) -> Self:
+    def select(self, numbers: Sequence[int]) -> Self:
         """Some of the networks, in this order, with weights as they are, in memory of their own."""
 
     def part(self, start: int, end: int) -> Self:
@@ -115,7 +115,7 @@ class SingleNetwork:
         """See `Trainable`."""
         return self._network.loss(inputs)[None]
 
-    def kept(self, numbers: Sequence[int]) -> Self:
+    def select(self, numbers: Sequence[int]) -> Self:
         """See `Trainable`."""
         return self
 
@@ -150,7 +150,7 @@ class StackedAutoencoders:
         self._layers = self._all_layers()
         self._parts: dict[tuple[int, int], Self] = {(0, len(networks)): self}
 
-    def kept(self, numbers: Sequence[int]) -> Self:
+    def select(self, numbers: Sequence[int]) -> Self:
         """See `Trainable`."""
         return type(self)(
             [self._networks[number] for number in numbers], length=self._weights.shape[1]

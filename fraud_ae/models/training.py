@@ -91,19 +91,19 @@ def train_together(
     torch.set_num_threads(1)
     # What Adam remembers of a dead unit fades to numbers so small that each costs a hundred others.
     torch.set_flush_denormal(True)
-    networks, courses, streams = [], [], []
+    networks, states, streams = [], [], []
     for training, rows in zip(trainings, train, strict=True):
         torch.manual_seed(training.seed)
         networks.append(training.build(rows.inputs.shape[1]))
         rates = training.learning_rates
         if validation is None and rates is None:
             rates = [training.settings.learning_rate] * training.settings.max_epochs
-        courses.append(TrainingState(training.settings, rates, training.report))
+        states.append(TrainingState(training.settings, rates, training.report))
         streams.append(Stream(rows, training.seed, training.epochs_before))
     settings = trainings[0].settings
     batches = Batches(streams, settings.batch_size, together=_BATCHES_TOGETHER)
     module = LightningNetworks(
-        networks, courses, batches, [training.start for training in trainings]
+        networks, states, batches, [training.start for training in trainings]
     )
     trainer = pl.Trainer(
         max_epochs=max(
@@ -117,38 +117,36 @@ def train_together(
         enable_checkpointing=False,
         num_sanity_val_steps=0,
     )
-    judged = None if validation is None else InOrder(validation, _VALIDATION_BATCH)
+    validation_batches = None if validation is None else InOrder(validation, _VALIDATION_BATCH)
     with warnings.catch_warnings():
         # Lightning advises DataLoader workers, which these batches have no use for, and meets
         # deprecations of its own.
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         if module.is_to_train:
-            trainer.fit(module, batches, judged)
+            trainer.fit(module, batches, validation_batches)
     return [
         _trained(*network_parts)
-        for network_parts in zip(
-            networks, courses, module.steps_per_epoch, module.ends, strict=True
-        )
+        for network_parts in zip(networks, states, module.steps_per_epoch, module.ends, strict=True)
     ]
 
 
 def _trained(
-    network: nn.Module, course: TrainingState, steps: int, end: Checkpoint | None
+    network: nn.Module, state: TrainingState, steps: int, end: Checkpoint | None
 ) -> TrainedNetwork | TrainingDiverged:
-    if course.error is not None:
-        return course.error
+    if state.error is not None:
+        return state.error
     for parameter in network.parameters():
         parameter.grad = None
     # Assigned, because the weights still lie in the memory of all networks together.
-    network.load_state_dict(course.weights, assign=True)
-    return TrainedNetwork(network.cpu().eval(), course.best_epoch, course.history, steps, end)
+    network.load_state_dict(state.weights, assign=True)
+    return TrainedNetwork(network.cpu().eval(), state.best_epoch, state.history, steps, end)
 
 
 def _available(accelerator: str) -> str:
-    known = {"cpu": True, "cuda": torch.cuda.is_available()}
-    known |= {"mps": torch.backends.mps.is_available()}
-    known |= {"gpu": known["cuda"] or known["mps"]}
-    if accelerator != "auto" and not known[accelerator]:
-        here = ", ".join(name for name, is_there in known.items() if is_there)
-        raise UserError(f"trainer.accelerator={accelerator}: not on this machine; here: {here}")
+    usable = {"cpu": True, "cuda": torch.cuda.is_available()}
+    usable |= {"mps": torch.backends.mps.is_available()}
+    usable |= {"gpu": usable["cuda"] or usable["mps"]}
+    if accelerator != "auto" and not usable[accelerator]:
+        names = ", ".join(name for name, is_usable in usable.items() if is_usable)
+        raise UserError(f"trainer.accelerator={accelerator}: not on this machine; here: {names}")
     return accelerator

@@ -12,7 +12,7 @@ from fraud_ae.models.settings import TrainerSettings
 
 
 class TrainingState:
-    """The course of one training, epoch by epoch, whatever else is trained beside it.
+    """The state of one training after each epoch; others trained in the same loop do not matter.
 
     learning_rates: one for each epoch, to repeat a schedule that an earlier training found on its
     validation rows; without it the rate is halved when the validation loss stops falling. report:

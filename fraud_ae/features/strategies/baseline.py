@@ -100,7 +100,7 @@ class Baseline(FeatureStrategy):
         return KnownCounts(self.location_counts_), KnownCounts(self.transaction_counts_)
 
 
-def amount_descriptions(feature: DescribedFeature) -> str:
+def amount_text(feature: DescribedFeature) -> str:
     """The amount of the transaction itself, whatever feature is told."""
     return (
         f"amount {money(feature.past.amount) if feature.past else feature.shown(money, 'amount')}"
@@ -109,10 +109,10 @@ def amount_descriptions(feature: DescribedFeature) -> str:
 
 def describe_amount(feature: DescribedFeature) -> tuple[str, str]:
     """The amount, and what this customer usually pays, or all pay."""
-    parts_of_own = feature.past.usual_amounts() if feature.past else None
-    if parts_of_own is not None:
-        return amount_descriptions(feature), f"{usually(parts_of_own, about)} for this customer"
-    return amount_descriptions(feature), feature.range(about, "amount")
+    customer_usual = feature.past.usual_amounts() if feature.past else None
+    if customer_usual is not None:
+        return amount_text(feature), f"{usually(customer_usual, about)} for this customer"
+    return amount_text(feature), feature.range(about, "amount")
 
 
 def describe_account_age(feature: DescribedFeature) -> tuple[str, str]:

@@ -26,11 +26,11 @@ from fraud_ae.features.history import History
 from fraud_ae.features.strategies.baseline import (
     AMOUNT,
     Baseline,
-    amount_descriptions,
+    amount_text,
     describe_amount,
     with_baseline_columns,
 )
-from fraud_ae.features.strategies.temporal import PACE, burst_descriptions
+from fraud_ae.features.strategies.temporal import PACE, burst_text
 from fraud_ae.features.windows import amounts, delayed_rates, key_codes, longest_window
 from fraud_ae.runtime.threads import side_by_side
 
@@ -145,10 +145,11 @@ class Behavioural(Baseline):
     ) -> dict[str, np.ndarray]:
         days = longest_window(self.windows_days)
         longest = f"{days:g}d"
-        found = amounts(df, customer, self.windows_days, [days])
-        mean, std = found.pop(f"earlier_mean_{longest}"), found.pop(f"earlier_std_{longest}")
+        statistics = amounts(df, customer, self.windows_days, [days])
+        mean = statistics.pop(f"earlier_mean_{longest}")
+        std = statistics.pop(f"earlier_std_{longest}")
         return {
-            **{f"customer_{name}": values for name, values in found.items()},
+            **{f"customer_{name}": values for name, values in statistics.items()},
             f"amount_z_customer_{longest}": _ratio(amount - mean, std),
             f"amount_to_customer_mean_{longest}": _ratio(amount, mean),
         }
@@ -162,9 +163,9 @@ class Behavioural(Baseline):
             _warn_of_unknown_rates([name for name in features if "fraud_rate" in name])
         days = longest_window(self.windows_days)
         longest = f"{days:g}d"
-        found = amounts(df, terminal, earlier_days=[days])
+        statistics = amounts(df, terminal, earlier_days=[days])
         features[f"amount_to_terminal_mean_{longest}"] = _ratio(
-            amount, found[f"earlier_mean_{longest}"]
+            amount, statistics[f"earlier_mean_{longest}"]
         )
         return features
 
@@ -174,18 +175,18 @@ def _count(feature: DescribedFeature) -> tuple[str, str]:
         return plain(feature)
     burst = feature.past.burst() if feature.past else None
     if burst:
-        return burst_descriptions(
-            burst
-        ), f"{feature.range(number)} within {window(feature.parts[0])}"
+        usual = f"{feature.range(number)} within {window(feature.parts[0])}"
+        return burst_text(burst), usual
     value = f"{feature.shown(ordinal)} purchase within {window(feature.parts[0])}"
     return value, feature.range(number)
 
 
 def _breaks_habit(feature: DescribedFeature) -> bool:
     """Whether the amount is beyond what this customer usually pays, which says all there is."""
-    parts_of_own = feature.past.usual_amounts() if feature.past else None
+    customer_usual = feature.past.usual_amounts() if feature.past else None
     return (
-        parts_of_own is not None and not parts_of_own[0] <= feature.past.amount <= parts_of_own[1]
+        customer_usual is not None
+        and not customer_usual[0] <= feature.past.amount <= customer_usual[1]
     )
 
 
@@ -193,7 +194,7 @@ def _mean_amount(feature: DescribedFeature) -> tuple[str, str]:
     if feature.is_missing or _breaks_habit(feature):
         return describe_amount(feature)
     average = f"this customer's average of {window(feature.parts[0])} is {feature.shown(money)}"
-    return f"{amount_descriptions(feature)}, {average}", feature.range(about)
+    return f"{amount_text(feature)}, {average}", feature.range(about)
 
 
 def _to_average(feature: DescribedFeature) -> tuple[str, str]:
@@ -203,14 +204,14 @@ def _to_average(feature: DescribedFeature) -> tuple[str, str]:
     if ratio != ratio or _breaks_habit(feature):
         return describe_amount(feature)
     average = f"this {_WHO[who]}'s average of {window(days)}"
-    value = f"{amount_descriptions(feature)}, {feature.shown(times, name)} {average}"
+    value = f"{amount_text(feature)}, {feature.shown(times, name)} {average}"
     return value, feature.range(about, "amount")
 
 
 def _per_item(feature: DescribedFeature) -> tuple[str, str]:
     if feature.is_missing or feature.values.get("quantity") == 1 or _breaks_habit(feature):
         return describe_amount(feature)
-    return f"{amount_descriptions(feature)}, {feature.shown(money)} per item", feature.range(about)
+    return f"{amount_text(feature)}, {feature.shown(money)} per item", feature.range(about)
 
 
 def _amount_per_item(df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:

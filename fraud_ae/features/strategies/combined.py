@@ -44,7 +44,7 @@ class Combined(Baseline):
         """Those of the baseline and of the parts; the first that knows a feature tells it."""
         return (
             *super().descriptions,
-            *(each for p in self.parts.values() for each in descriptions_of(p)),
+            *(d for part in self.parts.values() for d in descriptions_of(part)),
         )
 
     @property
@@ -70,8 +70,10 @@ class Combined(Baseline):
         )
         families = iter(computed)
         for name, part in self.parts.items():
-            parts_of_own = next(families) if _extends_baseline(part) else compute_features(part, df)
-            for feature, values in parts_of_own.items():
+            part_features = (
+                next(families) if _extends_baseline(part) else compute_features(part, df)
+            )
+            for feature, values in part_features.items():
                 before = features.setdefault(feature, values)
                 if before is not values and not _equal(before, values, df.index):
                     raise UserError(

@@ -61,9 +61,9 @@ class Temporal(Baseline):
             hour = _on_circle(feature, "hour", 24)
             minutes = round(hour * 60) % (24 * 60)
             text = f"{minutes // 60:02d}:{minutes % 60:02d}"
-        parts_of_own = feature.past.usual_hours() if feature.past else None
-        if parts_of_own is not None and not within(hour, parts_of_own):
-            return f"at {text} UTC", f"{usually(parts_of_own, clock)} for this customer"
+        customer_usual = feature.past.usual_hours() if feature.past else None
+        if customer_usual is not None and not within(hour, customer_usual):
+            return f"at {text} UTC", f"{usually(customer_usual, clock)} for this customer"
         # A class of one's own that fits something else has not learned any.
         general = getattr(self, "usual_hours_", None)
         return f"at {text} UTC", usually(general, clock) if general else ""
@@ -113,20 +113,20 @@ def _gap(feature: DescribedFeature) -> tuple[str, str]:
     usual = usual_gaps(feature)
     burst = feature.past.burst() if feature.past else None
     if burst:
-        return burst_descriptions(burst), usual
+        return burst_text(burst), usual
     return f"{feature.shown(_seconds)} after the previous purchase", usual
 
 
-def burst_descriptions(burst: tuple[int, int]) -> str:
+def burst_text(burst: tuple[int, int]) -> str:
     """Many purchases in a short time: the number, in how many seconds."""
     return f"{ordinal(burst[0])} purchase within {duration(burst[1])}"
 
 
 def usual_gaps(feature: DescribedFeature) -> str:
     """How far apart the purchases of this customer, or of all, are."""
-    parts_of_own = feature.past.usual_gaps() if feature.past else None
-    if parts_of_own is not None:
-        return f"{usually(parts_of_own, duration)} apart for this customer"
+    customer_usual = feature.past.usual_gaps() if feature.past else None
+    if customer_usual is not None:
+        return f"{usually(customer_usual, duration)} apart for this customer"
     return f"{feature.range(_seconds, 'log_seconds_since_previous')} apart"
 
 

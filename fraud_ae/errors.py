@@ -32,6 +32,13 @@ class LeakFound(UserError):
     exit_code = 1
 
 
+class WorkerLost(UserError):
+    """A process of a command was killed, or found no memory."""
+
+    # What was typed is right, and the same command goes on.
+    exit_code = 1
+
+
 class TrainingDiverged(UserError):
     """The loss became infinite or NaN."""
 

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import Any
 
-from fraud_ae.errors import UserError
+from fraud_ae.errors import WorkerLost
 from fraud_ae.runtime.threads import available_cores
 
 log = logging.getLogger("fraud_ae")
@@ -68,14 +68,14 @@ class Workers:
     def outcome(self, future: Future) -> Any:
         """The result of what was submitted, or the exception that it raised.
 
-        Raises UserError if a process was killed.
+        Raises WorkerLost if a process was killed.
         """
         self.ended([future])
         try:
             result, messages = future.result()
         except BrokenProcessPool as error:
             self.kill()
-            raise UserError(
+            raise WorkerLost(
                 "a worker process ended early, as one does that is killed or that finds no memory; "
                 "the same command goes on where this one stopped (hydra.launcher.workers=1 needs "
                 "the least memory)"

@@ -15,7 +15,6 @@ import itertools
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,6 +24,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks import ours, protocols
+from benchmarks.measuring import parser
 from benchmarks.peers import PEERS, Peer, available
 from benchmarks.protocols import Protocol, Task
 from fraud_ae.errors import exit_on_user_error
@@ -119,23 +119,18 @@ def _choice(settings: dict) -> str:
 
 def arguments() -> argparse.Namespace:
     """What was asked for on the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.detection",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("dataset", choices=("handbook", "ecommerce", "synthetic"))
-    parser.add_argument("file", nargs="?", help="not needed for synthetic")
-    parser.add_argument("--seeds", type=int, default=5, help="runs of each method (5)")
-    parser.add_argument("--json", type=Path, help="write a row for each method and seed")
-    parser.add_argument(
+    options = parser(__doc__)
+    options.add_argument("dataset", choices=("handbook", "ecommerce", "synthetic"))
+    options.add_argument("file", nargs="?", help="not needed for synthetic")
+    options.add_argument("--seeds", type=int, default=5, help="runs of each method (5)")
+    options.add_argument(
         "--train-start", default="2018-07-25", help="first day of training, handbook (2018-07-25)"
     )
-    given = parser.parse_args()
+    given = options.parse_args()
     if given.dataset != "synthetic" and given.file is None:
-        parser.error(f"{given.dataset} needs the FILE of the data")
+        options.error(f"{given.dataset} needs the FILE of the data")
     if given.seeds < 1:
-        parser.error("--seeds must be 1 or more")
+        options.error("--seeds must be 1 or more")
     return given
 
 

@@ -1,4 +1,4 @@
-"""What all speed benchmarks share: alternate the sides, medians and ratios, a table and JSON."""
+"""Shared by the benchmarks: options, alternating rounds, medians and ratios, a table and JSON."""
 
 import argparse
 import json
@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 
-def parser(description: str, repeats: int) -> argparse.ArgumentParser:
-    """The options that every speed benchmark has."""
+def parser(description: str, repeats: int | None = None) -> argparse.ArgumentParser:
+    """A parser with `--json` and, if there is a default for it, `--repeats`."""
     new = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    new.add_argument("--repeats", type=int, default=repeats, help="rounds of all sides")
+    if repeats is not None:
+        new.add_argument("--repeats", type=int, default=repeats, help="rounds of all sides")
     new.add_argument("--json", type=Path, help="also write the figures here")
     return new
 

@@ -9,34 +9,18 @@ those alone that became an alert by it: a scorer need not mind everything. `cali
 the frauds of the training rows have, and a payment method never seen is nothing that frauds had.
 """
 
-import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.measuring import show, write
+from benchmarks.detectors import detectors
+from benchmarks.measuring import parser, show, write
 from fraud_ae.data.sources import Dataset, synthetic
 from fraud_ae.detector.detector import FraudDetector
-from fraud_ae.experiments.recipe import Recipe
-from fraud_ae.experiments.run import make_detector, train_networks
 from fraud_ae.features import Behavioural, Combined, DemographicRisk, Temporal
-from fraud_ae.features.encoded_data import encode
-from fraud_ae.features.encoder import Encoder
-from fraud_ae.models.settings import TrainerSettings
-from fraud_ae.models.training import only
-from fraud_ae.scorers.calibrated import CalibratedScorer
-from fraud_ae.scorers.mahalanobis import MahalanobisScorer
-from fraud_ae.scorers.reconstruction import ReconstructionScorer
-from fraud_ae.scorers.scorer import Scorer
 
-SCORERS = {
-    "reconstruction": ReconstructionScorer(),
-    "mahalanobis": MahalanobisScorer(),
-    "calibrated": CalibratedScorer(),
-}
 NETWORKS = {
     name: {"class": f"fraud_ae.models.network.{name}"}
     for name in ("Autoencoder", "MaskedAutoencoder")
@@ -141,21 +125,8 @@ CAUSES = {
 
 def trained(dataset: Dataset, network: dict, epochs: int = 10) -> Iterator[tuple]:
     """Detectors of one network with each scorer: (name, detector, validation rows)."""
-    transactions = dataset.transactions
-    rows = np.arange(len(transactions)) < len(transactions) * 3 // 4
-    parts = {"t": Temporal(), "b": Behavioural(), "d": DemographicRisk()}
-    encoded = encode(Combined(parts), Encoder(), transactions, rows, "normal")
-    settings = TrainerSettings(max_epochs=epochs, accelerator="cpu")
-
-    def recipe(scorer: Scorer) -> Recipe:
-        return Recipe(network, scorer, settings, "normal", 0)
-
-    fitted = only(train_networks([recipe(ReconstructionScorer())], [encoded], ~rows))
-    for name, scorer in SCORERS.items():
-        made = make_detector(recipe(scorer), encoded, fitted.network, ~rows, dataset.source_format)
-        scores = made.score_inputs(encoded.inputs, ~rows)
-        made.threshold = float(np.quantile(scores, 0.95))
-        yield name, made, np.flatnonzero(~rows)
+    strategy = Combined({"t": Temporal(), "b": Behavioural(), "d": DemographicRisk()})
+    return detectors(dataset, strategy, network, epochs)
 
 
 def planted(
@@ -208,12 +179,9 @@ def measured(
 
 def main() -> None:
     """Train, plant, print a table for each network and scorer, and write JSON."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = parser(__doc__)
     options.add_argument("--rows", type=int, default=40_000, help="generated transactions")
     options.add_argument("--each", type=int, default=200, help="transactions for each cause")
-    options.add_argument("--json", type=Path, help="also write the figures here")
     chosen = options.parse_args()
     dataset = synthetic(n_transactions=chosen.rows)
     found = {}

@@ -19,47 +19,27 @@ import torch
 from sklearn.compose import make_column_transformer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from benchmarks.detectors import SCORERS, detectors
 from benchmarks.features import pandas_windows, strategy
 from benchmarks.measuring import alternated, compared, parser, show, write
 from fraud_ae.data.sources import Dataset, synthetic
 from fraud_ae.detector.detector import FraudDetector
-from fraud_ae.experiments.recipe import Recipe
-from fraud_ae.experiments.run import make_detector, train_networks
 from fraud_ae.features import compute_features
-from fraud_ae.features.encoded_data import encode
-from fraud_ae.features.encoder import Encoder
 from fraud_ae.models.network import Autoencoder
-from fraud_ae.models.settings import TrainerSettings
-from fraud_ae.models.training import only
 from fraud_ae.runtime.threads import available_cores
-from fraud_ae.scorers.calibrated import CalibratedScorer
-from fraud_ae.scorers.mahalanobis import MahalanobisScorer
-from fraud_ae.scorers.reconstruction import ReconstructionScorer
 
-SCORERS = {
-    "reconstruction": ReconstructionScorer(),
-    "mahalanobis": MahalanobisScorer(),
-    "calibrated": CalibratedScorer(),
-}
 NETWORK = "encoder and network"
 USUAL = "pandas, scikit-learn, torch"
 _TRAINED_ON = 50_000
 
 
-def detectors(folder: Path) -> dict[str, FraudDetector]:
+def loaded_detectors(folder: Path) -> dict[str, FraudDetector]:
     """A detector with each scorer, as it is loaded from disk."""
-    dataset = synthetic(n_transactions=_TRAINED_ON)
-    rows = np.arange(_TRAINED_ON) < _TRAINED_ON * 3 // 4
-    encoded = encode(strategy(), Encoder(), dataset.transactions, rows, "normal")
     network = {"class": "fraud_ae.models.network.Autoencoder"}
-    found = {}
-    for name, scorer in SCORERS.items():
-        recipe = Recipe(network, scorer, TrainerSettings(max_epochs=1), "normal", 0)
-        trained = only(train_networks([recipe], [encoded], ~rows))
-        made = make_detector(recipe, encoded, trained.network, ~rows, dataset.source_format)
-        made.save(folder / name)
-        found[name] = FraudDetector.load(folder / name)
-    return found
+    dataset = synthetic(n_transactions=_TRAINED_ON)
+    for name, detector, _ in detectors(dataset, strategy(), network, epochs=1):
+        detector.save(folder / name)
+    return {name: FraudDetector.load(folder / name) for name in SCORERS}
 
 
 def usual(dataset: Dataset) -> None:
@@ -85,7 +65,7 @@ def main() -> None:
     chosen = options.parse_args()
     dataset = synthetic(n_transactions=chosen.rows, seed=1)
     with tempfile.TemporaryDirectory() as folder:
-        made = detectors(Path(folder))
+        made = loaded_detectors(Path(folder))
         # Training keeps to one thread; scoring has all.
         torch.set_num_threads(available_cores())
         first = made["reconstruction"]

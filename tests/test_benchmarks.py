@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from benchmarks import protocols
-from benchmarks.online_features import short_frame
 from benchmarks.reasons import CAUSES
 from fraud_ae.data.simulation.synthetic import simulate
 from tests.commands import ROOT
@@ -110,8 +109,6 @@ def test_a_missing_file_is_said():
         ("training", ["--rows", "2000"], "training"),
         ("features", ["--rows", "3000", "--sizes", "3000"], "windows"),
         ("scoring", ["--rows", "3000"], "scoring"),
-        ("online_features", ["--rows", "10", "30"], "online_features"),
-        ("onnx", ["--rows", "300"], "onnx"),
     ],
 )
 def test_a_speed_benchmark_prints_a_table_and_writes_json(tmp_path, name, options, table):
@@ -124,7 +121,7 @@ def test_a_speed_benchmark_prints_a_table_and_writes_json(tmp_path, name, option
     rows = json.loads(file.read_text())[table]
     assert len(rows) > 1
     for row in rows:
-        assert row.get("seconds", row.get("milliseconds")) > 0
+        assert row["seconds"] > 0
         assert row["side"].split()[0] in done.stdout
 
 
@@ -147,15 +144,3 @@ def test_the_benchmark_of_reasons_has_a_row_for_each_cause(tmp_path):
         assert all(0 <= row["found"] <= 1 and row["planted"] == 5 for row in rows)
     # The last line names a file.
     assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
-
-
-@pytest.mark.parametrize("n_rows", [10, 1000])
-def test_a_short_frame_holds_the_newest_rows_of_who_paid_last(n_rows):
-    transactions, _ = simulate(5000, days=30)
-    frame = short_frame(transactions, n_rows)
-    assert len(frame) == n_rows
-    assert frame["timestamp"].is_monotonic_increasing
-    assert frame.iloc[-1].equals(transactions.iloc[-1].rename(n_rows - 1))
-    own = transactions[transactions["customer_id"].isin(frame["customer_id"])]
-    assert frame["transaction_id"].tolist() == own["transaction_id"].tolist()[-n_rows:]
-    assert frame["customer_id"].duplicated().any()

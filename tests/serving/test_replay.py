@@ -49,7 +49,7 @@ def test_no_answer_under_load_is_wrong(serve, history, validation, batch_scores,
     questions = [question(row) for row in plain(validation)]
     asked, _ = ask("127.0.0.1", service.port, questions, connections=12, per_second=per_second)
     assert {one.status for one in asked} == {200}
-    found = scores([one.example_result for one in asked])
+    found = scores([one.answer for one in asked])
     assert np.abs(found - batch_scores).max() < TOLERANCE
     assert service.metric("fraud_ae_score_count") == len(validation)
     # Several were scored together.

@@ -13,7 +13,6 @@ from pathlib import Path
 import uvicorn
 from rich.console import Console
 
-from fraud_ae import features
 from fraud_ae.data.reading import read_table
 from fraud_ae.data.transactions import to_transactions
 from fraud_ae.errors import DataError, UserError
@@ -27,6 +26,7 @@ log = logging.getLogger("fraud_ae")
 
 # Threads switch often, so that the event loop does not wait long for the scoring thread.
 _SWITCH_SECONDS = 0.0005
+_FEATURES = Path(features.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def serve_model(
 
 def _drop_feature_warnings(record: logging.LogRecord) -> bool:
     """A logging filter: strategies warn about missing columns of each frame, here each batch."""
-    return Path(features.__file__).parent not in Path(record.pathname).parents
+    return _FEATURES not in Path(record.pathname).parents
 
 
 def _import_history(store: HistoryStore, loaded: LoadedModel, history: Path) -> int:

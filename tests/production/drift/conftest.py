@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from benchmarks.drift import Watched
+from tests.production.drift.watched import Watched
 
 
 @pytest.fixture(scope="session")

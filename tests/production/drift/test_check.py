@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmarks.drift import shift
 from fraud_ae.errors import UserError
+from tests.production.drift.watched import shift
 
 
 def drifted(checked: dict) -> list[str]:

@@ -262,7 +262,7 @@ def test_what_was_kept_offline_can_be_sent_later(stand_in, environment, tmp_path
     with dead_server() as url:
         shown, _ = train(tmp_path, environment, url, "wandb.wait_seconds=1")
     later = re.search(r"Later: (wandb sync \S+)", shown).group(1)
-    assert f"{later} " in (ROOT / "README.md").read_text()
+    assert f"{later} " in (ROOT / "docs" / "wandb.md").read_text()
     command = later.replace("wandb", str(WANDB), 1)
     online = environment | {"WANDB_BASE_URL": stand_in.url}
     synced = subprocess.run(

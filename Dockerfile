@@ -1,4 +1,4 @@
-# The service of a model for production; README, "Docker", says how to run it.
+# The service of a model for production; docs/production.md says how to run it.
 FROM python:3.11.14-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build

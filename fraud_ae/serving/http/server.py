@@ -13,6 +13,7 @@ from pathlib import Path
 import uvicorn
 from rich.console import Console
 
+from fraud_ae import features
 from fraud_ae.data.reading import read_table
 from fraud_ae.data.transactions import to_transactions
 from fraud_ae.errors import DataError, UserError

@@ -61,7 +61,7 @@ def test_the_image_serves_a_model_as_its_command_says(environment, model, tmp_pa
     service = RunningService(
         model,
         tmp_path,
-        *command[2:-2],
+        *command[3:-2],
         command=(str(environment / "bin" / entry),),
         PYTHONPATH="",
         FRAUD_AE_API_KEY="secret",

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from fraud_ae.errors import UserError
 
@@ -252,6 +251,9 @@ def _option_file(arguments: list[str], group: str, option: str) -> dict:
 
 def _with_search_path(arguments: list[str], folder: Path) -> list[str]:
     """The arguments with a further folder in which Hydra looks for options."""
+    # Here, as the service's image is without Hydra, and its command is the same.
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
     key = "hydra.searchpath"
     paths: list[str] = []
     for argument in arguments:

@@ -27,8 +27,10 @@ from fraud_ae.configuration.parts import (
 )
 from fraud_ae.configuration.resolution import job_parts, resolved_settings
 from fraud_ae.configuration.schemas import TrainConfig
+from fraud_ae.data.files.paths import table_files
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import BOUNDARIES, Split, split_by_time
+from fraud_ae.errors import DataError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.experiments.identity import features_identity, run_identity, validation_set
 from fraud_ae.experiments.recipe import Recipe
@@ -106,6 +108,7 @@ class Job:
     def dataset(self) -> Dataset:
         """The transactions. Raises DataError where they cannot be read."""
         files = (self.source.path, self.source.labels)
+        files = (*files, *self.source.join)
         return _load(self.source.node, tuple(_changed(file) for file in files if file))
 
     @cached_property
@@ -256,10 +259,14 @@ def _load(node: str, changed: tuple) -> Dataset:
     return build(json.loads(node))
 
 
-def _changed(file: str) -> tuple[int, int] | None:
-    """When a file was changed last, and its size; None where it is not there."""
-    stat = Path(file).stat() if Path(file).is_file() else None
-    return (stat.st_mtime_ns, stat.st_size) if stat else None
+def _changed(path: str) -> tuple[tuple[int, int], ...]:
+    """When the files that a path stands for were changed last, and their sizes."""
+    try:
+        files = table_files(path)
+    except DataError:
+        # Whoever reads it tells what is wrong; a store of labels is no table.
+        files = [file for file in (Path(path),) if file.is_file()]
+    return tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Source:
-    """Where transactions come from. path, labels: files, None for generated transactions.
+    """Where transactions come from. path, labels, join: files, none for generated transactions.
 
     node: the `_target_` that reads or generates them, with its arguments, as JSON.
     """
@@ -18,6 +18,7 @@ class Source:
     path: str | None
     labels: str | None
     node: str
+    join: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,11 @@ def job_parts(settings: dict, choices: Mapping[str, str | None]) -> dict:
         "retrain": settings["retrain"],
         "allowed_features": tuple(settings["allow_features"]),
         "source": Source(
-            data["name"], node.get("path"), node.get("labels"), json.dumps(node, sort_keys=True)
+            data["name"],
+            node.get("path"),
+            node.get("labels"),
+            json.dumps(node, sort_keys=True),
+            tuple(node.get("join") or ()),
         ),
         "train_on": data["train_on"],
         "split_settings": typed_part(SplitSettings, "data.split", data["split"]),

@@ -72,13 +72,16 @@ class SyntheticData(DataConfig):
 class Columns:
     """Canonical name -> column of the file; null where the file has none."""
 
-    transaction_id: str | None = "transaction_id"
-    customer_id: str | None = "customer_id"
-    timestamp: str | None = "timestamp"
+    # One column, or a list of several.
+    transaction_id: Any = "transaction_id"
+    customer_id: Any = "customer_id"
+    timestamp: Any = "timestamp"
     amount: str | None = "amount"
     is_fraud: str | None = "is_fraud"
     quantity: str | None = None
     customer_age: str | None = None
+    # From it the age at the time of the transaction.
+    customer_birth_date: str | None = None
     account_age_days: str | None = None
     payment_method: str | None = None
     product_category: str | None = None
@@ -87,21 +90,36 @@ class Columns:
     shipping_address: str | None = None
     billing_address: str | None = None
     ip_address: str | None = None
-    terminal_id: str | None = None
+    terminal_id: Any = None
     fraud_scenario: str | None = None
 
 
 @dataclass
 class FileData(DataConfig):
     path: str | None = None
+    # Files with further columns of the same transactions.
+    join: list[str] = field(default_factory=list)
     columns: Columns = field(default_factory=Columns)
     extra_columns: list[str] = field(default_factory=list)
-    time_unit: Literal["s", "ms", "us"] | None = None
+    extra_categories: list[str] = field(default_factory=list)
+    time_unit: Literal["us", "ms", "s", "min", "h", "d", "w", "month", "step"] | None = None
     time_origin: str = "1970-01-01"
     time_format: str | None = None
+    time_zone: str | None = None
+    ambiguous_times: Literal["earlier", "later", "refuse"] = "earlier"
     bad_values: Literal["error", "missing"] = "error"
+    negative_amounts: Literal["refund", "missing", "refuse"] = "refund"
+    # Of the text of a file; guessed where they are null.
+    decimal: str | None = None
+    # Word -> 1, 0 or null for not labelled.
+    labels_map: Any = None
+    missing: list[str] | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    header: list[str] | None = None
     # Outcomes that became known later: they take the place of is_fraud.
     labels: str | None = None
+    allow_unmatched: bool = False
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """A file of transactions of any length as canonical ones in order of time, part by part."""
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,10 +13,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fraud_ae.data.reading import read_parts
+from fraud_ae.data.files.reading import read_parts
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.transactions import map_columns
+from fraud_ae.data.transactions import map_columns, tie_order
 from fraud_ae.errors import DataError
+
+_LOGGER = logging.getLogger("fraud_ae")
 
 # So many rows are read at a time.
 PART_ROWS = 100_000
@@ -42,7 +45,7 @@ class CanonicalFile:
         """The transactions, with `place`, some rows at a time."""
         with pq.ParquetFile(self.path) as file:
             for batch in file.iter_batches(batch_size=PART_ROWS):
-                part = batch.to_pandas()
+                part = batch.to_pandas().drop(columns="tie")
                 yield part if self.has_labels else part.drop(columns="is_fraud")
 
 
@@ -53,7 +56,8 @@ def canonical_file(
     """The transactions of a file, checked and in order of time, for as long as they are needed.
 
     history: a file of transactions that are not to be scored themselves; an id that is in both
-    counts once. report: is told how many rows have been read. Raises DataError that names the file,
+    counts once, and without ids only what lies before the file counts. report: is called with how
+    many rows have been read. Raises DataError that names the file,
     and the rows, that cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="fraud_ae-") as scratch:
@@ -65,7 +69,7 @@ def canonical_file(
             if history is not None:
                 written.add_history(history)
         if not written.in_order:
-            pl.scan_parquet(unsorted).sort("timestamp", "place").sink_parquet(in_time)
+            pl.scan_parquet(unsorted).sort("timestamp", "tie").sink_parquet(in_time)
         ordered = unsorted if written.in_order else in_time
         yield CanonicalFile(ordered, rows, in_order, written.has_labels)
 
@@ -77,6 +81,8 @@ class _Written:
         self.rows, self.in_order, self.has_labels = 0, True, False
         self._path, self._format, self._writer = path, source_format, None
         self._newest: pd.Timestamp | None = None
+        self._has_ids = bool(source_format.sources("transaction_id"))
+        self._first = pd.Timestamp.max.tz_localize("UTC")
         self._ids: list[np.ndarray] = []
 
     def __enter__(self) -> "_Written":
@@ -94,6 +100,7 @@ class _Written:
                 again = part["transaction_id"][repeated].iloc[0]
                 raise DataError(f"{path}: transaction_id: {again!r} is there more than once")
             self._ids.append(ids)
+            self._first = min(self._first, part["timestamp"].min())
             self._write(part.assign(place=np.arange(self.rows, self.rows + len(part))))
             self.rows += len(part)
             report(self.rows)
@@ -101,12 +108,23 @@ class _Written:
             raise DataError(f"{path}: the table has no rows")
 
     def add_history(self, path: Path) -> None:
-        new_ids = np.concatenate(self._ids)
-        for part in self._parts(path):
-            new = part[~np.isin(_hashes(part["transaction_id"]), new_ids)]
-            self._write(new.assign(place=np.full(len(new), NOT_SCORED)))
+        new_ids, left_out = np.concatenate(self._ids), 0
+        for part in self._parts(path, prefix="history "):
+            if self._has_ids:
+                is_new = ~np.isin(_hashes(part["transaction_id"]), new_ids)
+            else:
+                is_new = (part["timestamp"] < self._first).to_numpy()
+                left_out += int((~is_new).sum())
+            self._write(part[is_new].assign(place=np.full(int(is_new.sum()), NOT_SCORED)))
+        if left_out:
+            _LOGGER.warning(
+                "%s: %d transactions are not before the first one of the file and are left out: "
+                "without ids nothing tells whether they are the same (data.columns.transaction_id)",
+                path,
+                left_out,
+            )
 
-    def _parts(self, path: Path) -> Iterator[pd.DataFrame]:
+    def _parts(self, path: Path, prefix: str = "") -> Iterator[pd.DataFrame]:
         start = 0
         for raw in read_parts(path, self._format, PART_ROWS):
             try:
@@ -114,18 +132,21 @@ class _Written:
             except DataError as error:
                 where = f" (row 0 below is row {start:,} of the file)" if start else ""
                 raise DataError(f"{path}{where}: {error}") from None
-            if self._format.columns.get("transaction_id", "transaction_id") is None:
-                part["transaction_id"] = pd.Series(range(start, start + len(part))).astype("str")
+            if not self._has_ids:
+                numbers = pd.Series(range(start, start + len(part))).astype("str")
+                part["transaction_id"] = prefix + numbers
             start += len(part)
             yield part
 
     def _write(self, part: pd.DataFrame) -> None:
         labels = part["is_fraud"] if "is_fraud" in part else pd.Series(np.nan, index=part.index)
-        part = part.assign(is_fraud=labels.astype("float64"))
+        part = part.assign(is_fraud=labels.astype("float64"), tie=tie_order(part, self._format))
         self.has_labels = self.has_labels or bool(labels.notna().any())
         times = part["timestamp"]
-        follows = self._newest is None or not len(part) or times.iloc[0] >= self._newest
-        self.in_order = self.in_order and follows and times.is_monotonic_increasing
+        follows = self._newest is None or not len(part) or times.iloc[0] > self._newest
+        # Those of one instant have an order of their own.
+        is_ordered = times.is_monotonic_increasing and times.is_unique
+        self.in_order = self.in_order and follows and is_ordered
         if len(part):
             self._newest = times.max()
         table = pa.Table.from_pandas(part, preserve_index=False)

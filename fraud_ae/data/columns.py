@@ -14,3 +14,6 @@ CANONICAL = REQUIRED + OPTIONAL
 
 # What kind of fraud a transaction was: an answer key, which no feature may ever see.
 SCENARIO = "fraud_scenario"
+
+# A column of it takes the place of `customer_age`.
+BIRTH_DATE = "customer_birth_date"

@@ -9,8 +9,10 @@ from typing import Any, Self
 import pandas as pd
 
 from fraud_ae.data.columns import CANONICAL, REQUIRED
-from fraud_ae.data.schema import HIGHEST, TEXT
+from fraud_ae.data.schema import HIGHEST
+from fraud_ae.data.source_columns import TEXT
 from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.values.kinds import ValueKind
 from fraud_ae.errors import UserError
 from fraud_ae.runtime.atomic_files import write_json
 
@@ -21,14 +23,16 @@ INPUT_SCHEMA = "schema.json"
 class InputColumn:
     """A column of transactions to be scored.
 
-    name: canonical, or that of an extra column. source: its name in the files that the model was
-    trained on. kind: `text`, `number`, `time` or `label`. needed: whether the column must be there.
+    name: canonical, or that of an extra column. sources: its columns in the files that the model
+    was trained on. type: `text`, `number`, `time` or `label`. kind: of its values, with the words
+    that stand for a missing one, see `ValueKind`. needed: whether the column must be there.
     nullable: whether values of it may be missing. lowest, highest: of numbers, None for no bound.
     """
 
     name: str
-    source: str
-    kind: str
+    sources: tuple[str, ...]
+    type: str
+    kind: ValueKind
     needed: bool
     nullable: bool
     lowest: float | None = None
@@ -50,10 +54,13 @@ class InputSchema:
 
         used: the canonical columns that its strategy reads; all of them if it is empty.
         """
-        names = [n for n in (*CANONICAL, *source_format.extra_columns) if n in transactions]
+        extras = (*source_format.extra_columns, *source_format.extra_categories)
+        names = [n for n in (*CANONICAL, *extras) if n in transactions]
+        if not source_format.sources("timestamp"):
+            names.remove("timestamp")
         columns = tuple(_column(n, source_format, not used or n in used) for n in names)
         newest = transactions.iloc[-1]
-        shown = {c.name: _plain(newest[c.name]) for c in columns if c.kind != "label"}
+        shown = {c.name: _plain(newest[c.name]) for c in columns if c.type != "label"}
         return cls(columns, {name: value for name, value in shown.items() if value is not None})
 
     def save(self, folder: Path) -> None:
@@ -67,21 +74,38 @@ class InputSchema:
         if not path.is_file():
             raise UserError(f"{folder}: no {INPUT_SCHEMA}; this takes a model for production")
         saved = json.loads(path.read_text())
-        return cls(tuple(InputColumn(**column) for column in saved["columns"]), saved["example"])
+        columns = (
+            InputColumn(
+                **column
+                | {"sources": tuple(column["sources"]), "kind": ValueKind(**column["kind"])}
+            )
+            for column in saved["columns"]
+        )
+        return cls(tuple(columns), saved["example"])
 
 
 def _column(name: str, source_format: SourceFormat, used: bool) -> InputColumn:
-    source = source_format.columns.get(name, name) or name
-    if name in TEXT or name in ("timestamp", "is_fraud"):
-        kind = {"timestamp": "time", "is_fraud": "label"}.get(name, "text")
-        bounds = (None, None)
+    sources = source_format.sources(name) or (name,)
+    bounds = (None, None)
+    if name in (*TEXT, *source_format.extra_categories):
+        kind = "text"
+    elif name in ("timestamp", "is_fraud"):
+        kind = {"timestamp": "time", "is_fraud": "label"}[name]
     else:
         kind = "number"
-        bounds = (0.0 if name in CANONICAL else None, HIGHEST.get(name))
+        bounds = (_lowest(name, source_format), HIGHEST.get(name))
     required = name in REQUIRED and name != "is_fraud"
     extra = name not in CANONICAL
     needed = required or extra or (used and name != "is_fraud")
-    return InputColumn(name, source, kind, needed, not required, *bounds)
+    may_lack = not required or (name == "amount" and source_format.negative_amounts == "missing")
+    values = source_format.kinds.get(name, ValueKind(kind))
+    return InputColumn(name, sources, kind, values, needed, may_lack, *bounds)
+
+
+def _lowest(name: str, source_format: SourceFormat) -> float | None:
+    if name == "amount":
+        return None if source_format.negative_amounts == "refund" else 0.0
+    return 0.0 if name in CANONICAL else None
 
 
 def _plain(value: Any) -> Any:

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from fraud_ae.data import schema
-from fraud_ae.data.reading import read_table
-from fraud_ae.data.source_format import SourceFormat, listed
+from fraud_ae.data.files.reading import read_table
+from fraud_ae.data.naming import listed
+from fraud_ae.data.source_columns import id_text, resolve
+from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.values.kinds import ValueKind
+from fraud_ae.data.values.labels import as_label, guess_meaning
+from fraud_ae.data.values.text_columns import canonical_text, decide_kind
+from fraud_ae.data.values.times import as_time
 from fraud_ae.errors import DataError
 
 log = logging.getLogger("fraud_ae")
@@ -18,12 +23,13 @@ _SQLITE = b"SQLite format 3\0"
 _QUERY = "SELECT transaction_id, is_fraud FROM labels ORDER BY labelled_at"
 
 
-def read_labels(path: str | Path) -> pd.Series:
+def read_labels(path: str | Path, ids: ValueKind | None = None) -> pd.Series:
     """Outcomes by transaction: (n,) float64 of 0 and 1, under unique ids as text.
 
-    path: a CSV (also gzipped) or Parquet file with the columns transaction_id and is_fraud, or the
-    SQLite file of a service, with a table `labels` of these and `labelled_at`. Of several labels
-    of a transaction the one of the last `labelled_at` counts.
+    path: a table, of any kind that `read_table` reads, with the columns transaction_id and
+    is_fraud, or the SQLite file of a service, with a table `labels` of these and `labelled_at`. Of
+    several labels of a transaction the one of the last `labelled_at` counts. ids: what the ids of
+    the transactions are, so that 700000.0 is found as 700000.
     Raises DataError for a file that cannot be read, labels that are neither 0 nor 1, and several
     labels of a transaction that differ and have no `labelled_at`.
     """
@@ -35,49 +41,73 @@ def read_labels(path: str | Path) -> pd.Series:
             f"{path}: data.labels needs the columns transaction_id and is_fraud; there is no "
             f"{' and no '.join(absent)} (the file has: {listed(table.columns)})"
         )
-    ids = schema.typed("transaction_id", table["transaction_id"])
-    labels = schema.typed("is_fraud", table["is_fraud"])
-    wrong = table["is_fraud"][labels.isna()]
-    if len(wrong) or ids.isna().any():
-        shown = listed(map(repr, wrong.head(5)))
-        what = f"is_fraud must be 0 or 1, and is {shown}" if len(wrong) else "an id is missing"
-        raise DataError(f"{path}: {what}")
-    outcomes = pd.Series(labels.to_numpy(), index=ids.to_numpy())
+    names, wrong = canonical_text(
+        table["transaction_id"], ids or decide_kind(table["transaction_id"])
+    )
+    labels = as_label(table["is_fraud"])
+    bad = table["is_fraud"][~labels.isin((0, 1))]
+    if len(bad):
+        shown = listed(map(repr, bad.head(5)))
+        raise DataError(f"{path}: is_fraud must be 0 or 1, and is {shown}")
+    for row, why in wrong.items():
+        raise DataError(f"{path}: transaction_id: row {row} {why}")
+    if names.isna().any():
+        raise DataError(f"{path}: an id is missing")
+    outcomes = pd.Series(labels.to_numpy(), index=names.to_numpy())
     if "labelled_at" not in table:
         _check_one_each(outcomes, path)
     return outcomes[~outcomes.index.duplicated(keep="last")]
 
 
-def with_labels(raw: pd.DataFrame, source_format: SourceFormat, path: str | Path) -> pd.DataFrame:
+def with_labels(
+    raw: pd.DataFrame,
+    source_format: SourceFormat,
+    path: str | Path,
+    allow_unmatched: bool = False,
+) -> pd.DataFrame:
     """Raw transactions with the outcomes of a file of `read_labels` in place of their own.
 
-    Of outcomes whose transaction is not there, a warning tells how many. Raises DataError as
-    `read_labels` does, and where the transactions have no ids.
+    allow_unmatched: whether more than half of the outcomes may be of transactions that are not
+    there; a warning tells how many. Raises DataError as `read_labels` does, where they may not,
+    and where the transactions have no ids.
     """
-    id_column = _column(raw, source_format, "transaction_id")
-    if id_column is None:
+    columns = resolve(raw, source_format, labelled=False)[0].get("transaction_id")
+    if columns is None:
         raise DataError(
             f"data.labels={path}: outcomes belong to transactions by their id, and these have "
             "none; set data.columns.transaction_id=NAME_IN_THE_FILE"
         )
-    known = read_labels(path)
-    ids = schema.typed("transaction_id", raw[id_column])
-    new = ids.map(known)
-    unknown = len(known) - known.index.isin(ids).sum()
-    if unknown:
-        log.warning("%s: %d of %d are of no transaction here", path, unknown, len(known))
-    label = _column(raw, source_format, "is_fraud") or source_format.columns.get("is_fraud")
-    if label not in raw:
-        return raw.assign(**{label or "is_fraud": new})
-    column = raw[label]
-    if column.dtype.kind not in "biuf":
-        return raw.assign(**{label: column.astype(object).mask(new.notna(), new)})
-    return raw.assign(**{label: column.astype("float64").mask(new.notna(), new)})
+    kind = decide_kind(raw[columns[0]]) if len(columns) == 1 else ValueKind()
+    kinds = {"transaction_id": kind} if len(columns) == 1 else {}
+    known = read_labels(path, kind)
+    ids, _ = id_text(raw, "transaction_id", columns, kinds)
+    matched = int(known.index.isin(ids).sum())
+    unmatched = f"{path}: {len(known) - matched:,} of {len(known):,} labels are of no transaction"
+    if 2 * matched < len(known) and not allow_unmatched:
+        raise DataError(
+            f"{unmatched} here: such as {listed(known.index[~known.index.isin(ids)][:3])}, where "
+            f"the transactions have {listed(ids[:3])}; data.allow_unmatched=true takes the rest"
+        )
+    if matched < len(known):
+        log.warning("%s here", unmatched)
+    return _in_words_of_the_file(raw, source_format, ids.map(known))
 
 
-def _column(raw: pd.DataFrame, source_format: SourceFormat, name: str) -> str | None:
-    source = source_format.columns.get(name, name)
-    return next((column for column in (source, name) if column in raw and source), None)
+def _in_words_of_the_file(
+    raw: pd.DataFrame, source_format: SourceFormat, outcomes: pd.Series
+) -> pd.DataFrame:
+    """The table with outcomes, (n,) 1, 0 or NaN, where they are known, as its own labels say it."""
+    present = [name for name in (*source_format.sources("is_fraud"), "is_fraud") if name in raw]
+    name = (present or list(source_format.sources("is_fraud")) or ["is_fraud"])[0]
+    if not present:
+        return raw.assign(**{name: outcomes.to_numpy()})
+    meaning = source_format.labels_map or guess_meaning(raw[name]) or {}
+    words = {
+        value: next((word for word, said in meaning.items() if said == value), f"{value:g}")
+        for value in (0.0, 1.0)
+    }
+    column = raw[name].astype(object)
+    return raw.assign(**{name: column.mask(outcomes.notna(), outcomes.map(words))})
 
 
 def _is_sqlite(path: Path) -> bool:
@@ -102,14 +132,13 @@ def _read_sqlite(path: Path) -> pd.DataFrame:
 
 
 def _read_file(path: Path) -> pd.DataFrame:
-    # Ids are text, so that leading zeros stay.
     try:
-        table = read_table(path, SourceFormat(columns={"transaction_id": "transaction_id"}))
+        table = read_table(path)
     except DataError as error:
         raise DataError(f"data.labels: {str(error).replace('data.path', 'data.labels')}") from None
     if "labelled_at" not in table:
         return table
-    times = schema.as_time(table["labelled_at"])
+    times = as_time(table["labelled_at"])
     if times.isna().any():
         raise DataError(f"{path}: labelled_at must be a time such as 2024-01-31 13:45:00")
     return table.iloc[times.argsort(kind="stable")]

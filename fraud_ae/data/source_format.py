@@ -1,90 +1,168 @@
 """How the columns of a source become canonical ones."""
 
-import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from fraud_ae.data import schema
-from fraud_ae.data.columns import CANONICAL, SCENARIO
+from fraud_ae.data.columns import BIRTH_DATE, CANONICAL, SCENARIO
+from fraud_ae.data.naming import did_you_mean, listed
+from fraud_ae.data.values.kinds import ValueKind
+from fraud_ae.data.values.times import UNITS, has_date
 from fraud_ae.errors import DataError
 
-_NAMES = (*CANONICAL, SCENARIO)
+_NAMES = (*CANONICAL, BIRTH_DATE, SCENARIO)
+# A time and an id may be made of several columns.
+_SEVERAL = ("transaction_id", "customer_id", "terminal_id", "timestamp")
+CHOICES = {
+    "bad_values": ("error", "missing"),
+    "negative_amounts": ("refund", "missing", "refuse"),
+    "ambiguous_times": ("earlier", "later", "refuse"),
+}
 
 
 @dataclass(frozen=True)
 class SourceFormat:
     """How the columns of a source become canonical ones; plain data, saved with a model.
 
-    `columns`: canonical name -> column of the file, None where the source has none. `time_unit`
-    ("s", "ms" or "us") is for times that are numbers counted from `time_origin`, `time_format`
-    (strptime) for other text than ISO 8601. `bad_values`: "error", or "missing" to treat
-    impossible values of optional columns as missing. Raises DataError for impossible settings.
+    columns: canonical name -> column of the file, several of them for ids and times, None where the
+    source has none. extra_columns, extra_categories: further numbers and texts, by name, as a range
+    `FIRST:LAST` in the order of the file, or with * and ?. time_unit: one of `UNITS`, for times
+    that are numbers counted from `time_origin`; time_format (strptime): for text that is not ISO
+    8601; time_zone: of times that have none. bad_values: "missing" treats impossible values of
+    optional columns as missing. negative_amounts: what they are. labels_map: what the values of the
+    label mean, 1, 0 or None for not labelled. decimal: what stands before the decimals. missing:
+    words that stand for a missing value, in text too. separator, encoding, header: of a CSV.
+    kinds: what `infer_format` found the values of each column to be; empty before. rows_before: of
+    the training data, where time is the order of their rows.
+    Raises DataError for impossible settings.
     """
 
-    columns: dict[str, str | None]
+    columns: dict[str, str | tuple[str, ...] | None]
     extra_columns: tuple[str, ...] = ()
+    extra_categories: tuple[str, ...] = ()
     time_unit: str | None = None
     time_origin: str = "1970-01-01"
     time_format: str | None = None
+    time_zone: str | None = None
+    ambiguous_times: str = "earlier"
     bad_values: str = "error"
+    negative_amounts: str = "refund"
+    labels_map: dict[str, float | None] | None = None
+    decimal: str | None = None
+    missing: tuple[str, ...] | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    header: tuple[str, ...] | None = None
+    kinds: dict[str, ValueKind] = field(default_factory=dict)
+    rows_before: int = 0
 
     def __post_init__(self):
         # Formats that come back from JSON or a configuration have other containers.
-        object.__setattr__(self, "columns", dict(self.columns))
-        object.__setattr__(self, "extra_columns", tuple(self.extra_columns))
+        columns = {name: _plain(source) for name, source in dict(self.columns).items()}
+        object.__setattr__(self, "columns", columns)
+        for name in ("extra_columns", "extra_categories"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("missing", "header"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else tuple(map(str, value)))
+        if self.labels_map is not None:
+            meaning = {str(key): value for key, value in dict(self.labels_map).items()}
+            object.__setattr__(self, "labels_map", meaning)
+        kinds = {name: _kind(kind) for name, kind in dict(self.kinds).items()}
+        object.__setattr__(self, "kinds", kinds)
         problems = _format_problems(self)
         if problems:
             raise DataError("\n".join(problems))
 
-
-def did_you_mean(names: tuple[str, ...], candidates) -> str:
-    lowered = {str(candidate).lower(): str(candidate) for candidate in candidates}
-    for name in names:
-        similar = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
-        if len(name) > 2:
-            similar += [candidate for candidate in lowered if name.lower() in candidate]
-        if similar:
-            return f" (did you mean {lowered[similar[0]]!r}?)"
-    return ""
+    def sources(self, name: str) -> tuple[str, ...]:
+        """The columns of the file that a canonical one is made of; none where it is null."""
+        source = self.columns.get(name, name)
+        return () if source is None else source if isinstance(source, tuple) else (source,)
 
 
-def listed(names, most: int = 40) -> str:
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(schema.short(name) for name in names[:most]) + more
+def _plain(source: Any) -> str | tuple[str, ...] | None:
+    if source is None or isinstance(source, str):
+        return source
+    names = tuple(map(str, source))
+    return names[0] if len(names) == 1 else names or None
+
+
+def _kind(kind: ValueKind | Mapping[str, Any]) -> ValueKind:
+    return kind if isinstance(kind, ValueKind) else ValueKind(**kind)
 
 
 def _format_problems(source_format: SourceFormat) -> list[str]:
-    columns, extras = source_format.columns, source_format.extra_columns
+    columns = source_format.columns
     problems = [
         f"data.columns.{name}: unknown name{did_you_mean((name,), _NAMES)}; "
         f"known are {listed(_NAMES)}"
         for name in columns
         if name not in _NAMES
     ]
-    label = columns.get("is_fraud", "is_fraud")
-    if label and list(columns.values()).count(label) > 1:
-        problems.append(f"data.columns: {label!r} is the label and cannot be another column too")
-    taken = {*_NAMES, *columns.values()}
     problems += [
-        f"data.extra_columns: {name!r} is used already"
-        for name in dict.fromkeys(extras)
-        if name in taken or extras.count(name) > 1
+        f"data.columns.{name}: is one column; several make a time or an id"
+        for name, source in columns.items()
+        if isinstance(source, tuple) and name not in _SEVERAL
     ]
-    if source_format.bad_values not in ("error", "missing"):
+    label = columns.get("is_fraud", "is_fraud")
+    used = [source for name in columns for source in source_format.sources(name)]
+    if label and used.count(label) > 1:
+        problems.append(f"data.columns: {label!r} is the label and cannot be another column too")
+    if columns.get(BIRTH_DATE) and columns.get("customer_age"):
+        problems.append("data.columns: customer_age and customer_birth_date exclude each other")
+    problems += _extra_problems(source_format, {*_NAMES, *used})
+    problems += [
+        f"data.{name} must be {', '.join(choices[:-1])} or {choices[-1]}; "
+        f"got {getattr(source_format, name)!r}"
+        for name, choices in CHOICES.items()
+        if getattr(source_format, name) not in choices
+    ]
+    if source_format.decimal not in (None, ".", ","):
+        problems.append(f"data.decimal must be a point or a comma; got {source_format.decimal!r}")
+    for word, meaning in (source_format.labels_map or {}).items():
+        if meaning not in (None, 0, 1):
+            problems.append(f"data.labels_map: {word} must be 1, 0 or null; got {meaning!r}")
+    return problems + _time_problems(source_format)
+
+
+def _extra_problems(source_format: SourceFormat, taken: set[str]) -> list[str]:
+    problems, seen = [], set()
+    for setting in ("extra_columns", "extra_categories"):
+        names = getattr(source_format, setting)
+        problems += [
+            f"data.{setting}: {name!r} is used already"
+            for name in dict.fromkeys(names)
+            if name in taken | seen or names.count(name) > 1
+        ]
+        seen |= set(names)
+    return problems
+
+
+def _time_problems(source_format: SourceFormat) -> list[str]:
+    problems = []
+    if source_format.time_unit not in (None, *UNITS):
         problems.append(
-            f"data.bad_values must be error or missing; got {source_format.bad_values!r}"
-        )
-    if source_format.time_unit not in (None, *schema.MICROSECONDS):
-        problems.append(
-            f"data.time_unit must be {', '.join(schema.MICROSECONDS)} or null; "
-            f"got {source_format.time_unit!r}"
+            f"data.time_unit must be {', '.join(UNITS)} or null; got {source_format.time_unit!r}"
         )
     if source_format.time_unit and source_format.time_format:
         problems.append("data.time_unit and data.time_format exclude each other")
+    if source_format.time_format and not has_date(source_format.time_format):
+        problems.append(
+            f"data.time_format={source_format.time_format!r} has no date, so that all days would "
+            "be one; where the date stands in other columns, name them all: "
+            "'data.columns.timestamp=[Year,Month,Day,Time]'"
+        )
     try:
         pd.Timestamp(source_format.time_origin)
     except (TypeError, ValueError):
         problems.append(f"data.time_origin: {source_format.time_origin!r} is not a date")
+    try:
+        ZoneInfo(source_format.time_zone or "UTC")
+    except (ValueError, OSError, KeyError):
+        problems.append(
+            f"data.time_zone: {source_format.time_zone!r} is no time zone such as Europe/Berlin"
+        )
     return problems

@@ -1,5 +1,8 @@
 """Chronological split into train, validation and test, with the delay until labels are known."""
 
+import bisect
+import functools
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
@@ -79,7 +82,10 @@ def split_by_time(
     start = given.get("train_start", times[0])
     end = given.get("test_end", times[-1] + _INSTANT)
     if "train_end" not in given:
-        given |= _ends_by_fractions(times[(times >= start) & (times < end)], shares)
+        within = times[(times >= start) & (times < end)]
+        given |= _ends_by_fractions(within, shares)
+        if not {"validation_start", "test_start"} & set(given):
+            given |= _ends_with_room(within, shares, delay, given)
     train_end, validation_end = given["train_end"], given["validation_end"]
     split = Split(
         train_start=start,
@@ -180,6 +186,46 @@ def _ends_by_fractions(times: pd.DatetimeIndex, shares: list[float]) -> dict[str
         "train_end": times[min(train_rows, last)],
         "validation_end": times[min(known_rows, last)],
     }
+
+
+def _ends_with_room(
+    times: pd.DatetimeIndex, shares: list[float], delay: pd.Timedelta, ends: dict
+) -> dict[str, pd.Timestamp]:
+    """Ends that leave rows in every part where those by shares of all rows do not.
+
+    The rows in the gaps of the delay are in no part: the shares are those of the rows that are
+    left. Nothing where there is no need, or no room.
+    """
+    last = len(times)
+
+    def cut(usable: int) -> tuple[int, int, int]:
+        train = round(shares[0] * usable)
+        start = times.searchsorted(times[min(train, last - 1)] + delay)
+        validation = start + round(shares[1] * usable)
+        test = times.searchsorted(times[min(validation, last - 1)] + delay)
+        return train, validation, last - test
+
+    starts = {name: times.searchsorted(ends[f"{name}_end"] + delay) for name in PARTS[:2]}
+    if starts["train"] < times.searchsorted(ends["validation_end"]) and starts["validation"] < last:
+        return {}
+    # The more rows are used, the fewer are left for the test part.
+    usable = bisect.bisect_left(
+        range(last), True, key=lambda rows: cut(rows)[2] < shares[2] * rows or cut(rows)[1] >= last
+    )
+    train, validation, test = cut(max(usable - 1, 0))
+    if usable < 2 or not 0 < train < validation < last or not test:
+        return {}
+    _warn_once(
+        f"data.split: a label delay of {delay / pd.Timedelta(days=1):g} days leaves "
+        f"{(usable - 1) / last:.0%} of the rows for training, validation and test; the fractions "
+        "are those of these rows"
+    )
+    return {"train_end": times[train], "validation_end": times[validation]}
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logging.getLogger("fraud_ae").warning(message)
 
 
 def _check_order(split: Split) -> None:

@@ -3,26 +3,80 @@
 import hashlib
 import json
 import logging
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from fraud_ae.data import schema
-from fraud_ae.data.columns import CANONICAL, OPTIONAL, REQUIRED, SCENARIO
-from fraud_ae.data.source_format import SourceFormat, did_you_mean, listed
+from fraud_ae.data.columns import BIRTH_DATE, CANONICAL, SCENARIO
+from fraud_ae.data.format_inference import infer_format
+from fraud_ae.data.source_columns import TEXT, Sources, id_text, resolve
+from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.values.kinds import MISSING_WORDS
+from fraud_ae.data.values.labels import as_label
+from fraud_ae.data.values.numbers import as_number
+from fraud_ae.data.values.text_columns import Wrong
+from fraud_ae.data.values.times import as_time, is_ambiguous, joined_time
 from fraud_ae.errors import DataError
 from fraud_ae.runtime.threads import side_by_side
 
 _LOGGER = logging.getLogger("fraud_ae")
-_MAY_BE_NULL = ("transaction_id", "customer_id")
+# Where there are no times, a row is a minute later than the one before.
+_ROW = pd.Timedelta(minutes=1)
+_DAYS_OF_A_YEAR = 365.2425
+# So many values tell whether a column that nobody asked for holds numbers.
+_LOOKED_AT = 1_000
+
+
+def training_transactions(
+    raw: pd.DataFrame, source_format: SourceFormat
+) -> tuple[pd.DataFrame, SourceFormat]:
+    """Canonical transactions of training data, in order of time, and the format as they decide it.
+
+    Raises DataError with all problems at once.
+    """
+    _check_table(raw)
+    inferred = infer_format(raw, source_format)
+    mapped = map_columns(raw, inferred)
+    if not inferred.sources("timestamp"):
+        inferred = replace(inferred, rows_before=len(raw))
+    return in_order(mapped, inferred), inferred
 
 
 def to_transactions(
     raw: pd.DataFrame, source_format: SourceFormat, labelled: bool = True
 ) -> pd.DataFrame:
-    """Canonical transactions as `map_columns` gives them, in stable order of time."""
-    mapped = map_columns(raw, source_format, labelled)
-    return mapped.sort_values("timestamp", kind="stable", ignore_index=True)
+    """Canonical transactions as `map_columns` gives them, in order of time, see `in_order`."""
+    return in_order(map_columns(raw, source_format, labelled), source_format)
+
+
+def in_order(transactions: pd.DataFrame, source_format: SourceFormat) -> pd.DataFrame:
+    """Transactions in order of time, those of one instant in an order that no file decides."""
+    times = transactions["timestamp"]
+    if times.is_monotonic_increasing and times.is_unique:
+        return transactions
+    order = time_order(transactions, source_format)
+    return transactions.iloc[order].reset_index(drop=True)
+
+
+def time_order(transactions: pd.DataFrame, source_format: SourceFormat) -> np.ndarray:
+    """The positions of canonical transactions in the order of `in_order`: (n,) int."""
+    times = transactions["timestamp"].astype("int64").to_numpy()
+    return np.lexsort((tie_order(transactions, source_format), times))
+
+
+def tie_order(transactions: pd.DataFrame, source_format: SourceFormat) -> np.ndarray:
+    """What transactions of one instant are ordered by, whatever file they come from: (n,) uint64.
+
+    A hash of the id, or of all values where ids are only the numbers of rows.
+    """
+    if source_format.sources("transaction_id"):
+        values = transactions["transaction_id"]
+    else:
+        values = transactions.drop(columns=["transaction_id", "is_fraud"], errors="ignore")
+    return pd.util.hash_pandas_object(values, index=False).to_numpy()
 
 
 def map_columns(
@@ -31,70 +85,130 @@ def map_columns(
     """Canonical transactions, shape (n, d), in the order of `raw`, which is not changed.
 
     Ids and categories are `str`, times datetime64[us, UTC], numbers and extras float64, is_fraud
-    int8. With `labelled=False` labels may be missing: is_fraud is then float64 with NaN in the rows
-    that have none, and absent if no row has one, and fraud_scenario is left out. Raises DataError
-    with all problems at once.
+    int8, or float64 with NaN where some rows are not labelled, and absent where none is. With
+    `labelled=False` the column of labels may be missing, and fraud_scenario is left out. Raises
+    DataError with all problems at once.
     """
-    if not isinstance(raw, pd.DataFrame):
-        raise DataError(f"transactions must be a pandas frame; got a {type(raw).__name__}")
-    sources, problems = _resolve(raw, source_format, labelled)
+    _check_table(raw)
+    sources, problems = resolve(raw, source_format, labelled)
     if len(raw) == 0:
         problems.append("the table has no rows")
-    shown = {name: raw[source].reset_index(drop=True) for name, source in sources.items()}
-    frame = _typed(shown, source_format, len(raw))
-    unlabelled = _unlabelled(shown, labelled, len(raw))
-    if "is_fraud" in frame:
-        # The rules allow no missing label: a row that may lack one passes with another.
-        frame = frame.assign(is_fraud=frame["is_fraud"].mask(unlabelled, 0.0))
-    frame = schema.check(frame, shown, source_format.bad_values, problems)
+    frame, refused = _typed(raw, sources, source_format)
+    shown = {name: _shown(raw, columns) for name, columns in sources.items()}
+    unlabelled = frame["is_fraud"].isna() if "is_fraud" in frame else pd.Series(dtype=bool)
+    frame = schema.check(frame, shown, source_format, problems, refused)
     if "is_fraud" not in frame:
         return frame
     if unlabelled.all():
         return frame.drop(columns="is_fraud")
-    if unlabelled.any():
-        return frame.assign(is_fraud=frame["is_fraud"].mask(unlabelled))
-    return frame.astype({"is_fraud": "int8"})
+    return frame if unlabelled.any() else frame.astype({"is_fraud": "int8"})
 
 
-def _unlabelled(shown: dict[str, pd.Series], labelled: bool, rows: int) -> pd.Series:
-    """Which rows have no label and need none: (n,) bool."""
-    if labelled or "is_fraud" not in shown:
-        return pd.Series(False, index=range(rows))
-    return schema.is_missing(shown["is_fraud"])
+def _check_table(raw: object) -> None:
+    if not isinstance(raw, pd.DataFrame):
+        raise DataError(f"transactions must be a pandas frame; got a {type(raw).__name__}")
 
 
-def _typed(shown: dict[str, pd.Series], source_format: SourceFormat, rows: int) -> pd.DataFrame:
-    typed = {}
-    for name in (*CANONICAL, SCENARIO, *source_format.extra_columns):
-        if name == "timestamp" and name in shown:
-            typed[name] = partial(_typed_times, shown[name], source_format)
-        elif name in shown:
-            typed[name] = partial(schema.typed, name, shown[name])
-        elif name == "transaction_id" and source_format.columns.get(name, name) is None:
-            typed[name] = partial(pd.Series(range(rows)).astype, "str")
-    columns = dict(zip(typed, side_by_side(*typed.values(), rows=rows), strict=True))
-    return pd.DataFrame(columns, index=pd.RangeIndex(rows))
+def _shown(raw: pd.DataFrame, columns: tuple[str, ...]) -> pd.Series:
+    """The values of a column as the file has them, for messages."""
+    if len(columns) == 1:
+        return raw[columns[0]].reset_index(drop=True)
+    parts = [raw[column].astype(str).reset_index(drop=True) for column in columns]
+    return parts[0].str.cat(parts[1:], sep=" ")
 
 
-def _typed_times(values: pd.Series, source_format: SourceFormat) -> pd.Series:
-    if values.name != source_format.columns.get("timestamp", "timestamp"):
+def _typed(
+    raw: pd.DataFrame, sources: Sources, source_format: SourceFormat
+) -> tuple[pd.DataFrame, dict[str, Wrong]]:
+    """Every column in the type of its canonical name, and what has no certain value in it."""
+    raw = raw.reset_index(drop=True)
+    rows = len(raw)
+    texts = (*TEXT, *source_format.extra_categories)
+    extras = (*source_format.extra_columns, *source_format.extra_categories)
+    names = [name for name in (*CANONICAL, SCENARIO, *extras) if name in sources]
+    jobs = [
+        partial(_column, raw, name, sources[name], source_format, name in texts) for name in names
+    ]
+    typed = dict(zip(names, side_by_side(*jobs, rows=rows), strict=True))
+    refused = {name: wrong for name, (_, wrong) in typed.items() if wrong}
+    columns = {name: values for name, (values, _) in typed.items()}
+    if not source_format.sources("transaction_id") and "transaction_id" not in columns:
+        columns["transaction_id"] = pd.Series(range(rows)).astype("str")
+    if not source_format.sources("timestamp") and "timestamp" not in columns:
+        columns["timestamp"] = _row_times(rows, source_format)
+    if BIRTH_DATE in sources and "timestamp" in columns:
+        born = as_time(raw[sources[BIRTH_DATE][0]])
+        columns["customer_age"] = (columns["timestamp"] - born) / pd.Timedelta(days=_DAYS_OF_A_YEAR)
+    order = [name for name in (*CANONICAL, SCENARIO, *extras) if name in columns]
+    return pd.DataFrame({name: columns[name] for name in order}, index=pd.RangeIndex(rows)), refused
+
+
+def _column(
+    raw: pd.DataFrame,
+    name: str,
+    columns: tuple[str, ...],
+    source_format: SourceFormat,
+    is_text: bool,
+) -> tuple[pd.Series, Wrong]:
+    if is_text:
+        return id_text(raw, name, columns, source_format.kinds)
+    if name == "timestamp":
+        return _times(raw, columns, source_format), {}
+    values = raw[columns[0]]
+    if name == "is_fraud":
+        return as_label(values, source_format.labels_map), {}
+    kind = source_format.kinds.get(name)
+    missing = MISSING_WORDS if kind is None else frozenset(kind.missing)
+    return as_number(values, source_format.decimal or ".", missing), {}
+
+
+def _times(raw: pd.DataFrame, columns: tuple[str, ...], source_format: SourceFormat) -> pd.Series:
+    if columns != source_format.sources("timestamp"):
         # Found under its canonical name: these are times already, whatever the source has.
-        return schema.as_time(values)
-    unit, origin = source_format.time_unit, source_format.time_origin
-    return schema.as_time(values, unit, origin, source_format.time_format)
+        return as_time(raw[columns[0]])
+    unit, time_format = source_format.time_unit, source_format.time_format
+    if len(columns) > 1:
+        values = joined_time([raw[column] for column in columns], time_format)
+    else:
+        values = raw[columns[0]]
+    zone, rule = source_format.time_zone, source_format.ambiguous_times
+    times = as_time(values, unit, source_format.time_origin, time_format, zone, rule)
+    if zone is not None and (twice := int(is_ambiguous(times, zone).sum())):
+        _LOGGER.warning(
+            "%d times lie in an hour that the clocks of %s showed twice; they are read as the %s "
+            "one (data.ambiguous_times)",
+            twice,
+            zone,
+            rule,
+        )
+    return times
+
+
+def _row_times(rows: int, source_format: SourceFormat) -> pd.Series:
+    """Without times: training rows one after the other, all that is scored later after them.
+
+    So no score depends on the order of a file.
+    """
+    start = pd.Timestamp(source_format.time_origin, tz="UTC").as_unit("us")
+    if source_format.rows_before:
+        return pd.Series([start + source_format.rows_before * _ROW] * rows)
+    return pd.Series(start + np.arange(rows) * _ROW)
 
 
 def unused_columns(raw: pd.DataFrame, source_format: SourceFormat) -> list[str]:
     """Names of the numeric columns of `raw` that the format does not use."""
-    sources, _ = _resolve(raw, source_format, labelled=False)
-    used = {*sources.values(), source_format.columns.get(SCENARIO)}
-    return [str(name) for name, values in raw.items() if name not in used and _is_numeric(values)]
+    sources, _ = resolve(raw, source_format, labelled=True)
+    used = {column for columns in sources.values() for column in columns}
+    return [
+        str(name)
+        for name in raw.columns
+        if name not in used and _is_numeric(raw[name].head(_LOOKED_AT))
+    ]
 
 
 def _is_numeric(values: pd.Series) -> bool:
-    if values.dtype == object:
-        return pd.api.types.infer_dtype(values) in ("integer", "decimal")
-    return pd.api.types.is_numeric_dtype(values)
+    numbers = as_number(values)
+    return bool(numbers.notna().any() and np.isfinite(numbers.dropna()).all())
 
 
 def fingerprint(transactions: pd.DataFrame) -> str:
@@ -105,56 +219,3 @@ def fingerprint(transactions: pd.DataFrame) -> str:
         digest.update(json.dumps(str(name)).encode())
         digest.update(values.to_numpy("<u8").tobytes())
     return digest.hexdigest()[:16]
-
-
-def _resolve(
-    raw: pd.DataFrame, source_format: SourceFormat, labelled: bool
-) -> tuple[dict[str, str], list[str]]:
-    """Column of `raw` for every canonical name and extra that it has, and what is wrong."""
-    wanted = {name: source_format.columns.get(name, name) for name in REQUIRED}
-    wanted |= {name: source_format.columns.get(name) for name in OPTIONAL}
-    if labelled:
-        wanted[SCENARIO] = source_format.columns.get(SCENARIO)  # what is scored has no answer key
-    wanted |= {name: name for name in source_format.extra_columns}
-    present, mapped = set(raw.columns), set(wanted.values())
-    may_be_absent = (*OPTIONAL, SCENARIO)
-    source_columns: dict[str, str] = {}
-    problems = []
-    for name, source in wanted.items():
-        may_lack = name == "is_fraud" and not labelled
-        if source in present:
-            source_columns[name] = source
-        elif source is not None and name in present and name not in mapped:
-            source_columns[name] = name  # the frame is canonical already
-        elif source is None and name in REQUIRED and name not in _MAY_BE_NULL and not may_lack:
-            problems.append(
-                f"{name}: cannot be null, every source needs it; "
-                f"set data.columns.{name}=NAME_IN_THE_FILE"
-            )
-        elif source is not None and not may_lack and not (source == name and name in may_be_absent):
-            problems.append(_not_found(name, source, raw))
-    is_canonical = any(wanted[name] != source for name, source in source_columns.items())
-    if wanted["transaction_id"] is None and is_canonical and "transaction_id" in present:
-        source_columns["transaction_id"] = "transaction_id"
-    if problems:
-        problems[-1] += f"\n  The file has these columns: {listed(raw.columns)}"
-    repeated = set(raw.columns[raw.columns.duplicated()])
-    problems += [
-        f"{name}: the file has more than one column {source!r}"
-        for name, source in source_columns.items()
-        if source in repeated
-    ]
-    return {
-        name: source for name, source in source_columns.items() if source not in repeated
-    }, problems
-
-
-def _not_found(name: str, source: str, raw: pd.DataFrame) -> str:
-    meant = did_you_mean((source, name.replace("_", " ")), raw.columns)
-    if name not in (*CANONICAL, SCENARIO):
-        return f"no column {source!r} in the file{meant}; see data.extra_columns"
-    null = ", or =null where there is none" if name in (*_MAY_BE_NULL, *OPTIONAL, SCENARIO) else ""
-    return (
-        f"{name}: no column {source!r} in the file{meant}; "
-        f"set data.columns.{name}=NAME_IN_THE_FILE{null}"
-    )

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.transactions import map_columns
+from fraud_ae.data.transactions import map_columns, time_order
 from fraud_ae.detector.files import (
     HELD_OUT_SCORES,
     MODEL_FILES,
@@ -75,10 +75,10 @@ class FraudDetector:
         if isinstance(df, pd.DataFrame) and len(df) == 0:
             return np.empty(0, dtype=np.float32)
         transactions = map_columns(df, self.source_format, labelled=False)
-        if transactions["timestamp"].is_monotonic_increasing:
+        times = transactions["timestamp"]
+        if times.is_monotonic_increasing and times.is_unique:
             return self.score_transactions(transactions)
-        # As integers: times with a zone would become an array of objects.
-        order = np.argsort(transactions["timestamp"].astype("int64").to_numpy(), kind="stable")
+        order = time_order(transactions, self.source_format)
         scores = np.empty(len(df), dtype=np.float32)
         scores[order] = self.score_transactions(transactions.iloc[order].reset_index(drop=True))
         return scores
@@ -177,7 +177,7 @@ class FraudDetector:
         if isinstance(df, pd.DataFrame) and len(df) == 0:
             return []
         transactions = map_columns(df, self.source_format, labelled=False)
-        order = np.argsort(transactions["timestamp"].astype("int64").to_numpy(), kind="stable")
+        order = time_order(transactions, self.source_format)
         in_order = transactions.iloc[order].reset_index(drop=True)
         explained = self.explain_transactions(in_order, top=top)
         return [explained[place] for place in np.argsort(order)]

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fraud_ae.data.schema import short
+from fraud_ae.data.naming import short
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold_curve import explorer
 from fraud_ae.serving.errors import RequestRefused

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from fraud_ae.data.schema import MICROSECONDS, as_time
 from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.values.times import MICROSECONDS, as_time
 
 # What `datetime.fromisoformat` and pandas parse to the same value. Everything else goes through
 # pandas, which takes a hundred times as long for a single value.

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from fraud_ae.data.columns import NUMERIC
 from fraud_ae.data.input_schema import InputColumn, InputSchema
-from fraud_ae.data.schema import short
+from fraud_ae.data.naming import short
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.serving.errors import RequestRefused
 from fraud_ae.serving.online.tables import Columns

@@ -4,6 +4,7 @@ import gzip
 import sqlite3
 from contextlib import closing
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -68,8 +69,7 @@ def test_other_outcomes_are_other_data(transactions, tmp_path):
 def test_they_fill_labels_that_the_file_lacks(transactions, tmp_path):
     path = tmp_path / "outcomes.csv"
     transactions.write_text(transactions.read_text().replace("5,0", "5,").replace("7,1", "7,"))
-    with pytest.raises(DataError, match="is_fraud"):
-        labels_of(transactions)
+    assert np.isnan(labels_of(transactions)).sum() == 2
     path.write_text(TEXT)
     assert labels_of(transactions, path) == [1, 0, 0]
 
@@ -86,7 +86,41 @@ def test_outcomes_of_no_transaction_are_told(transactions, tmp_path, caplog):
     path = tmp_path / "outcomes.csv"
     path.write_text(TEXT + "777,1\n")
     labels_of(transactions, path)
-    assert "1 of 3 are of no transaction here" in caplog.text
+    assert "1 of 3 labels are of no transaction here" in caplog.text
+
+
+def test_outcomes_that_are_mostly_of_no_transaction_are_refused(transactions, tmp_path):
+    path = tmp_path / "outcomes.csv"
+    path.write_text("transaction_id,is_fraud\n777,1\n778,0\n001,1\n")
+    with pytest.raises(DataError, match=r"2 of 3 labels .* 777.*data\.allow_unmatched=true"):
+        labels_of(transactions, path)
+    allowed = from_file(transactions, labels=path, allow_unmatched=True, columns=CANONICAL)
+    assert allowed.transactions["is_fraud"].sum() == 2
+
+
+def test_ids_with_a_point_are_found(tmp_path):
+    transactions, path = tmp_path / "t.csv", tmp_path / "outcomes.csv"
+    pd.DataFrame(
+        {
+            "transaction_id": [700000, 700001, 700002],
+            "customer_id": 1,
+            "timestamp": pd.date_range("2024-01-01", periods=3),
+            "amount": 1.0,
+            "is_fraud": 0,
+        }
+    ).to_csv(transactions, index=False)
+    path.write_text("transaction_id,is_fraud\n700000.0,1\n700002.0,1\n")
+    assert labels_of(transactions, path) == [1, 0, 1]
+
+
+def test_outcomes_are_said_in_the_words_of_the_file(transactions, tmp_path):
+    path = tmp_path / "outcomes.csv"
+    path.write_text("transaction_id,is_fraud\n001,1\n")
+    text = transactions.read_text().replace("5,0", "5,Legit").replace("7,1", "7,Legit")
+    transactions.write_text(text)
+    labels = from_file(transactions, labels=path, columns=CANONICAL).transactions["is_fraud"]
+    assert labels.tolist().count(1) == 1
+    assert labels.notna().all()
 
 
 @pytest.mark.parametrize(

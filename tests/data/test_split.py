@@ -157,6 +157,16 @@ def test_empty_parts_say_what_to_change():
         assert expected in str(error.value)
 
 
+def test_a_delay_that_leaves_no_room_by_shares_of_all_rows_gets_shares_of_what_is_left():
+    frame = hourly(31)
+    split = split_by_time(frame["timestamp"], label_delay_days=7)
+    parts = [getattr(split, part)(frame).sum() for part in ("train", "validation", "test")]
+    assert sum(parts) == pytest.approx(17 * 24, abs=48)
+    assert [part / sum(parts) for part in parts] == pytest.approx([0.6, 0.2, 0.2], abs=0.02)
+    assert split.validation_start - split.train_end == pd.Timedelta(days=7)
+    assert split.test_start - split.validation_end == pd.Timedelta(days=7)
+
+
 def test_three_rows_are_the_fewest():
     times = pd.Series(pd.date_range("2024-01-01", periods=3, tz="UTC"))
     thirds = (1 / 3, 1 / 3, 1 / 3)

@@ -45,6 +45,7 @@ class Baseline(FeatureStrategy):
         """How the features are told to a reviewer, see `FeatureDescription`."""
         return (
             FeatureDescription("(?:log_)?amount", AMOUNT, describe_amount),
+            FeatureDescription("refund", AMOUNT, describe_amount),
             FeatureDescription("account_age_days", ACCOUNT_AGE, describe_account_age),
             FeatureDescription("customer_age", CUSTOMER_AGE, describe_customer_age),
             FeatureDescription("location_rarity", "location", _location),
@@ -52,6 +53,7 @@ class Baseline(FeatureStrategy):
 
     def fit(self, df: pd.DataFrame) -> Self:
         """Learn how often each location occurred by which day (None without locations)."""
+        self.has_refunds_ = "amount" in df and bool((as_floats(df["amount"]) < 0).any())
         self.location_counts_ = self.transaction_counts_ = None
         vars(self).pop("_known_locations", None)
         if "customer_location" in df:
@@ -79,8 +81,12 @@ class Baseline(FeatureStrategy):
                 f"{type(self).__name__} is not fitted; call fit(transactions) before "
                 "generate_features"
             )
-        amount = as_floats(df["amount"])
-        features = {"amount": amount, "log_amount": signed_log(amount)}
+        features: dict[str, np.ndarray | pd.Series] = {}
+        if "amount" in df:
+            amount = as_floats(df["amount"])
+            features = {"amount": amount, "log_amount": signed_log(amount)}
+            if self.has_refunds_:
+                features["refund"] = (amount < 0).astype(np.float64)
         features |= {name: as_floats(df[name]) for name in NUMERIC if name in df}
         features |= {name: df[name].astype("str") for name in CATEGORIES if name in df}
         if self.location_counts_ is not None and "customer_location" in df:

@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from fraud_ae.data.reading import read_table
-from fraud_ae.data.schema import TEXT
+from fraud_ae.data.files.reading import read_table
+from fraud_ae.data.source_columns import TEXT
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import to_transactions
 from fraud_ae.errors import DataError
@@ -60,8 +60,7 @@ class Period:
             return cls(transactions, judged, missing)
         history, _ = _with_columns(history, source_format, columns)
         earlier = to_transactions(history, source_format, labelled=False)
-        has_ids = source_format.columns.get("transaction_id", "transaction_id") is not None
-        if has_ids:
+        if source_format.sources("transaction_id"):
             before = ~earlier["transaction_id"].isin(transactions["transaction_id"])
             before &= earlier["timestamp"] <= transactions["timestamp"].iloc[-1]
         else:

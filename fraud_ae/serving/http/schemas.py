@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic.json_schema import WithJsonSchema
 
-from fraud_ae.data.schema import short
+from fraud_ae.data.naming import short
 from fraud_ae.detector.reasons import Reason
 from fraud_ae.serving.errors import RequestRefused
 from fraud_ae.serving.online.results import ScoreResult

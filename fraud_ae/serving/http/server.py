@@ -14,7 +14,7 @@ import uvicorn
 from rich.console import Console
 
 from fraud_ae import features
-from fraud_ae.data.reading import read_table
+from fraud_ae.data.files.reading import read_table
 from fraud_ae.data.transactions import to_transactions
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.serving.http.app import create_app

@@ -1,0 +1,186 @@
+"""Reading tables of transactions from files of any kind, and the transactions in them."""
+
+import logging
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from zipfile import BadZipFile
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fraud_ae.data.files.csv_files import csv_batches, csv_dialect
+from fraud_ae.data.files.json_files import json_frame, json_records
+from fraud_ae.data.files.paths import kind_of, table_files, uncompressed
+from fraud_ae.data.naming import listed, short
+from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.transactions import training_transactions, unused_columns
+from fraud_ae.errors import DataError
+
+log = logging.getLogger("fraud_ae")
+
+_NOT_A_TABLE = (
+    ValueError,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    LookupError,
+    zlib.error,
+    lzma.LZMAError,
+    BadZipFile,
+    pa.ArrowException,
+)
+_RIGHT = {
+    "csv": "a CSV file",
+    "parquet": "a Parquet file",
+    "arrow": "an Arrow file",
+    "json": "JSON lines",
+}
+
+
+def read_transactions(
+    path: str | Path | None,
+    source_format: SourceFormat,
+    prepare: Callable[[pd.DataFrame], pd.DataFrame] = lambda raw: raw,
+) -> tuple[pd.DataFrame, SourceFormat]:
+    """Canonical transactions of training data, and their format, as `training_transactions` does.
+
+    prepare: what is done to the table before its columns are mapped, such as newer labels.
+    Raises DataError, naming the file and everything that is wrong with it.
+    """
+    raw = prepare(read_table(path, source_format))
+    try:
+        transactions, inferred = training_transactions(raw, source_format)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    unused = unused_columns(raw, inferred)
+    if unused:
+        log.warning(
+            "numeric columns of the file that are not used: %s. Those that are known when a "
+            "payment is made can be named in 'data.extra_columns=[...]'",
+            ", ".join(unused),
+        )
+    return transactions, inferred
+
+
+def read_table(path: str | Path | None, source_format: SourceFormat | None = None) -> pd.DataFrame:
+    """Table of a file of any kind, with the file's own column names; text stays as it is written.
+
+    path: a CSV (any separator, also compressed), JSON lines, Parquet or Arrow file, a directory or
+    a glob of files of one kind. Raises DataError if there is none or one cannot be read.
+    """
+    frames = list(read_parts(path, source_format, None))
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def read_parts(
+    path: str | Path | None, source_format: SourceFormat | None, rows: int | None
+) -> Iterator[pd.DataFrame]:
+    """What `read_table` gives, about so many rows at a time, for files that are long.
+
+    Raises DataError as it does, also on the way.
+    """
+    files = table_files(path)
+    columns: list | None = None
+    for file in files:
+        for frame in _parts(file, source_format, rows):
+            if columns is None:
+                columns = list(frame.columns)
+            elif kind_of(file) != "json" and sorted(map(str, columns)) != sorted(map(str, frame)):
+                different = set(map(str, columns)) ^ set(map(str, frame))
+                raise DataError(
+                    f"{file}: has other columns than {files[0].name}: {listed(sorted(different))}"
+                )
+            yield frame
+
+
+def _parts(
+    file: Path, source_format: SourceFormat | None, rows: int | None
+) -> Iterator[pd.DataFrame]:
+    with _naming(file):
+        kind = kind_of(file)
+        if kind == "csv":
+            yield from _csv_parts(file, source_format, rows)
+        elif kind == "json":
+            with json_records(file) as records:
+                frame = json_frame(records, rows)
+                while len(frame):
+                    yield frame
+                    frame = json_frame(records, rows) if rows else frame.head(0)
+        else:
+            yield from _arrow_parts(file, kind, rows)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say of which file it was that it cannot be read."""
+    try:
+        yield
+    except DataError:
+        raise
+    except _NOT_A_TABLE as error:
+        right = _RIGHT[kind_of(path)]
+        raise DataError(f"{path}: cannot be read as {right}\n{short(error, 200)}") from None
+
+
+def _csv_parts(
+    file: Path, source_format: SourceFormat | None, rows: int | None
+) -> Iterator[pd.DataFrame]:
+    dialect = csv_dialect(file, source_format)
+    with csv_batches(file, dialect) as batches:
+        for table in _regrouped(batches, rows):
+            frame = table.to_pandas()
+            # They may repeat: then the mapping has to see that they do.
+            frame.columns = list(dialect.names)
+            yield frame
+
+
+def _regrouped(batches: Iterator[pa.Table], rows: int | None) -> Iterator[pa.Table]:
+    """Tables of so many rows, the last of what is left; one of all without `rows`."""
+    waiting: list[pa.Table] = []
+    for batch in batches:
+        waiting.append(batch)
+        while rows and sum(len(table) for table in waiting) >= rows:
+            whole = pa.concat_tables(waiting)
+            yield whole[:rows]
+            waiting = [whole[rows:]]
+    whole = pa.concat_tables(waiting)
+    if len(whole) or not rows:
+        yield whole
+
+
+def _arrow_parts(file: Path, kind: str, rows: int | None) -> Iterator[pd.DataFrame]:
+    with uncompressed(file) as stream:
+        if kind == "arrow":
+            table = _arrow_table(stream)
+            for start in range(0, max(len(table), 1), rows or max(len(table), 1)):
+                yield _frame(table[start : start + (rows or len(table))])
+            return
+        with pq.ParquetFile(stream) as parquet:
+            if rows is None:
+                yield _frame(parquet.read())
+                return
+            for batch in parquet.iter_batches(batch_size=rows):
+                yield _frame(pa.Table.from_batches([batch]))
+
+
+def _arrow_table(stream) -> pa.Table:
+    source = pa.py_buffer(stream.read())
+    try:
+        return pa.ipc.open_file(source).read_all()
+    except pa.ArrowInvalid:
+        return pa.ipc.open_stream(source).read_all()
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    frame = table.to_pandas(types_mapper=_exact_type)
+    return frame.reset_index() if any(frame.index.names) else frame
+
+
+def _exact_type(kind: pa.DataType) -> pd.ArrowDtype | None:
+    """Whole numbers with missing values, decimals and dates stay what they are."""
+    exact = (pa.types.is_integer, pa.types.is_decimal, pa.types.is_date, pa.types.is_boolean)
+    return pd.ArrowDtype(kind) if any(test(kind) for test in exact) else None

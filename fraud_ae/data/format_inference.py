@@ -1,0 +1,160 @@
+"""What a file itself says of its format: decided once, on the training data, and then kept."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from fraud_ae.data.columns import BIRTH_DATE, CANONICAL, NUMERIC
+from fraud_ae.data.naming import is_pattern, listed, matching
+from fraud_ae.data.source_columns import TEXT, part_key, resolve
+from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind
+from fraud_ae.data.values.labels import guess_meaning
+from fraud_ae.data.values.numbers import as_number, guess_decimal
+from fraud_ae.data.values.text_columns import decide_kind
+from fraud_ae.data.values.times import TIME_OF_DAY, role_of
+from fraud_ae.errors import DataError
+
+_LOGGER = logging.getLogger("fraud_ae")
+_SAMPLE = 1_000
+
+
+def infer_format(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
+    """The format with everything in it that a table of training data, (n, d) raw, decides.
+
+    Patterns of names are replaced by the columns that they stand for, a time of day gets its date,
+    separators of decimals and the meaning of labels are guessed where they are not given, and every
+    column gets the kind of its values. What is guessed is logged.
+    Raises DataError for a pattern that stands for nothing and for what can be read in two ways.
+    """
+    if source_format.kinds:
+        return source_format
+    # Which of two columns of one name is meant is told with all other problems.
+    raw = raw.loc[:, ~raw.columns.duplicated(keep=False)]
+    settled = _with_names(raw, source_format)
+    settled = _with_date(raw, settled)
+    settled = _with_numbers(raw, settled)
+    settled = _with_labels(raw, settled)
+    return replace(settled, kinds=_kinds(raw, settled))
+
+
+def _with_names(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
+    columns = [str(name) for name in raw.columns]
+    taken = {source for name in CANONICAL for source in source_format.sources(name)}
+    taken |= {source_format.columns.get(BIRTH_DATE), source_format.columns.get("fraud_scenario")}
+    named: dict[str, list[str]] = {}
+    for setting in ("extra_columns", "extra_categories"):
+        names: list[str] = []
+        for name in getattr(source_format, setting):
+            found = [name]
+            if is_pattern(name, columns):
+                found = [column for column in matching(name, columns) if column not in taken]
+                if not found:
+                    raise DataError(
+                        f"data.{setting}: {name!r} matches no column of the file that is free\n"
+                        f"  The file has these columns: {listed(columns)}"
+                    )
+            names += [column for column in found if column not in names]
+        named[setting] = names
+        taken |= set(names)
+    patterns = [name for name in source_format.extra_columns if is_pattern(name, columns)]
+    numbers = _only_numbers(raw, named["extra_columns"], patterns)
+    return replace(source_format, extra_columns=numbers, extra_categories=named["extra_categories"])
+
+
+def _only_numbers(raw: pd.DataFrame, names: list[str], patterns: Sequence[str]) -> list[str]:
+    """Without the columns of text that a pattern, not a name, stands for."""
+    if not patterns:
+        return names
+    by_pattern = {name for pattern in patterns for name in matching(pattern, list(raw.columns))}
+    texts = [
+        name
+        for name in names
+        if name in by_pattern and (as_number(raw[name].head(_SAMPLE)) == float("inf")).any()
+    ]
+    if texts:
+        _LOGGER.warning(
+            "data.extra_columns: %s hold text and are left out; data.extra_categories takes them",
+            listed(texts),
+        )
+    return [name for name in names if name not in texts]
+
+
+def _with_date(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
+    """A column that holds a time of day alone gets the columns beside it that say which day."""
+    sources = source_format.sources("timestamp")
+    is_plain = source_format.time_unit is None and source_format.time_format is None
+    if len(sources) != 1 or sources[0] not in raw or not is_plain:
+        return source_format
+    values = raw[sources[0]].dropna().head(_SAMPLE)
+    if not len(values) or not all(
+        isinstance(value, str) and TIME_OF_DAY.fullmatch(value) for value in values
+    ):
+        return source_format
+    roles = {role_of(str(name)): str(name) for name in raw.columns if name != sources[0]}
+    for wanted in (("year", "month", "day"), ("date",)):
+        if all(role in roles for role in wanted):
+            parts = (*(roles[role] for role in wanted), sources[0])
+            _LOGGER.warning(
+                "%s holds times of day: the date is taken from %s ('data.columns.timestamp=[%s]')",
+                sources[0],
+                ", ".join(parts[:-1]),
+                ",".join(parts),
+            )
+            return replace(source_format, columns={**source_format.columns, "timestamp": parts})
+    raise DataError(
+        f"timestamp: {sources[0]!r} holds times of day such as {values.iloc[0]!r} and no date, so "
+        "that all days would be one; name all its columns: "
+        "'data.columns.timestamp=[Year,Month,Day,Time]'"
+    )
+
+
+def _with_numbers(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
+    if source_format.decimal is not None:
+        return source_format
+    names = ["amount", *NUMERIC, *source_format.extra_columns]
+    sources = [source for name in names for source in source_format.sources(name)]
+    decimal = guess_decimal({name: raw[name] for name in sources if name in raw.columns})
+    if decimal == ",":
+        _LOGGER.warning('numbers have a comma before their decimals (data.decimal=",")')
+    return replace(source_format, decimal=decimal)
+
+
+def _with_labels(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
+    sources, _ = resolve(raw, source_format, labelled=False)
+    if source_format.labels_map is not None or "is_fraud" not in sources:
+        return source_format
+    column = sources["is_fraud"][0]
+    meaning = guess_meaning(raw[column])
+    if meaning is not None:
+        shown = ", ".join(f"{word}: {_value(value)}" for word, value in meaning.items())
+        _LOGGER.warning("labels in %s are read as {%s} (data.labels_map)", column, shown)
+    return replace(source_format, labels_map=meaning)
+
+
+def _value(meaning: float | None) -> str:
+    return "null" if meaning is None else f"{meaning:g}"
+
+
+def _kinds(raw: pd.DataFrame, source_format: SourceFormat) -> dict[str, ValueKind]:
+    sources, _ = resolve(raw, source_format, labelled=True)
+    words = MISSING_WORDS if source_format.missing is None else source_format.missing
+    kinds = {}
+    for name, columns in sources.items():
+        if name in TEXT or name in source_format.extra_categories:
+            decided = [decide_kind(raw[column], source_format.missing) for column in columns]
+            if len(columns) == 1:
+                kinds[name] = decided[0]
+            else:
+                parts = zip(columns, decided, strict=True)
+                kinds |= {part_key(name, column): kind for column, kind in parts}
+                kinds[name] = ValueKind()
+        elif name == "timestamp":
+            kinds[name] = ValueKind("time", tuple(sorted(words)))
+        elif name == "is_fraud":
+            kinds[name] = ValueKind("flag", tuple(sorted(words)))
+        else:
+            kinds[name] = ValueKind("number", tuple(sorted(words)))
+    return kinds

@@ -108,8 +108,8 @@ class FileData(DataConfig):
     time_zone: str | None = None
     ambiguous_times: Literal["earlier", "later", "refuse"] = "earlier"
     bad_values: Literal["error", "missing"] = "error"
-    negative_amounts: Literal["refund", "missing", "refuse"] = "refund"
-    # Of the text of a file; guessed where they are null.
+    # Guessed from the file where they are null.
+    negative_amounts: Literal["refund", "missing", "refuse"] | None = None
     decimal: str | None = None
     # Word -> 1, 0 or null for not labelled.
     labels_map: Any = None

@@ -36,6 +36,7 @@ def infer_format(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat
     settled = _with_names(raw, source_format)
     settled = _with_date(raw, settled)
     settled = _with_numbers(raw, settled)
+    settled = _with_refunds(raw, settled)
     settled = _with_labels(raw, settled)
     return replace(settled, kinds=_kinds(raw, settled))
 
@@ -120,6 +121,19 @@ def _with_numbers(raw: pd.DataFrame, source_format: SourceFormat) -> SourceForma
     if decimal == ",":
         _LOGGER.warning('numbers have a comma before their decimals (data.decimal=",")')
     return replace(source_format, decimal=decimal)
+
+
+def _with_refunds(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
+    if source_format.negative_amounts is not None:
+        return source_format
+    columns = [name for name in source_format.sources("amount") if name in raw]
+    amounts = as_number(raw[columns[0]], source_format.decimal or ".") if columns else pd.Series()
+    refunds = int((amounts < 0).sum())
+    if refunds:
+        _LOGGER.warning(
+            "%d negative amounts are read as refunds (data.negative_amounts=refund)", refunds
+        )
+    return replace(source_format, negative_amounts="refund" if refunds else "refuse")
 
 
 def _with_labels(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:

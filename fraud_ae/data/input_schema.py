@@ -104,7 +104,7 @@ def _column(name: str, source_format: SourceFormat, used: bool) -> InputColumn:
 
 def _lowest(name: str, source_format: SourceFormat) -> float | None:
     if name == "amount":
-        return None if source_format.negative_amounts == "refund" else 0.0
+        return None if source_format.negative_amounts in ("refund", None) else 0.0
     return 0.0 if name in CANONICAL else None
 
 

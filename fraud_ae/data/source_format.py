@@ -18,7 +18,7 @@ _NAMES = (*CANONICAL, BIRTH_DATE, SCENARIO)
 _SEVERAL = ("transaction_id", "customer_id", "terminal_id", "timestamp")
 CHOICES = {
     "bad_values": ("error", "missing"),
-    "negative_amounts": ("refund", "missing", "refuse"),
+    "negative_amounts": ("refund", "missing", "refuse", None),
     "ambiguous_times": ("earlier", "later", "refuse"),
 }
 
@@ -32,7 +32,8 @@ class SourceFormat:
     `FIRST:LAST` in the order of the file, or with * and ?. time_unit: one of `UNITS`, for times
     that are numbers counted from `time_origin`; time_format (strptime): for text that is not ISO
     8601; time_zone: of times that have none. bad_values: "missing" treats impossible values of
-    optional columns as missing. negative_amounts: what they are. labels_map: what the values of the
+    optional columns as missing. negative_amounts: what they are; `refund`
+    where the training data have some. labels_map: what the values of the
     label mean, 1, 0 or None for not labelled. decimal: what stands before the decimals. missing:
     words that stand for a missing value, in text too. separator, encoding, header: of a CSV.
     kinds: what `infer_format` found the values of each column to be; empty before. rows_before: of
@@ -49,7 +50,7 @@ class SourceFormat:
     time_zone: str | None = None
     ambiguous_times: str = "earlier"
     bad_values: str = "error"
-    negative_amounts: str = "refund"
+    negative_amounts: str | None = None
     labels_map: dict[str, float | None] | None = None
     decimal: str | None = None
     missing: tuple[str, ...] | None = None
@@ -115,7 +116,7 @@ def _format_problems(source_format: SourceFormat) -> list[str]:
         problems.append("data.columns: customer_age and customer_birth_date exclude each other")
     problems += _extra_problems(source_format, {*_NAMES, *used})
     problems += [
-        f"data.{name} must be {', '.join(choices[:-1])} or {choices[-1]}; "
+        f"data.{name} must be {', '.join(map(str, choices[:-1]))} or {choices[-1]}; "
         f"got {getattr(source_format, name)!r}"
         for name, choices in CHOICES.items()
         if getattr(source_format, name) not in choices

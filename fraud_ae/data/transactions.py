@@ -166,13 +166,12 @@ def _times(raw: pd.DataFrame, columns: tuple[str, ...], source_format: SourceFor
     if columns != source_format.sources("timestamp"):
         # Found under its canonical name: these are times already, whatever the source has.
         return as_time(raw[columns[0]])
-    unit, time_format = source_format.time_unit, source_format.time_format
     if len(columns) > 1:
-        values = joined_time([raw[column] for column in columns], time_format)
+        values = joined_time([raw[column] for column in columns], source_format.time_format)
     else:
         values = raw[columns[0]]
+    times = source_times(values, source_format)
     zone, rule = source_format.time_zone, source_format.ambiguous_times
-    times = as_time(values, unit, source_format.time_origin, time_format, zone, rule)
     if zone is not None and (twice := int(is_ambiguous(times, zone).sum())):
         _LOGGER.warning(
             "%d times lie in an hour that the clocks of %s showed twice; they are read as the %s "
@@ -182,6 +181,18 @@ def _times(raw: pd.DataFrame, columns: tuple[str, ...], source_format: SourceFor
             rule,
         )
     return times
+
+
+def source_times(values: pd.Series, source_format: SourceFormat) -> pd.Series:
+    """Times of a source, (n,), as datetime64[us, UTC]; what cannot be read becomes NaT."""
+    return as_time(
+        values,
+        source_format.time_unit,
+        source_format.time_origin,
+        source_format.time_format,
+        source_format.time_zone,
+        source_format.ambiguous_times,
+    )
 
 
 def _row_times(rows: int, source_format: SourceFormat) -> pd.Series:

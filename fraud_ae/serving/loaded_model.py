@@ -40,7 +40,7 @@ class LoadedModel:
         online = OnlineDetector.load(folder)
         newest = datetime.fromisoformat(online.info["data"]["to"])
         reader = TransactionReader(online.schema, online.detector.source_format, newest)
-        columns = [column.name for column in online.schema.columns if column.kind != "label"]
+        columns = [column.name for column in online.schema.columns if column.type != "label"]
         example = {name: online.schema.example.get(name) for name in columns}
         try:
             (result,) = online.score_columns(
@@ -76,8 +76,9 @@ class LoadedModel:
             "takes": [
                 {
                     "name": column.name,
-                    "also": column.source,
-                    "kind": column.kind,
+                    "also": ", ".join(column.sources),
+                    "type": column.type,
+                    "kind": column.kind.kind,
                     "needed": column.needed,
                     "nullable": column.nullable,
                 }

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.values.times import MICROSECONDS, as_time
+from fraud_ae.data.transactions import source_times
+from fraud_ae.data.values.times import MICROSECONDS, as_time, counted_from
 
 # What `datetime.fromisoformat` and pandas parse to the same value. Everything else goes through
 # pandas, which takes a hundred times as long for a single value.
@@ -33,8 +34,8 @@ class TimeReader:
     def __init__(self, source_format: SourceFormat, newest: datetime) -> None:
         self._format = source_format
         self._newest = (newest - _EPOCH) // _MICROSECOND
-        origin = pd.to_datetime(source_format.time_origin, utc=True).to_pydatetime()
-        self._origin = (origin - _EPOCH) // _MICROSECOND
+        start = counted_from(source_format.time_origin, source_format.time_zone)
+        self._origin = (start.to_pydatetime() - _EPOCH) // _MICROSECOND
 
     def read(self, values: Sequence[Any], by_source: bool) -> list[int | None]:
         """Microseconds since 1970-01-01 UTC, in the order of n values.
@@ -55,6 +56,8 @@ class TimeReader:
     @property
     def rule(self) -> str:
         """The format of the source's timestamps, in words for error messages."""
+        if len(self._format.sources("timestamp")) > 1:
+            return "as in the files"
         if self._format.time_unit:
             return f"in {self._format.time_unit} since {self._format.time_origin}"
         if self._format.time_format:
@@ -64,7 +67,8 @@ class TimeReader:
     def _parse_fast(self, value: Any, by_source: bool) -> int | None:
         if by_source and self._format.time_unit is not None:
             if (
-                not isinstance(value, int | float)
+                self._format.time_unit not in MICROSECONDS
+                or not isinstance(value, int | float)
                 or isinstance(value, bool)
                 or not abs(value) < 1e15
             ):
@@ -78,16 +82,16 @@ class TimeReader:
             parsed = datetime.fromisoformat(value)
         except ValueError:
             return None
-        return ((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+        if parsed.tzinfo is None:
+            if by_source and self._format.time_zone is not None:
+                return None
+            parsed = parsed.replace(tzinfo=UTC)
+        return (parsed - _EPOCH) // _MICROSECOND
 
     def _parse_column(self, values: list[Any], by_source: bool) -> list[int | None]:
         plain = [v if isinstance(v, str | int | float) else None for v in values]
         column = pd.Series(plain, dtype=object)
-        if by_source:
-            unit, origin = self._format.time_unit, self._format.time_origin
-            times = as_time(column, unit, origin, self._format.time_format)
-        else:
-            times = as_time(column)
+        times = source_times(column, self._format) if by_source else as_time(column)
         missing = times.isna().tolist()
         us = times.astype("int64").tolist()
         return [None if gone else value for value, gone in zip(us, missing, strict=True)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-import numpy as np
+import pandas as pd
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import from_json
@@ -12,7 +12,10 @@ from pydantic_core import from_json
 from fraud_ae.data.columns import NUMERIC
 from fraud_ae.data.input_schema import InputColumn, InputSchema
 from fraud_ae.data.naming import short
+from fraud_ae.data.source_columns import id_text
 from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.values.times import joined_time
+from fraud_ae.errors import DataError
 from fraud_ae.serving.errors import RequestRefused
 from fraud_ae.serving.online.tables import Columns
 from fraud_ae.serving.timestamps import TimeReader
@@ -45,10 +48,10 @@ class TransactionReader:
     def __init__(self, schema: InputSchema, source_format: SourceFormat, newest: datetime) -> None:
         self.columns = schema.columns
         self._columns = {column.name: column for column in schema.columns}
-        sources = {column.source: column.name for column in schema.columns}
+        sources = {source: column.name for column in schema.columns for source in column.sources}
         self._names = {name: name for name in self._columns if name not in sources} | sources
         self._times = TimeReader(source_format, newest)
-        self._bad_is_missing = source_format.bad_values == "missing"
+        self._format = source_format
         fields: dict[str, Any] = {
             column.name: (self._type(column), ... if column.needed else None)
             for column in schema.columns
@@ -88,20 +91,53 @@ class TransactionReader:
         if not isinstance(fields, dict):
             raise RequestRefused(422, "a transaction must be an object", prefix.rstrip(".") or None)
         row: Row = {}
+        parts: dict[str, Row] = {}
         for key, value in fields.items():
             name = self._names.get(key)
             if name is None:
                 continue
             column = self._columns[name]
+            if len(column.sources) > 1 and key in column.sources:
+                parts.setdefault(name, {})[key] = value
+                continue
             if name in row:
-                message = f"{prefix}{name}: is there twice, also as {column.source}"
-                raise RequestRefused(422, message, prefix + name)
-            if column.kind == "time":
-                value = (value, key == column.source)
-            elif self._bad_is_missing and name in NUMERIC and _is_impossible(value, column):
+                raise _repeated(column, prefix)
+            if column.type == "time":
+                value = (value, key in column.sources)
+            elif column.type == "number" and self._is_missing(value, column):
                 value = None
             row[name] = value
+        for name, values in parts.items():
+            if name in row:
+                raise _repeated(self._columns[name], prefix)
+            row[name] = self._joined(self._columns[name], values, prefix)
         return row
+
+    def _is_missing(self, value: Any, column: InputColumn) -> bool:
+        """Whether a number is one that the format of the source takes for missing."""
+        if column.name == "amount":
+            is_negative = isinstance(value, int | float) and value < 0
+            return is_negative and self._format.negative_amounts == "missing"
+        bad_is_missing = self._format.bad_values == "missing"
+        return bad_is_missing and column.name in NUMERIC and _is_impossible(value, column)
+
+    def _joined(self, column: InputColumn, values: Row, prefix: str) -> Any:
+        """What the fields of the source that make one column together stand for."""
+        absent = [source for source in column.sources if source not in values]
+        if absent:
+            message = f"{prefix}{column.name}: {', '.join(absent)} missing"
+            raise RequestRefused(422, message, prefix + column.name)
+        frame = pd.DataFrame({source: [values[source]] for source in column.sources}, dtype=object)
+        try:
+            if column.type == "time":
+                times = [frame[source] for source in column.sources]
+                return joined_time(times, self._format.time_format).iloc[0], True
+            text, wrong = id_text(frame, column.name, column.sources, self._format.kinds)
+        except DataError as error:
+            raise RequestRefused(422, f"{prefix}{error}", prefix + column.name) from None
+        for why in wrong.values():
+            raise RequestRefused(422, f"{prefix}{column.name}: {why}", prefix + column.name)
+        return None if text.isna().iloc[0] else text.iloc[0]
 
     def _validated(self, row: Row, original: Any, prefix: str) -> Row:
         """The row with converted values. original: the timestamp as the client sent it."""
@@ -118,7 +154,7 @@ class TransactionReader:
                 null = ", or null where it is unknown" if column.nullable else ""
                 messages.append(f"{prefix}{name}: is missing; give {self._rule(column)}{null}")
                 continue
-            value = original if column.kind == "time" else row[name]
+            value = original if column.type == "time" else row[name]
             null = " or null" if column.nullable else ""
             messages.append(
                 f"{prefix}{name}: must be {self._rule(column)}{null}, got {_quoted(value)}"
@@ -127,31 +163,30 @@ class TransactionReader:
         raise RequestRefused(422, "; ".join(messages) + more, prefix + names[0])
 
     def _rule(self, column: InputColumn) -> str:
-        if column.kind == "text":
+        if column.type == "text":
             return f"text of 1 to {_longest(column)} characters"
-        if column.kind == "label":
+        if column.type == "label":
             return "0, 1, true or false"
-        if column.kind == "time":
-            alternative = (
-                f", or {column.source} {self._times.rule}" if column.source != column.name else ""
-            )
-            main = self._times.rule if column.source == column.name else "as 2024-01-31T13:45:00Z"
-            return f"a time from 1900 to a day from now, {main}{alternative}"
+        if column.type == "time":
+            alternative = f", or {' and '.join(column.sources)} {self._times.rule}"
+            is_source = column.sources == (column.name,)
+            main = self._times.rule if is_source else f"as 2024-01-31T13:45:00Z{alternative}"
+            return f"a time from 1900 to a day from now, {main}"
         low, high = _bounds(column)
         return f"a number from {low:g} to {high:g}"
 
     def _type(self, column: InputColumn) -> Any:
         """The pydantic type of a column, with its JSON schema for the API documentation."""
         before = []
-        if column.kind == "text":
+        if column.type == "text":
             kind: Any = Annotated[str, Field(strict=True, max_length=_longest(column))]
             schemas = [{"type": "string", "maxLength": _longest(column)}, {"type": "number"}]
-            before = [BeforeValidator(as_text)]
-        elif column.kind == "number":
+            before = [BeforeValidator(column.kind.text)]
+        elif column.type == "number":
             low, high = _bounds(column)
             kind = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=low, le=high)]
             schemas = [{"type": "number", "minimum": low, "maximum": high}]
-        elif column.kind == "time":
+        elif column.type == "time":
             kind = Annotated[int, Field(strict=True)]
             schemas = [{"type": "string", "format": "date-time"}]
         else:
@@ -162,18 +197,15 @@ class TransactionReader:
             kind, schemas = kind | None, [*schemas, {"type": "null"}]
         schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
         rule = self._rule(column)
-        alias = "" if column.source == column.name else f"; also as {column.source}"
+        is_source = column.sources == (column.name,)
+        alias = "" if is_source else f"; also as {' and '.join(column.sources)}"
         json_schema = {**schema, "description": f"{rule[0].upper()}{rule[1:]}{alias}."}
         return Annotated[kind, *before, WithJsonSchema(json_schema)]
 
 
-def as_text(value: Any) -> Any:
-    """An id or category in the form of `fraud_ae.data.schema.as_text`; None for blank text."""
-    if isinstance(value, str):
-        return value if value.strip() else None
-    if isinstance(value, float) and np.isfinite(value):
-        return str(int(value)) if value.is_integer() else str(value)
-    return str(value) if isinstance(value, int) else value
+def _repeated(column: InputColumn, prefix: str) -> RequestRefused:
+    message = f"{prefix}{column.name}: is there twice, also as {' and '.join(column.sources)}"
+    return RequestRefused(422, message, prefix + column.name)
 
 
 def as_label(value: Any) -> Any:

@@ -65,7 +65,7 @@ def as_time(
     if pd.api.types.is_datetime64_any_dtype(column) or str(column.dtype).startswith("timestamp"):
         times = _in_utc(pd.to_datetime(column), zone, ambiguous)
     elif unit is not None:
-        times = _counted(as_number(column), unit, _start(origin, zone))
+        times = _counted(as_number(column), unit, counted_from(origin, zone))
     elif time_format is not None:
         texts, _ = canonical_text(column, ValueKind())
         times = _parsed(texts, time_format, zone, ambiguous, "%z" in time_format)
@@ -85,7 +85,8 @@ def is_ambiguous(times: pd.Series, zone: str) -> pd.Series:
     return (early != late) & local.notna()
 
 
-def _start(origin: str, zone: str | None) -> pd.Timestamp:
+def counted_from(origin: str, zone: str | None) -> pd.Timestamp:
+    """The time from which units are counted, in UTC."""
     start = pd.Timestamp(origin)
     if start.tz is None:
         start = start.tz_localize(zone or "UTC")

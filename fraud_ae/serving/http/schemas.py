@@ -8,10 +8,11 @@ from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationE
 from pydantic.json_schema import WithJsonSchema
 
 from fraud_ae.data.naming import short
+from fraud_ae.data.values.kinds import ValueKind
 from fraud_ae.detector.reasons import Reason
 from fraud_ae.serving.errors import RequestRefused
 from fraud_ae.serving.online.results import ScoreResult
-from fraud_ae.serving.transactions import LONGEST_ID, as_label, as_text
+from fraud_ae.serving.transactions import LONGEST_ID, as_label
 
 _ID = {"anyOf": [{"type": "string", "maxLength": LONGEST_ID}, {"type": "number"}]}
 
@@ -54,7 +55,7 @@ class Outcome(BaseModel):
     transaction_id: Annotated[
         str,
         Field(strict=True, max_length=LONGEST_ID),
-        BeforeValidator(as_text),
+        BeforeValidator(ValueKind().text),
         WithJsonSchema(_ID),
     ]
     is_fraud: Annotated[

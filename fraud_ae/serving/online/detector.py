@@ -66,7 +66,7 @@ class OnlineDetector:
     @property
     def kinds(self) -> dict[str, str]:
         """Column -> kind, see `InputColumn`, with the label."""
-        return {c.name: c.kind for c in self.schema.columns} | {"is_fraud": "label"}
+        return {c.name: c.type for c in self.schema.columns} | {"is_fraud": "label"}
 
     def score(
         self, transactions: pd.DataFrame, store: HistoryStore | None = None

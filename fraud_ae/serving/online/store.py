@@ -86,7 +86,7 @@ class HistoryStore:
 
     def use_schema(self, schema: InputSchema, history: History) -> None:
         """Store the columns of a model from now on; older transactions lack new columns."""
-        self._kinds = {column.name: column.kind for column in schema.columns}
+        self._kinds = {column.name: column.type for column in schema.columns}
         self._kinds["is_fraud"] = "label"
         self._column_list = ", ".join(map(quoted, self._kinds))
         self.history = history.within(list(self._kinds))

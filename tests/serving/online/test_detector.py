@@ -166,7 +166,7 @@ def test_the_schema_names_what_is_needed_with_an_example(online, transactions):
     assert columns["customer_id"].needed
     assert not columns["customer_id"].nullable
     assert not columns["is_fraud"].needed
-    assert columns["quantity"].kind == "number"
+    assert columns["quantity"].type == "number"
     example = online.schema.example
     assert example["transaction_id"] == transactions["transaction_id"].iloc[-1]
     assert "is_fraud" not in example

@@ -21,7 +21,7 @@ class CustomerHistory:
     """A transaction and the earlier ones of the same customer in the same frame.
 
     transactions: (n, d) canonical, in order of time. us: (n,) int, their times in microseconds.
-    row: the position of the transaction. earlier: (m,) int, the positions of the others.
+    row: the position of the transaction. earlier: (m,) int, those at earlier times.
     """
 
     transactions: pd.DataFrame
@@ -97,8 +97,8 @@ def customer_histories(transactions: pd.DataFrame, rows: np.ndarray) -> Iterator
     order = asked[np.argsort(codes[asked], kind="stable")]
     starts, ends = (np.searchsorted(codes[order], codes[rows], side=s) for s in ("left", "right"))
     for row, start, end in zip(rows, starts, ends, strict=True):
-        # Within a customer, positions are in order; a missing customer has none.
-        before = int(np.searchsorted(order[start:end], row)) if codes[row] >= 0 else 0
+        # Within a customer, positions are in order of time; a missing customer has none.
+        before = int(np.searchsorted(us[order[start:end]], us[row])) if codes[row] >= 0 else 0
         yield CustomerHistory(transactions, us, int(row), order[start : start + before])
 
 

@@ -60,7 +60,11 @@ def needed_later(transactions: pd.DataFrame, history: History, time: pd.Timestam
     history = history.within(list(transactions.columns))
     needed = (transactions["timestamp"] >= time - pd.Timedelta(days=history.days)).to_numpy()
     if history.previous:
-        needed = needed | ~transactions["customer_id"].duplicated(keep="last").to_numpy()
+        # Those at the time itself are no past of one at that time.
+        earlier = (transactions["timestamp"] < time).to_numpy()
+        last = ~transactions["customer_id"][earlier].duplicated(keep="last").to_numpy()
+        needed = needed | ~earlier
+        needed[np.flatnonzero(earlier)[last]] = True
     for column in history.first_uses:
         needed = needed | ~transactions.duplicated(["customer_id", column]).to_numpy()
     return needed

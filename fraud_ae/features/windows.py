@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from fraud_ae.errors import DataError, UserError
+from fraud_ae.errors import UserError
 from fraud_ae.features.event_time import days_to_microseconds, microseconds
 
 # Times are integers of 64 bits.
@@ -28,34 +28,64 @@ def amounts(
 ) -> dict[str, np.ndarray]:
     """Statistics of `amount` in the trailing windows of each key. keys: (n,), see `key_codes`.
 
-    The window of a transaction at time t is (t - w, t]; of those at t itself, only the ones that
-    stand earlier in the frame count, and the transaction too. For each w of `trailing_days` there
-    are `count_{w}d` and `mean_amount_{w}d`. For each of `earlier_days` there are
-    `earlier_mean_{w}d` and `earlier_std_{w}d` (ddof 1), without the transaction itself; the
-    latter is exactly 0 where all earlier amounts are equal. Each is float64 of shape (n,), NaN
-    where the key is missing, or the earlier amounts are.
+    The window of a transaction at time t is (t - w, t) and the transaction itself: others at t do
+    not count, so that no value depends on the order of rows. For each w of `trailing_days` there
+    are `count_{w}d` and, where there are amounts, `mean_amount_{w}d`. For each of `earlier_days`
+    there are `earlier_mean_{w}d` and `earlier_std_{w}d` (ddof 1), without the transaction itself;
+    the latter is exactly 0 where all earlier amounts are equal. Negative amounts are refunds and
+    count in none of them. Each is float64 of shape (n,), NaN where the key is missing, or the
+    earlier amounts are.
 
     Raises DataError if timestamps are missing or not sorted, UserError for a window of no length.
     After the Fraud Detection Handbook (Le Borgne et al., 2022), chapter 3.5.
     """
-    times, periods, reach = _tie_free_times(df["timestamp"], (*trailing_days, *earlier_days))
+    amount, purchase = _spending(df)
+    periods = _in_microseconds((*trailing_days, *earlier_days))
     expressions = []
     for days in dict.fromkeys(trailing_days):
-        expressions += _with_own_amount(periods[days], f"{days:g}d")
+        expressions += _earlier_totals(periods[days], f"{days:g}d")
     for days in dict.fromkeys(earlier_days):
-        expressions += _without_own_amount(periods[days], f"{days:g}d")
-    return _rolled(df, keys, times, reach, expressions)
+        expressions += _earlier_statistics(periods[days], f"{days:g}d")
+    frame = pl.DataFrame(
+        {
+            "amount": pl.Series(amount, nan_to_null=True),
+            "purchase": purchase.astype(np.float64),
+            "has_amount": np.isfinite(amount).astype(np.float64),
+        }
+    )
+    rolled = _rolled(frame, keys, microseconds(df["timestamp"]), max(periods.values()), expressions)
+    for days in dict.fromkeys(trailing_days):
+        name = f"{days:g}d"
+        # The transaction's own amount is added to the earlier ones.
+        has_amount = np.isfinite(amount)
+        total = rolled.pop(f"sum_{name}") + np.where(has_amount, amount, 0.0)
+        count = rolled.pop(f"amounts_{name}") + has_amount
+        rolled[f"count_{name}"] += purchase
+        if "amount" in df:
+            mean = np.full(len(df), np.nan)
+            rolled[f"mean_amount_{name}"] = np.divide(total, count, out=mean, where=count > 0)
+    return rolled
 
 
-def _with_own_amount(period: str, name: str) -> list[pl.Expr]:
+def _spending(df: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Amounts that were paid, (n,) float64 with NaN where none was, and what is no refund."""
+    if "amount" not in df:
+        return np.full(len(df), np.nan), np.ones(len(df), dtype=bool)
+    amount = df["amount"].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(amount < 0, np.nan, amount), ~(amount < 0)
+
+
+def _earlier_totals(window_us: int, name: str) -> list[pl.Expr]:
+    earlier = {"window_size": f"{window_us}i", "closed": "none"}
+    columns = {"count": "purchase", "sum": "amount", "amounts": "has_amount"}
     return [
-        pl.col("one").rolling_sum_by("time", period).alias(f"count_{name}"),
-        pl.col("amount").rolling_mean_by("time", period).alias(f"mean_amount_{name}"),
+        pl.col(column).rolling_sum_by("time", **earlier).fill_null(0.0).alias(f"{total}_{name}")
+        for total, column in columns.items()
     ]
 
 
-def _without_own_amount(period: str, name: str) -> list[pl.Expr]:
-    amount, earlier = pl.col("amount"), {"window_size": period, "closed": "none"}
+def _earlier_statistics(window_us: int, name: str) -> list[pl.Expr]:
+    amount, earlier = pl.col("amount"), {"window_size": f"{window_us}i", "closed": "none"}
     std = amount.rolling_std_by("time", **earlier)
     # The online variance leaves a residue of rounding where all amounts are equal.
     constant = amount.rolling_min_by("time", **earlier) == amount.rolling_max_by("time", **earlier)
@@ -66,18 +96,34 @@ def _without_own_amount(period: str, name: str) -> list[pl.Expr]:
 
 
 def seconds_since_previous(us: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Seconds since the row before of the same key: (n,) float64, NaN where there is none.
+    """Seconds since the last earlier time of the same key: (n,) float64, NaN without one.
 
     us: (n,) int, microseconds, never decreasing. keys: (n,), see `key_codes`; NaN where one is
     missing, too.
     """
     order = _order_by_key(keys)
-    follows = np.flatnonzero(keys[order[1:]] == keys[order[:-1]])
-    row, before = order[1:][follows], order[:-1][follows]
+    key, time = keys[order], us[order]
+    starts_key = np.append(True, key[1:] != key[:-1])[: len(key)]
+    starts_instant = starts_key | np.append(True, time[1:] != time[:-1])[: len(key)]
+    first = np.maximum.accumulate(np.where(starts_instant, np.arange(len(key)), 0))
     seconds = np.full(len(us), np.nan)
-    seconds[row] = (us[row] - us[before]) / 1e6
-    seconds[keys < 0] = np.nan
+    known = np.flatnonzero(~starts_key[first] & (key >= 0))
+    seconds[order[known]] = (time[known] - time[first[known] - 1]) / 1e6
     return seconds
+
+
+def is_first_use(us: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Whether no row at an earlier time has the same key: (n,) bool.
+
+    us: (n,) int, microseconds, never decreasing. keys: (n,), see `key_codes`.
+    """
+    order = _order_by_key(keys)
+    key, time = keys[order], us[order]
+    starts_key = np.append(True, key[1:] != key[:-1])[: len(key)]
+    first = np.maximum.accumulate(np.where(starts_key, np.arange(len(key)), 0))
+    is_first = np.empty(len(us), dtype=bool)
+    is_first[order] = time == time[first]
+    return is_first
 
 
 def delayed_rates(
@@ -154,29 +200,32 @@ class _RunningTotals:
 
 
 def _rolled(
-    df: pd.DataFrame, keys: np.ndarray, times: np.ndarray, reach: int, expressions: list[pl.Expr]
+    frame: pl.DataFrame, keys: np.ndarray, us: np.ndarray, longest: int, expressions: list[pl.Expr]
 ) -> dict[str, np.ndarray]:
-    """What expressions over `time` give within each key. reach: longer than any window of it."""
+    """What expressions over `time` give of a frame, (n, d), within each key.
+
+    longest: window, in microseconds, of any of the expressions.
+    """
     # Those without a key come first.
     order = _order_by_key(keys)[np.count_nonzero(keys < 0) :]
-    amount = df["amount"].to_numpy(dtype=np.float64, na_value=np.nan)
+    times = us - us[0] if len(us) else us
     # Key by key, the keys so far apart in time that no window reaches the key before: one pass over
     # all keys takes a third of the time of one over each.
+    reach = int(times.max(initial=0)) + longest + 1
     parts = []
     for rows in _runs_of_keys(keys[order], most=_LATEST // reach):
         positions = order[rows]
         apart = (keys[positions] - keys[positions[0]]).astype(np.int64) * reach
-        key_amounts = pl.Series(amount[positions], nan_to_null=True)
-        time = pl.Series(apart + times[positions]).set_sorted()
-        frame = pl.DataFrame({"time": time, "amount": key_amounts, "one": np.ones(len(positions))})
-        parts.append(frame.select(e.cast(pl.Float64) for e in expressions))
+        time = pl.Series("time", apart + times[positions]).set_sorted()
+        keyed = frame[positions].with_columns(time)
+        parts.append(keyed.select(e.cast(pl.Float64) for e in expressions))
     if not parts:
-        return {e.meta.output_name(): np.full(len(df), np.nan) for e in expressions}
-    places = np.zeros(len(df), dtype=np.uint32)
+        return {e.meta.output_name(): np.full(len(us), np.nan) for e in expressions}
+    places = np.zeros(len(us), dtype=np.uint32)
     places[order] = np.arange(len(order), dtype=np.uint32)
     # Polars does it in all its threads; a row without a key is at no place.
     in_place = pl.concat(parts)[pl.Series(pa.array(places, mask=keys < 0))]
-    return {column.name: column.to_numpy() for column in in_place}
+    return {column.name: column.to_numpy().copy() for column in in_place}
 
 
 def _order_by_key(codes: np.ndarray) -> np.ndarray:
@@ -195,31 +244,6 @@ def _runs_of_keys(codes: np.ndarray, most: int) -> Iterator[slice]:
             yield slice(start, end)
 
 
-def _tie_free_times(
-    timestamp: pd.Series, windows_days: Sequence[float]
-) -> tuple[np.ndarray, dict[float, str], int]:
-    """Integer times in which the n-th of simultaneous rows comes n ticks later, and the windows.
-
-    An instant is 2k ticks long, and at most k rows share one. A window half an instant shorter
-    than w then leaves out everything at t - w, and nothing after it. The last is how far apart in
-    time keys have to be, so that no window of one reaches another.
-    """
-    us = microseconds(timestamp)
-    elapsed = us - us[0] if len(us) else us
-    windows_us = _in_microseconds(windows_days)
-    # Coarse timestamps (seconds, dates) are those with many ties: a coarse unit makes room.
-    unit = int(np.gcd.reduce([np.gcd.reduce(elapsed), *windows_us.values()]))
-    tie = _rank_among_ties(us)
-    instant = 2 * (int(tie.max(initial=0)) + 1)
-    reach = ((int(elapsed.max(initial=0)) + max(windows_us.values())) // unit + 2) * instant
-    if reach >= _LATEST:
-        raise DataError(f"timestamp: {instant // 2} transactions share one; drop the sub-seconds")
-    windows = {
-        days: f"{window // unit * instant - instant // 2}i" for days, window in windows_us.items()
-    }
-    return elapsed // unit * instant + tie, windows, reach
-
-
 def longest_window(windows_days: Sequence[float]) -> float:
     """In days. Raises UserError where there is none, or one of no length."""
     return max(_in_microseconds(windows_days))
@@ -230,13 +254,6 @@ def _in_microseconds(windows_days: Sequence[float]) -> dict[float, int]:
     if not windows_us or min(windows_us.values()) <= 0:
         raise UserError(f"windows_days is {tuple(windows_days)}; give at least one, all above 0")
     return windows_us
-
-
-def _rank_among_ties(us: np.ndarray) -> np.ndarray:
-    position = np.arange(len(us))
-    starts_instant = np.ones(len(us), dtype=bool)
-    starts_instant[1:] = us[1:] != us[:-1]
-    return position - np.maximum.accumulate(np.where(starts_instant, position, 0))
 
 
 def _scatter(values: np.ndarray, rows: np.ndarray) -> np.ndarray:

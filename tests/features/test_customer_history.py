@@ -64,7 +64,7 @@ def test_a_value_that_half_of_them_have_is_no_habit():
     ("minutes", "expected"),
     [
         ([0, 4, 9], (3, 600)),
-        ([0, 5, 9, 9], (4, 600)),
+        ([0, 5, 9, 9], (3, 600)),
         ([0, 4, 10], (3, 3600)),
         ([0, 8], None),
         ([0, 30, 60], None),

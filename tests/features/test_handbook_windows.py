@@ -56,7 +56,7 @@ def by_loops(df: pd.DataFrame, delay_us: int) -> pd.DataFrame:
             paid = []
             frauds = []
             for j, s in enumerate(times):
-                if customers[j] == customers[i] and j <= i and t - length < s:
+                if customers[j] == customers[i] and (s < t or j == i) and t - length < s:
                     paid.append(amounts[j])
                 known = s <= t - delay_us and s < t
                 if terminals[j] == terminals[i] and known and t - delay_us - length < s:
@@ -80,7 +80,7 @@ def by_masks(df: pd.DataFrame, rows: np.ndarray, delay_us: int) -> pd.DataFrame:
     found = []
     for row in rows:
         age = times[row] - times
-        paid = (customers == customers[row]) & (position <= row)
+        paid = (customers == customers[row]) & ((age > 0) | (position == row))
         known = (terminals == terminals[row]) & (age >= delay_us)
         features = {}
         for w in WINDOWS:

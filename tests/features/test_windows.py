@@ -16,14 +16,13 @@ def by_definition(df: pd.DataFrame, key: str) -> dict[str, np.ndarray]:
     names = [f"{name}_{w:g}d" for w in WINDOWS for name in ("count", "mean_amount")]
     result = {name: np.full(len(df), np.nan) for name in (*names, *EARLIER)}
     for row in np.flatnonzero(df[key].notna()):
-        past = df.iloc[: row + 1]
-        past = past[past[key] == df[key].iloc[row]]
-        age = df["timestamp"].iloc[row] - past["timestamp"]
+        time = df["timestamp"].iloc[row]
+        past = df[(df[key] == df[key].iloc[row]) & (df["timestamp"] < time)]
         for w in WINDOWS:
-            amount = past["amount"][age < w * DAY]
+            earlier = past["amount"][time - past["timestamp"] < w * DAY]
+            amount = [*earlier, df["amount"].iloc[row]]
             result[f"count_{w:g}d"][row] = len(amount)
-            result[f"mean_amount_{w:g}d"][row] = amount.mean()
-        earlier = amount.iloc[:-1]
+            result[f"mean_amount_{w:g}d"][row] = np.mean(amount)
         for name, value in zip(EARLIER, (earlier.mean(), earlier.std()), strict=True):
             result[name][row] = value
     return result
@@ -53,6 +52,27 @@ def test_microseconds_around_the_edge_of_a_window(transactions):
     jittered = transactions["timestamp"] + pd.to_timedelta(offset, unit="us")
     df = transactions.assign(timestamp=jittered.dt.as_unit("us"))
     assert_as_defined(df.sort_values("timestamp", kind="stable"), "terminal_id")
+
+
+def test_refunds_are_no_spending():
+    df = pd.DataFrame(
+        {
+            "timestamp": pd.date_range("2024-01-01", periods=4, freq="1h", unit="us", tz="UTC"),
+            "customer_id": "a",
+            "amount": [10.0, -10.0, 30.0, -5.0],
+        }
+    )
+    found = amounts(df, key_codes(df["customer_id"]), [1], earlier_days=[1])
+    assert found["count_1d"].tolist() == [1, 1, 2, 2]
+    assert found["mean_amount_1d"].tolist() == [10, 10, 20, 20]
+    assert found["earlier_mean_1d"].tolist()[1:] == [10, 10, 20]
+
+
+def test_without_amounts_there_are_counts():
+    df = pd.DataFrame(
+        {"timestamp": pd.date_range("2024-01-01", periods=2, unit="us", tz="UTC"), "k": "a"}
+    )
+    assert amounts(df, key_codes(df["k"]), [7])["count_7d"].tolist() == [1, 2]
 
 
 def test_equal_amounts_after_a_huge_one_have_no_deviation():

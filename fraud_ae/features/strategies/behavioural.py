@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from fraud_ae.features.descriptions import (
     DAY,
@@ -22,6 +23,7 @@ from fraud_ae.features.descriptions import (
     times,
     window,
 )
+from fraud_ae.features.event_time import microseconds
 from fraud_ae.features.history import History
 from fraud_ae.features.strategies.baseline import (
     AMOUNT,
@@ -31,7 +33,14 @@ from fraud_ae.features.strategies.baseline import (
     with_baseline_columns,
 )
 from fraud_ae.features.strategies.temporal import PACE, burst_text
-from fraud_ae.features.windows import amounts, delayed_rates, key_codes, longest_window
+from fraud_ae.features.strategy import as_floats
+from fraud_ae.features.windows import (
+    amounts,
+    delayed_rates,
+    is_first_use,
+    key_codes,
+    longest_window,
+)
 from fraud_ae.runtime.threads import side_by_side
 
 _LOGGER = logging.getLogger("fraud_ae")
@@ -124,49 +133,43 @@ class Behavioural(Baseline):
 
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
         """customer_count_7d, terminal_delayed_fraud_rate_7d, amount_z_customer_30d, ..."""
-        amount = df["amount"].to_numpy(dtype=np.float64)
         keys = [name for name in ("customer_id", *FIRST_USES) if name in df]
         coded = side_by_side(*(partial(key_codes, df[name]) for name in keys), rows=len(df))
         codes = dict(zip(keys, coded, strict=True))
         families = []
         if "customer_id" in df:
-            families.append(lambda: self._customer_features(df, codes["customer_id"], amount))
+            families.append(lambda: self._customer_features(df, codes["customer_id"]))
         if "terminal_id" in df:
-            families.append(lambda: self._terminal_features(df, codes["terminal_id"], amount))
-        if "quantity" in df:
-            families.append(lambda: _amount_per_item(df, amount))
+            families.append(lambda: self._terminal_features(df, codes["terminal_id"]))
+        if "quantity" in df and "amount" in df:
+            families.append(lambda: {"amount_per_item": _ratio(df["amount"], df["quantity"])})
         if "customer_id" in df:
-            families.append(lambda: _first_uses(codes))
+            families.append(lambda: _first_uses(microseconds(df["timestamp"]), codes))
         computed = side_by_side(*families, rows=len(df))
         return {name: values for family in computed for name, values in family.items()}
 
-    def _customer_features(
-        self, df: pd.DataFrame, customer: np.ndarray, amount: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def _customer_features(self, df: pd.DataFrame, customer: np.ndarray) -> dict[str, np.ndarray]:
         days = longest_window(self.windows_days)
         longest = f"{days:g}d"
         statistics = amounts(df, customer, self.windows_days, [days])
         mean = statistics.pop(f"earlier_mean_{longest}")
         std = statistics.pop(f"earlier_std_{longest}")
-        return {
-            **{f"customer_{name}": values for name, values in statistics.items()},
-            f"amount_z_customer_{longest}": _ratio(amount - mean, std),
-            f"amount_to_customer_mean_{longest}": _ratio(amount, mean),
-        }
+        features = {f"customer_{name}": values for name, values in statistics.items()}
+        if "amount" in df:
+            amount = as_floats(df["amount"])
+            features[f"amount_z_customer_{longest}"] = _ratio(amount - mean, std)
+            features[f"amount_to_customer_mean_{longest}"] = _ratio(amount, mean)
+        return features
 
-    def _terminal_features(
-        self, df: pd.DataFrame, terminal: np.ndarray, amount: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def _terminal_features(self, df: pd.DataFrame, terminal: np.ndarray) -> dict[str, np.ndarray]:
         delayed = delayed_rates(df, terminal, self.windows_days, self.label_delay_days)
         features = {f"terminal_{name}": values for name, values in delayed.items()}
         if "is_fraud" not in df and (terminal >= 0).any():
             _warn_of_unknown_rates([name for name in features if "fraud_rate" in name])
-        days = longest_window(self.windows_days)
-        longest = f"{days:g}d"
-        statistics = amounts(df, terminal, earlier_days=[days])
-        features[f"amount_to_terminal_mean_{longest}"] = _ratio(
-            amount, statistics[f"earlier_mean_{longest}"]
-        )
+        if "amount" in df:
+            days = longest_window(self.windows_days)
+            mean = amounts(df, terminal, earlier_days=[days])[f"earlier_mean_{days:g}d"]
+            features[f"amount_to_terminal_mean_{days:g}d"] = _ratio(df["amount"], mean)
         return features
 
 
@@ -214,10 +217,6 @@ def _per_item(feature: DescribedFeature) -> tuple[str, str]:
     return f"{amount_text(feature)}, {feature.shown(money)} per item", feature.range(about)
 
 
-def _amount_per_item(df: pd.DataFrame, amount: np.ndarray) -> dict[str, np.ndarray]:
-    return {"amount_per_item": _ratio(amount, df["quantity"].to_numpy(dtype=np.float64))}
-
-
 def _warn_of_unknown_rates(names: list[str]) -> None:
     _LOGGER.warning(
         "%s are unknown: these transactions have no is_fraud; add the older transactions of the "
@@ -226,16 +225,16 @@ def _warn_of_unknown_rates(names: list[str]) -> None:
     )
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
     """NaN where the denominator is missing, zero or negative."""
-    ratio = np.full(len(numerator), np.nan)
-    return np.divide(numerator, denominator, out=ratio, where=denominator > 0)
+    above, below = (np.asarray(values, dtype=np.float64) for values in (numerator, denominator))
+    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
 
 
-def _first_uses(codes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _first_uses(us: np.ndarray, codes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """1.0 where a customer with earlier transactions has none with this value, else 0.0."""
     customer = codes["customer_id"]
-    returning = pd.Index(customer).duplicated()
+    is_returning = ~is_first_use(us, customer)
     features = {}
     for column, name in FIRST_USES.items():
         if column not in codes:
@@ -243,7 +242,7 @@ def _first_uses(codes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         value = codes[column]
         # A missing value is -1: one more step keeps it apart from the customer before.
         pair = customer.astype(np.int64) * (int(value.max(initial=-1)) + 2) + value
-        first = ~pd.Index(pair).duplicated()
+        is_new = is_returning & is_first_use(us, key_codes(pd.Series(pair)))
         known = (customer >= 0) & (value >= 0)
-        features[name] = np.where(known, (returning & first).astype(np.float64), np.nan)
+        features[name] = np.where(known, is_new.astype(np.float64), np.nan)
     return features

@@ -81,7 +81,7 @@ class OnlineDetector:
 
         columns: all columns of `kinds`. store: history, to which they are added; None for no
         history. A repeated id gets its first result and is not added again. The history of a
-        transaction includes earlier ones of this call, and those of the same time that came first.
+        transaction includes earlier ones of this call; those of the same time do not count.
         """
         ids = columns["transaction_id"]
         earlier = store.results(ids) if store else {}

@@ -135,6 +135,7 @@ def make(dataset) -> Callable[..., Made]:
             recipe=job.recipe,
             fit_on=fit_on,
             folds=folds,
+            keep_history=True,
             experiment=job.experiment,
             configuration=job.settings,
         )

@@ -58,11 +58,13 @@ class Stage:
 class ProductionFit:
     """What the deployed model is fitted on, and in how many parts its threshold is chosen.
 
+    keep_history: whether the model remembers the last transactions, which features look back to.
     challenger: whether the model is only compared with the one in production, by a retraining.
     """
 
     fit_on: Literal["train", "train+validation", "all"] = "train+validation"
     folds: int = 3
+    keep_history: bool = True
     challenger: bool = False
 
 

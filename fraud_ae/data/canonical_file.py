@@ -51,14 +51,18 @@ class CanonicalFile:
 
 @contextmanager
 def canonical_file(
-    path: Path, source_format: SourceFormat, history: Path | None, report: Report = lambda n: None
+    path: Path,
+    source_format: SourceFormat,
+    history: Path | None,
+    report: Report = lambda n: None,
+    remembered: pd.DataFrame | None = None,
 ) -> Iterator[CanonicalFile]:
     """The transactions of a file, checked and in order of time, for as long as they are needed.
 
     history: a file of transactions that are not to be scored themselves; an id that is in both
     counts once, and without ids only what lies before the file counts. report: is called with how
-    many rows have been read. Raises DataError that names the file,
-    and the rows, that cannot be used.
+    many rows have been read. remembered: further history, canonical in order of time. Raises
+    DataError that names the file, and the rows, that cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="fraud_ae-") as scratch:
         unsorted, in_time = Path(scratch) / "read.parquet", Path(scratch) / "sorted.parquet"
@@ -68,6 +72,8 @@ def canonical_file(
             rows, in_order = written.rows, written.in_order
             if history is not None:
                 written.add_history(history)
+            if remembered is not None:
+                written.add_remembered(remembered)
         if not written.in_order:
             pl.scan_parquet(unsorted).sort("timestamp", "tie").sink_parquet(in_time)
         ordered = unsorted if written.in_order else in_time
@@ -108,14 +114,17 @@ class _Written:
             raise DataError(f"{path}: the table has no rows")
 
     def add_history(self, path: Path) -> None:
-        new_ids, left_out = np.concatenate(self._ids), 0
-        for part in self._parts(path, prefix="history "):
+        new_ids, first, left_out = np.concatenate(self._ids), self._first, 0
+        for part in self._parts(path, prefix="file "):
+            ids = _hashes(part["transaction_id"])
             if self._has_ids:
-                is_new = ~np.isin(_hashes(part["transaction_id"]), new_ids)
+                is_new = ~np.isin(ids, new_ids)
             else:
-                is_new = (part["timestamp"] < self._first).to_numpy()
+                is_new = (part["timestamp"] < first).to_numpy()
                 left_out += int((~is_new).sum())
-            self._write(part[is_new].assign(place=np.full(int(is_new.sum()), NOT_SCORED)))
+            self._ids.append(ids)
+            self._first = min(self._first, part["timestamp"].min())
+            self._write(part[is_new].assign(place=NOT_SCORED))
         if left_out:
             _LOGGER.warning(
                 "%s: %d transactions are not before the first one of the file and are left out: "
@@ -123,6 +132,14 @@ class _Written:
                 path,
                 left_out,
             )
+
+    def add_remembered(self, transactions: pd.DataFrame) -> None:
+        """What neither the file nor its history has: without ids, what lies before both."""
+        if self._has_ids:
+            is_new = ~np.isin(_hashes(transactions["transaction_id"]), np.concatenate(self._ids))
+        else:
+            is_new = (transactions["timestamp"] < self._first).to_numpy()
+        self._write(transactions[is_new].assign(place=NOT_SCORED))
 
     def _parts(self, path: Path, prefix: str = "") -> Iterator[pd.DataFrame]:
         start = 0
@@ -152,7 +169,15 @@ class _Written:
         table = pa.Table.from_pandas(part, preserve_index=False)
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._path, table.schema)
-        self._writer.write_table(table.select(self._writer.schema.names).cast(self._writer.schema))
+        # What a model remembers has only the columns that its features need.
+        schema = self._writer.schema
+        columns = [
+            table[field.name].cast(field.type)
+            if field.name in table.schema.names
+            else pa.nulls(len(table), field.type)
+            for field in schema
+        ]
+        self._writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
 
 def _hashes(ids: pd.Series) -> np.ndarray:

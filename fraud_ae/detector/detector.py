@@ -24,6 +24,7 @@ from fraud_ae.detector.files import (
 from fraud_ae.detector.manifest import ONNX_MODEL, check_manifest, write_manifest
 from fraud_ae.detector.onnx.scorer import OnnxScorer, load_onnx
 from fraud_ae.detector.reasons import Explainer, Reason
+from fraud_ae.detector.trailing_history import TrailingHistory
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import ThresholdPolicy, alerts, policy_of
 from fraud_ae.features.customer_history import CustomerHistory, customer_histories
@@ -67,21 +68,17 @@ class FraudDetector:
 
         df: n transactions with the source's columns or the canonical ones, in any order. Features
         that look back (trailing windows, time since the previous transaction) see the earlier rows
-        of this frame, so a frame brings its own history, and in `is_fraud` the labels that are
-        known of it (missing where they are not): the fraud rates of terminals are made of them.
-        Returns (n,) float32 in the order of the rows; higher is more anomalous.
+        of this frame and what the model remembers of its training data; in `is_fraud` the frame
+        brings the labels that are known of it (missing where they are not): the fraud rates of
+        terminals are made of them. Returns (n,) float32 in the order of the rows; higher is more
+        anomalous.
         Raises DataError if columns are missing or hold bad values.
         """
         if isinstance(df, pd.DataFrame) and len(df) == 0:
             return np.empty(0, dtype=np.float32)
-        transactions = map_columns(df, self.source_format, labelled=False)
-        times = transactions["timestamp"]
-        if times.is_monotonic_increasing and times.is_unique:
-            return self.score_transactions(transactions)
-        order = time_order(transactions, self.source_format)
-        scores = np.empty(len(df), dtype=np.float32)
-        scores[order] = self.score_transactions(transactions.iloc[order].reset_index(drop=True))
-        return scores
+        transactions, places = self._with_past(df)
+        features = compute_features(self.strategy, transactions)
+        return self.score_features(features.iloc[places])
 
     def predict(self, df: pd.DataFrame) -> np.ndarray:
         """Which raw transactions to alert on: (n,) int8, 1 where the score exceeds the threshold.
@@ -172,15 +169,31 @@ class FraudDetector:
         Takes and raises what `predict_anomaly_scores` does. Returns a list of at most `top` reasons
         for each row, in the order of the rows, the strongest first: see
         `fraud_ae.detector.reasons`. What is usual for a customer is computed from the earlier
-        rows of this frame.
+        rows of this frame and what the model remembers.
         """
         if isinstance(df, pd.DataFrame) and len(df) == 0:
             return []
+        transactions, places = self._with_past(df)
+        return self.explain_transactions(transactions, places, top)
+
+    def _with_past(self, df: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+        """Canonical transactions of a frame and what is remembered of the same customers.
+
+        In order of time, with the positions of the rows of the frame, (n,) int, in their order.
+        """
         transactions = map_columns(df, self.source_format, labelled=False)
+        rows = len(transactions)
+        if self.history is not None and len(past := self.history.related(transactions)):
+            transactions = pd.concat([transactions, past], ignore_index=True)
         order = time_order(transactions, self.source_format)
-        in_order = transactions.iloc[order].reset_index(drop=True)
-        explained = self.explain_transactions(in_order, top=top)
-        return [explained[place] for place in np.argsort(order)]
+        places = np.empty(len(order), dtype=np.int64)
+        places[order] = np.arange(len(order))
+        return transactions.iloc[order].reset_index(drop=True), places[:rows]
+
+    @cached_property
+    def history(self) -> TrailingHistory | None:
+        """What the model remembers; None where nothing is kept with it."""
+        return TrailingHistory.load(self.folder, self.source_format) if self.folder else None
 
     def explain_transactions(
         self, transactions: pd.DataFrame, rows: np.ndarray | None = None, top: int = 3

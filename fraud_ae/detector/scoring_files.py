@@ -2,7 +2,9 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -74,6 +76,29 @@ def check_output(out: Path, *read: Path | None) -> None:
         raise UserError(f"{out}: its folder cannot be made ({error.strerror})") from error
 
 
+@dataclass(frozen=True)
+class FileScores:
+    """What came out of a file: rows, alerts, and rows of customers that have no earlier ones.
+
+    new_customers: None where there are no customers.
+    """
+
+    rows: int = 0
+    alerts: int = 0
+    new_customers: int | None = 0
+
+    def with_part(self, part: ScoredTransactions, seen: set[str]) -> Self:
+        """With what a part adds. seen: the customers of the parts before, to which it adds its."""
+        new = None
+        if "customer_id" in part.transactions:
+            customers = part.transactions["customer_id"]
+            is_first = ~customers.duplicated() & ~customers.isin(seen)
+            new = (self.new_customers or 0) + int(is_first.to_numpy()[part.rows].sum())
+            seen.update(customers.unique())
+        rows, alerts = self.rows + len(part.rows), self.alerts + int(part.alerts.sum())
+        return type(self)(rows, alerts, new)
+
+
 def score_file(
     detector: FraudDetector,
     file: CanonicalFile,
@@ -81,24 +106,24 @@ def score_file(
     *,
     top: int = 3,
     report: Callable[[int], None] = lambda rows: None,
-) -> int:
+) -> FileScores:
     """Score a file into another, in its order: transaction_id, score, alert, reasons of alerts.
 
     out: a CSV or Parquet file, which is there whole or not at all. top: so many reasons at most.
-    report: is told how many rows have been scored. Returns how many alerts there are.
+    report: is called with how many rows have been scored.
     Raises UserError where `out` cannot be written.
     """
     check_output(out)
-    draft, done, alerts = out.with_name(f".{out.name}.draft"), 0, 0
+    draft, counted = out.with_name(f".{out.name}.draft"), FileScores()
+    customers: set[str] = set()
     try:
         with tempfile.TemporaryDirectory(prefix="fraud_ae-") as scratch:
             scored = Path(scratch) / "scores.parquet"
             with pq.ParquetWriter(scored, _SCHEMA) as writer:
                 for places, part in scored_parts(detector, file):
                     writer.write_table(_table(places, part, top))
-                    done += len(places)
-                    alerts += int(part.alerts.sum())
-                    report(done)
+                    counted = counted.with_part(part, customers)
+                    report(counted.rows)
             frame = pl.scan_parquet(scored)
             frame = (frame if file.in_order else frame.sort("place")).drop("place")
             sink = frame.sink_parquet if out.suffix.lower() == ".parquet" else frame.sink_csv
@@ -108,7 +133,7 @@ def score_file(
         raise UserError(f"{out}: cannot be written ({error.strerror or error})") from error
     finally:
         draft.unlink(missing_ok=True)
-    return alerts
+    return counted
 
 
 _SCHEMA = pa.schema(

@@ -12,6 +12,8 @@ from fraud_ae.audit.label_use import features_from_labels
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.trailing_history import TrailingHistory
+from fraud_ae.detector.usual_shares import usual_shares
 from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import NEEDS_FRAUD
@@ -29,10 +31,12 @@ def describe(
     detector: FraudDetector,
     evaluation: Evaluation,
     created: str,
+    remembered: TrailingHistory | None,
 ) -> dict:
     """The content of `model_info.yaml`, as plain data.
 
     detector: the deployed fit with its threshold. created: when it was fitted, ISO in UTC.
+    remembered: the transactions that are kept with the model.
     """
     transactions = dataset.transactions
     visible = transactions[split.before_test(transactions)]
@@ -50,7 +54,8 @@ def describe(
             "split": split.describe(transactions),
         },
         "feature_names": detector.feature_names,
-        "history": _history(detector, visible),
+        "history": _history(detector, visible, remembered),
+        "usual": usual_shares(transactions, plan.run.scores(), detector.threshold),
         "configuration": plan.configuration,
         "versions": {
             "fraud_ae": __version__,
@@ -117,14 +122,23 @@ def _threshold_source(plan: Plan) -> str:
     return f"{period} rows, in {plan.folds} parts, each scored by a fit without it"
 
 
-def _history(detector: FraudDetector, transactions: pd.DataFrame) -> dict:
-    """How far the features look back, and those that look further than their strategy says."""
+def _history(
+    detector: FraudDetector, transactions: pd.DataFrame, remembered: TrailingHistory | None
+) -> dict:
+    """How far the features look back, those that look further, and what the model remembers."""
     declared = asdict(history_of(detector.strategy))
     forgetful = features_beyond_history(detector.strategy, transactions)
     return {
         **declared,
         "first_uses": list(declared["first_uses"]),
         "forgetful_features": forgetful,
+        "remembered": None
+        if remembered is None
+        else {
+            "transactions": len(remembered),
+            "from": remembered.transactions["timestamp"].iloc[0].isoformat(),
+            "to": remembered.last.isoformat(),
+        },
     }
 
 

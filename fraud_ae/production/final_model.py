@@ -15,6 +15,7 @@ from fraud_ae.data.split import Split
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.manifest import write_manifest
 from fraud_ae.detector.model_info import MODEL_INFO, flat_metrics, is_challenger
+from fraud_ae.detector.trailing_history import TrailingHistory
 from fraud_ae.evaluation.custom_metrics import check_metrics
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.scored_frames import scored_frame
@@ -130,7 +131,10 @@ def _publish(
     detector = FraudDetector.load(plan.run.model_folder)
     detector = detector.choose_threshold(evaluation.policy, held_out)
     transactions = dataset.transactions
-    info = describe(plan, dataset, split, detector, evaluation, created)
+    remembered = None
+    if plan.keep_history:
+        remembered = TrailingHistory.of(transactions, detector.strategy, dataset.source_format)
+    info = describe(plan, dataset, split, detector, evaluation, created, remembered)
     text = yaml.safe_dump(info, sort_keys=False)
     used = tuple(getattr(detector.strategy, "columns", ()))
     schema = InputSchema.of(transactions, dataset.source_format, used)
@@ -146,6 +150,8 @@ def _publish(
     def fill(draft: Path) -> None:
         detector.save(draft)
         schema.save(draft)
+        if remembered is not None:
+            remembered.save(draft)
         held_out.to_parquet(draft / SCORES, index=False)
         save_reference(draft, reference)
         write_whole(draft / MODEL_INFO, text)

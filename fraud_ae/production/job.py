@@ -53,6 +53,7 @@ def _make_model(job: Job, winner: Run, run: Run, reused: bool) -> dict:
         encoder=job.encoder,
         recipe=job.recipe,
         fit_on=job.production.fit_on,
+        keep_history=job.production.keep_history,
         folds=job.production.folds,
         experiment=job.experiment,
         configuration=job.settings,

@@ -16,6 +16,7 @@ class Plan:
     encoder: not fitted.
     fit_on: `train` deploys the winner itself, `train+validation` and `all` fit anew on more rows.
     folds: parts of the newest fitted period, each scored by a fit without it, for the threshold.
+    keep_history: whether the model remembers what later transactions look back to.
     experiment, configuration: written down in `model_info.yaml`.
     """
 
@@ -26,5 +27,6 @@ class Plan:
     recipe: Recipe
     fit_on: str
     folds: int
+    keep_history: bool
     experiment: str
     configuration: dict

@@ -56,7 +56,13 @@ def explain(
     detector = FraudDetector.load(model_folder(model, outputs))
     with (
         row_progress() as progress,
-        canonical_file(file, detector.source_format, history, progress("read")) as read,
+        canonical_file(
+            file,
+            detector.source_format,
+            history,
+            progress("read"),
+            detector.history.transactions if detector.history else None,
+        ) as read,
     ):
         scored = progress("scored", read.rows)
         explained = explain_file(detector, read, ids or (), most=most, top=top, report=scored)

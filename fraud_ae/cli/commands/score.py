@@ -37,24 +37,50 @@ def score(
     outputs: OutputsOption = DEFAULT_OUTPUTS,
 ) -> None:
     """Score a file of any length: transaction_id, score, alert, and the reasons of alerts."""
+    import sys
     import time
 
     from fraud_ae.cli.progress import row_progress
     from fraud_ae.data.canonical_file import canonical_file
     from fraud_ae.detector.detector import FraudDetector
+    from fraud_ae.detector.model_info import MODEL_INFO
     from fraud_ae.detector.scoring_files import check_output, score_file
+    from fraud_ae.detector.usual_shares import warning
+    from fraud_ae.runtime.yaml_files import read_yaml
 
     check_output(out, file, history)
-    detector = FraudDetector.load(model_folder(model, outputs))
+    folder = model_folder(model, outputs)
+    detector = FraudDetector.load(folder)
+    remembered = detector.history
+    if remembered is not None:
+        print(f"history: {len(remembered):,} transactions of the model, {remembered.period}")
     started = time.perf_counter()
     with (
         row_progress() as progress,
-        canonical_file(file, detector.source_format, history, progress("read")) as read,
+        canonical_file(
+            file,
+            detector.source_format,
+            history,
+            progress("read"),
+            remembered.transactions if remembered else None,
+        ) as read,
     ):
         scored = progress("scored", read.rows)
-        alerts = score_file(detector, read, out, top=top, report=scored)
-    rate = read.rows / (time.perf_counter() - started)
+        counts = score_file(detector, read, out, top=top, report=scored)
+    rate = counts.rows / (time.perf_counter() - started)
     print(
-        f"{out}: {read.rows:,} scores, {alerts:,} alerts ({alerts / read.rows:.2%}), "
-        f"{rate:,.0f} rows/s"
+        f"{out}: {counts.rows:,} scores, {counts.alerts:,} alerts "
+        f"({counts.alerts / counts.rows:.2%}), {rate:,.0f} rows/s"
     )
+    info = read_yaml(detector.folder / MODEL_INFO)
+    if info is not None:
+        note = warning(
+            counts.alerts,
+            counts.new_customers,
+            counts.rows,
+            info["usual"],
+            f"fraud-ae drift {file} looks further"
+            + ("" if history else "; --history FILE adds earlier transactions"),
+        )
+        if note is not None:
+            print(f"warning: {note}", file=sys.stderr)

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -87,6 +88,9 @@ def serve_model(
     listener = address.bind()
     loaded = LoadedModel.load(model)
     store = HistoryStore.open(store_path, loaded.online.schema, loaded.online.history)
+    remembered = loaded.online.detector.history
+    if remembered is not None and store.lacks(remembered.transactions):
+        store.fill(remembered.transactions)
     new = _import_history(store, loaded, history) if history else None
     if key is None and not address.is_local:
         log.warning("anybody who reaches %s can ask and label; set --api-key", address.host)
@@ -114,7 +118,8 @@ def serve_model(
             timeout_graceful_shutdown=int(limits.timeout) + 5,
         )
         counts = await service.review(lambda stored: stored.counts())
-        _print_start(loaded, store_path, counts, new, url)
+        period = await service.review(lambda stored: stored.period())
+        _print_start(loaded, store_path, counts, period, new, url)
         await uvicorn.Server(config).serve(sockets=[listener])
 
     with asyncio.Runner(loop_factory=uvicorn.Config(lambda: None).get_loop_factory()) as runner:
@@ -155,15 +160,21 @@ def _reload_on_hangup(service: Service) -> None:
 
 
 def _print_start(
-    loaded: LoadedModel, store_path: Path, counts: dict, new: int | None, url: str
+    loaded: LoadedModel,
+    store_path: Path,
+    counts: dict,
+    period: tuple[datetime, datetime] | None,
+    new: int | None,
+    url: str,
 ) -> None:
     console = Console(highlight=False, soft_wrap=True)
     added = "" if new is None else f", {new:,} new"
     if not counts["transactions"]:
         added = "; everybody looks new until --history FILE, or time, tells more"
+    reach = f", {period[0]:%Y-%m-%d} to {period[1]:%Y-%m-%d}" if period else ""
     rows = {
         "model": f"{loaded.online.version}, threshold {loaded.online.detector.threshold:.6g}",
-        "history": f"{counts['transactions']:,} transactions{added}",
+        "history": f"{counts['transactions']:,} transactions{reach}{added}",
         "store": str(store_path),
         "review": f"{url}/",
         "docs": f"{url}/docs",

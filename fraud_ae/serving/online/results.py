@@ -102,6 +102,13 @@ class StoredResults:
         period = {name: None if us is None else _time(us) for name, us in times.items()}
         return {**dict(zip(tables, numbers, strict=True)), **period}
 
+    def period(self) -> tuple[datetime, datetime] | None:
+        """From when to when the stored transactions reach; None without any."""
+        first, last = self._connection.execute(
+            "SELECT min(timestamp), max(timestamp) FROM transactions"
+        ).fetchone()
+        return None if first is None else (_time(first), _time(last))
+
 
 def _time(us: int) -> datetime:
     return datetime.fromtimestamp(us / 1e6, UTC)

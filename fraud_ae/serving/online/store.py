@@ -201,6 +201,14 @@ class HistoryStore:
         self.prune()
         return new
 
+    def lacks(self, transactions: pd.DataFrame) -> bool:
+        """Whether the last of canonical transactions, (n, d) in order of time, is not stored."""
+        found = self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM transactions WHERE transaction_id = ?)",
+            (transactions["transaction_id"].iloc[-1],),
+        )
+        return found.fetchone() == (0,)
+
     def _insert(self, new: Columns) -> None:
         """Insert transactions; those with an id that is stored already are ignored."""
         self._connection.executemany(

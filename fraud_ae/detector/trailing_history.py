@@ -1,0 +1,91 @@
+"""The transactions that a model remembers: what those after its training still look back to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.features.history import history_of, needed_later
+
+TRAILING_HISTORY = "history.parquet"
+_ALWAYS = ("transaction_id", "customer_id", "terminal_id", "timestamp", "amount", "is_fraud")
+# Ids that are numbers of rows would be taken for those of another file.
+_NUMBERED = "history "
+
+
+@dataclass(frozen=True)
+class TrailingHistory:
+    """Canonical transactions in order of time, (n, d), the last ones of the training data.
+
+    has_ids: whether transactions can be told apart by their id.
+    """
+
+    transactions: pd.DataFrame
+    has_ids: bool
+
+    @classmethod
+    def of(cls, transactions: pd.DataFrame, strategy: Any, source_format: SourceFormat) -> Self:
+        """What features of transactions after all of these depend on, and no more.
+
+        transactions: (n, d) canonical, in order of time.
+        """
+        used = getattr(strategy, "columns", ()) or tuple(transactions.columns)
+        columns = [name for name in transactions if name in used or name in _ALWAYS]
+        needed = needed_later(
+            transactions, history_of(strategy), transactions["timestamp"].iloc[-1]
+        )
+        kept = transactions.loc[needed, columns].reset_index(drop=True)
+        has_ids = bool(source_format.sources("transaction_id"))
+        if not has_ids:
+            kept = kept.assign(transaction_id=_NUMBERED + kept["transaction_id"])
+        return cls(kept, has_ids)
+
+    def save(self, folder: Path) -> None:
+        """Write `history.parquet`."""
+        self.transactions.to_parquet(folder / TRAILING_HISTORY, index=False, compression="zstd")
+
+    @classmethod
+    def load(cls, folder: Path, source_format: SourceFormat) -> Self | None:
+        """What `save` wrote; None where the model does not remember anything."""
+        path = folder / TRAILING_HISTORY
+        if not path.is_file():
+            return None
+        return cls(pd.read_parquet(path), bool(source_format.sources("transaction_id")))
+
+    def __len__(self) -> int:
+        return len(self.transactions)
+
+    @property
+    def period(self) -> str:
+        """From which day to which day it reaches."""
+        times = self.transactions["timestamp"]
+        return f"{times.iloc[0]:%Y-%m-%d} to {times.iloc[-1]:%Y-%m-%d}"
+
+    @property
+    def last(self) -> pd.Timestamp:
+        """The time of the last of them."""
+        return self.transactions["timestamp"].iloc[-1]
+
+    def before(self, transactions: pd.DataFrame) -> pd.DataFrame:
+        """Those that are not among some canonical transactions, (m, d), and belong to their past.
+
+        Without ids, only those before the first of them.
+        """
+        past = self.transactions
+        if self.has_ids:
+            keep = ~past["transaction_id"].isin(transactions["transaction_id"])
+            return past[keep & (past["timestamp"] <= transactions["timestamp"].max())]
+        return past[past["timestamp"] < transactions["timestamp"].min()]
+
+    def related(self, transactions: pd.DataFrame) -> pd.DataFrame:
+        """`before`, of the customers and terminals of some canonical transactions alone."""
+        past = self.before(transactions)
+        keep = np.zeros(len(past), dtype=bool)
+        for key in ("customer_id", "terminal_id"):
+            if key in past and key in transactions:
+                values = transactions[key].dropna().unique()
+                keep |= past[key].isin(values).to_numpy()
+        return past[keep]

@@ -54,7 +54,7 @@ def audit(
     transaction a label is known. allowed: features that may separate fraud by themselves. seed:
     of the shuffled labels. report: is told each finding as soon as it is there.
 
-    Returns a finding for each of five checks. Raises UserError if the strategy breaks the contract
+    Returns a finding for each of six checks. Raises UserError if the strategy breaks the contract
     of `compute_features`. Shuffled labels follow Ojala and Garriga, "Permutation Tests for
     Studying Classifier Performance" (2010); single features Kaufman et al., "Leakage in Data
     Mining" (2012).
@@ -69,6 +69,7 @@ def audit(
         _labels_after_the_delay,
         _shuffled_labels,
         _single_feature,
+        _equal_times,
     ):
         findings.append(check(case))
         if report:
@@ -231,6 +232,37 @@ def _single_feature(case: _Case) -> Finding:
     best = f"the best is {figures[max(aucs, key=aucs.get)]}"
     listed = f"allowed: {_listed([figures[name] for name in sorted(allowed)])}"
     return Finding(check, True, (), listed if allowed else best)
+
+
+def _equal_times(case: _Case) -> Finding:
+    """The order of rows that share a time is chance, or an answer: no feature may see it."""
+    check, times = "equal times", microseconds(case.known["timestamp"])
+    tied = pd.Series(times).duplicated(keep=False).to_numpy()
+    if not tied.any():
+        return Finding(check, True, (), "no two transactions share a time")
+    order = np.lexsort((np.random.default_rng(case.seed).random(len(times)), times))
+    permuted = compute_features(case.fitted, case.known.iloc[order].reset_index(drop=True))
+    in_place = permuted.iloc[np.argsort(order)].reset_index(drop=True)
+    moved = _compared(
+        check,
+        [(case.features, in_place)],
+        "changed where rows of equal time change places",
+        f"nothing changes where {tied.sum():,} rows of equal time change places",
+    )
+    labels = case.labels[tied]
+    if not moved.passed or not _enough(labels):
+        return moved
+    instants = times[tied]
+    aucs = {
+        name: separation(pd.Series(_ordinal(values)[tied]).groupby(instants).rank(pct=True), labels)
+        for name, values in case.features.items()
+        if name not in case.allowed
+    }
+    leaks = tuple(name for name, auc in aucs.items() if auc >= SEPARATES)
+    if not leaks:
+        return moved
+    figures = _listed([f"{name} (ROC AUC {aucs[name]:.4f})" for name in leaks])
+    return Finding(check, False, leaks, f"its rank within a time tells fraud: {figures}")
 
 
 def _enough(labels: np.ndarray) -> bool:

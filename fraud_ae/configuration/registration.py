@@ -1,5 +1,6 @@
 """The schemas of the configuration under the names that `conf/` uses."""
 
+import os
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -17,6 +18,7 @@ from fraud_ae.configuration.schemas import (
 def register_schemas() -> None:
     """Make the schemas known to Hydra under the names that `conf/` uses."""
     OmegaConf.register_resolver("trials", _trials, replace=True)
+    OmegaConf.register_resolver("wandb_mode", _wandb_mode, replace=True)
     store = ConfigStore.instance().store
     store(group="hydra/launcher", name="stacked", node=StackedLauncherConfig, provider="fraud_ae")
     store(group="hydra/sweeper", name="batch", node=BatchSweeperConfig, provider="fraud_ae")
@@ -40,3 +42,14 @@ def _with_open_nodes(schema: type) -> Any:
     if "overrides" in node:
         OmegaConf.set_struct(node.overrides, False)
     return node
+
+
+def _wandb_mode() -> str:
+    """W&B's own switch, in the words of `wandb.mode`; offline without one."""
+    if os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes"):
+        return "disabled"
+    mode = os.environ.get("WANDB_MODE", "").lower() or "offline"
+    mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)
+    if mode not in ("offline", "online", "disabled"):
+        raise ValueError(f"WANDB_MODE={mode}: must be online, offline or disabled")
+    return mode

@@ -36,7 +36,8 @@ def resolved_settings(cfg: DictConfig, schema: type) -> dict:
     except OmegaConfBaseException as error:
         if isinstance(error, MissingMandatoryValue):
             raise UserError(f"{error.full_key}: a value is needed, and none is given") from error
-        raise UserError(f"{error.full_key}: {str(error).partition(chr(10))[0]}") from error
+        message = str(error).partition("\n")[0].partition("resolving interpolation: ")
+        raise UserError(f"{error.full_key}: {message[2] or message[0]}") from error
     known = [part.name for part in fields(schema)]
     for key in settings:
         if key not in known:

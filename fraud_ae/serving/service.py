@@ -14,7 +14,7 @@ from fraud_ae.serving.errors import RequestRefused
 from fraud_ae.serving.limits import Limits
 from fraud_ae.serving.loaded_model import LoadedModel
 from fraud_ae.serving.metrics import Metrics
-from fraud_ae.serving.online.results import ScoreResult, StoredResults
+from fraud_ae.serving.online.results import Conflict, ScoreResult, StoredResults
 from fraud_ae.serving.online.store import HistoryStore
 from fraud_ae.serving.transactions import Row, TransactionReader
 
@@ -25,11 +25,15 @@ Returned = TypeVar("Returned")
 
 @dataclass(frozen=True)
 class _Task:
-    """A transaction to be scored: the JSON value, the validated row, and the reader of it."""
+    """A transaction to be scored: the JSON value, the validated row, and the reader of it.
+
+    replace: whether it takes the place of one with the same id.
+    """
 
     value: Any
     row: Row
     reader: TransactionReader
+    replace: bool
 
 
 class Service:
@@ -84,10 +88,14 @@ class Service:
             raise RequestRefused(503, "the service is starting", retry_after=1)
         return self._thread
 
-    async def score(self, values: Sequence[Any], is_list: bool) -> list[ScoreResult]:
+    async def score(
+        self, values: Sequence[Any], is_list: bool, replace: bool = False
+    ) -> list[ScoreResult]:
         """Score n transactions, given as JSON values; results are in the same order.
 
-        is_list: whether the request was a list. Raises RequestRefused: 422 with the invalid field,
+        is_list: whether the request was a list. replace: whether they take the place of those of
+        the same ids. Raises RequestRefused: 422 with the invalid field, 409 with what differs where
+        an id has been answered for other values,
         503 if the queue is full or the timeout passes; the result is stored all the same, and a
         repeated request gets it.
         """
@@ -95,8 +103,20 @@ class Service:
             return []
         reader = self.model.reader
         rows = reader.read(values, is_list)
-        tasks = [_Task(value, row, reader) for value, row in zip(values, rows, strict=True)]
-        return await self._within_timeout(self._scoring.submit(tasks))
+        tasks = [
+            _Task(value, row, reader, replace) for value, row in zip(values, rows, strict=True)
+        ]
+        results = await self._within_timeout(self._scoring.submit(tasks))
+        for number, result in enumerate(results):
+            if isinstance(result, Conflict):
+                place = f"{number}." if is_list else ""
+                raise RequestRefused(
+                    409,
+                    f"{place}transaction_id: {result.transaction_id} was scored before with other "
+                    f"values: {result.difference}; /score?replace=true replaces it",
+                    f"{place}transaction_id",
+                )
+        return results
 
     async def label(self, outcomes: Sequence[tuple[str, bool]]) -> list[bool]:
         """Store n outcomes, (transaction_id, is_fraud); whether each transaction is known."""
@@ -143,8 +163,12 @@ class Service:
             task.row if task.reader is loaded.reader else loaded.reader.read([task.value], False)[0]
             for task in tasks
         ]
-        results = loaded.online.score_columns(loaded.reader.as_columns(rows), self._store)
-        self.metrics.scored(results)
+        replaced = {
+            row["transaction_id"] for task, row in zip(tasks, rows, strict=True) if task.replace
+        }
+        columns = loaded.reader.as_columns(rows)
+        results = loaded.online.score_columns(columns, self._store, replaced)
+        self.metrics.scored([result for result in results if isinstance(result, ScoreResult)])
         return results
 
     def _publish_model(self) -> None:

@@ -101,7 +101,13 @@ def run_sweep_job(job: Job) -> float:
     folder = Path(hydra.runtime.output_dir)
     write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(job.settings)))
     write_json(folder / RESULT, result)
-    return math.nan if result["objective"] is None else result["objective"]
+    if result["objective"] is None:
+        # Optuna's grid ends its study as the last combination is reported, and can do so only
+        # where that has a value: the worst. Other samplers leave out what has none.
+        is_grid = str(hydra.sweeper.get("sampler", {}).get("_target_")).endswith("GridSampler")
+        worst = -math.inf if hydra.sweeper.get("direction") == "maximize" else math.inf
+        return worst if is_grid else math.nan
+    return result["objective"]
 
 
 def check_candidate(job: Job) -> None:

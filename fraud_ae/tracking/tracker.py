@@ -1,10 +1,13 @@
 """Weights & Biases: one run for each training, offline by default."""
 
+import functools
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 import pandas as pd
 
@@ -18,6 +21,14 @@ from fraud_ae.tracking.target import DataReference, TrackingTarget
 _DATA_DIR = "WANDB_DATA_DIR"
 # In the folder of a run: where it can be seen, if it can.
 _LINK = "wandb.json"
+
+
+@functools.cache
+def _warn_of_ignored_id() -> None:
+    if "WANDB_RUN_ID" in os.environ:
+        logging.getLogger("fraud_ae").warning(
+            "WANDB_RUN_ID is ignored: every training is a W&B run with an id of its own"
+        )
 
 
 class Tracker:
@@ -194,7 +205,10 @@ class Tracker:
         target = self._target
         # Some of its warnings are of the process and not of the run.
         wandb.setup(wandb.Settings(silent=True))
+        _warn_of_ignored_id()
         run = wandb.init(
+            # Its own, whatever WANDB_RUN_ID says: two trainings of one id would be one run.
+            id=uuid4().hex[:8],
             mode=mode,
             project=target.project,
             entity=target.entity,

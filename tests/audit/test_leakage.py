@@ -27,6 +27,7 @@ CHECKS = [
     "labels after the delay",
     "shuffled labels",
     "single feature",
+    "equal times",
 ]
 SIZE = "data.n_transactions=2000"
 
@@ -125,7 +126,7 @@ def test_the_built_in_strategies_pass(name, transactions):
     [
         (LaterPurchases(), ["truncated history", "fitted on truncated history"]),
         (SoonAgain(), ["truncated history", "fitted on truncated history"]),
-        (NoisyLabel(), ["labels after the delay", "shuffled labels"]),
+        (NoisyLabel(), ["labels after the delay", "shuffled labels", "equal times"]),
         (MeanTarget(), ["fitted on truncated history", "labels after the delay"]),
         (RememberedLabel(), ["labels after the delay", "single feature"]),
         (YoungRate(), ["labels after the delay"]),
@@ -135,6 +136,29 @@ def test_the_built_in_strategies_pass(name, transactions):
 def test_planted_leaks_are_found_by_name(strategy, failing, transactions):
     assert failures(strategy, transactions) == dict.fromkeys(failing, ("planted",))
     assert vars(strategy) == {}
+
+
+class PlaceInTheDay(OneFeature):
+    """How many rows of the same time stand above, which a file sorted by label makes an answer."""
+
+    def planted(self, df):
+        return df.groupby("timestamp").cumcount()
+
+
+def test_a_feature_that_sees_the_order_of_equal_times_is_found(transactions):
+    days = transactions.assign(timestamp=transactions["timestamp"].dt.floor("D"))
+    found = findings(PlaceInTheDay(), days, delay=0)["equal times"]
+    assert not found.passed
+    assert found.features == ("planted",)
+    assert "rows of equal time change places" in found.detail
+    for strategy in STRATEGIES.values():
+        assert findings(strategy, days, delay=0)["equal times"].passed
+
+
+def test_no_equal_times_are_said(transactions):
+    times = pd.date_range("2024-01-01", periods=len(transactions), freq="h", tz="UTC", unit="us")
+    found = findings(Baseline(), transactions.assign(timestamp=times))["equal times"]
+    assert found.detail == "no two transactions share a time"
 
 
 def test_a_finding_says_in_how_many_rows(transactions):

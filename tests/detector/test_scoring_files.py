@@ -39,7 +39,7 @@ def part_rows(request, monkeypatch) -> int:
 
 def scored(detector, path: Path, out: Path, history: Path | None = None) -> pd.DataFrame:
     with canonical_file.canonical_file(path, detector.source_format, history) as file:
-        found = score_file(detector, file, out)
+        found = score_file(detector, file, out).alerts
     if out.suffix == ".parquet":
         frame = pd.read_parquet(out)
     else:

@@ -27,7 +27,7 @@ FITS = ("train", "train+validation", "all")
 def config(compose) -> dict:
     # So high a rate that the best epoch is not the last, and the rate is lowered on the way.
     wild = ("trainer.learning_rate=0.2", "trainer.reduce_lr_patience=0", "trainer.min_delta=0.05")
-    return compose(*wild, "model.norm=none", "trainer.max_epochs=8", "seed=3")
+    return compose(*wild, "model.norm=none", "trainer.max_epochs=12", "seed=2")
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,7 @@ def test_the_model_and_what_is_known_of_it_are_published(made):
     assert sorted(path.name for path in model.iterdir()) == [
         "detector.json",
         "encoder.json",
+        "history.parquet",
         "manifest.json",
         "model_info.yaml",
         "reference.json",

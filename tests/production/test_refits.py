@@ -29,7 +29,16 @@ def refits(compose, dataset, finished_run, tmp_path):
         run = Run(tmp_path, identity)
         run.start()
         plan = Plan(
-            finished_run, run, config.strategy, config.encoder, config.recipe, "all", 3, "small", {}
+            winner=finished_run,
+            run=run,
+            strategy=config.strategy,
+            encoder=config.encoder,
+            recipe=config.recipe,
+            fit_on="all",
+            folds=3,
+            keep_history=True,
+            experiment="small",
+            configuration={},
         )
         scorer = ReconstructionScorer()
         rows = np.arange(len(dataset.transactions)) < 2000

@@ -79,13 +79,20 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
         return body if is_list else [body], is_list
 
     @app.post("/score", response_model=ScoreResponse | list[ScoreResponse])
-    async def score(request: Request) -> Response:
+    async def score(
+        request: Request,
+        replace: Annotated[
+            bool, Query(description="Whether it takes the place of that of the same id.")
+        ] = False,
+    ) -> Response:
         """Score a transaction, or a list of them in their order of arrival.
 
         What is given is remembered: later transactions of the same customer and terminal see it.
+        The same again gets the same answer; other values of the same id are refused with 409.
         """
         items, is_list = await read_items(request)
-        responses = [score_response(result) for result in await service.score(items, is_list)]
+        results = await service.score(items, is_list, replace)
+        responses = [score_response(result) for result in results]
         return _json(responses if is_list else responses[0])
 
     @app.post("/label", response_model=StoredOutcome | list[StoredOutcome])

@@ -1,5 +1,6 @@
 """Scoring of single transactions, with the stored history of their customers and terminals."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,7 @@ from fraud_ae.detector.scoring import score_rows
 from fraud_ae.errors import UserError
 from fraud_ae.features.history import History, history_of
 from fraud_ae.runtime.yaml_files import read_yaml
-from fraud_ae.serving.online.results import ScoreResult
+from fraud_ae.serving.online.results import Conflict, ScoreResult
 from fraud_ae.serving.online.store import HistoryStore
 from fraud_ae.serving.online.tables import Columns, sorted_frame, to_columns
 
@@ -75,16 +76,24 @@ class OnlineDetector:
         return self.score_columns(to_columns(transactions, self.kinds), store)
 
     def score_columns(
-        self, columns: Columns, store: HistoryStore | None = None
-    ) -> list[ScoreResult]:
+        self,
+        columns: Columns,
+        store: HistoryStore | None = None,
+        replaced: Collection[str] = (),
+    ) -> list[ScoreResult | Conflict]:
         """Score n transactions in their order of arrival.
 
         columns: all columns of `kinds`. store: history, to which they are added; None for no
-        history. A repeated id gets its first result and is not added again. The history of a
+        history. A repeated id gets its first result and is not added again; with other values than
+        before it is a conflict, unless it is among the ids that are to be replaced. The history of a
         transaction includes earlier ones of this call; those of the same time do not count.
         """
         ids = columns["transaction_id"]
+        if store is not None and replaced:
+            store.remove([key for key in dict.fromkeys(ids) if key in replaced])
         earlier = store.results(ids) if store else {}
+        is_repeated = bool(earlier) or len(set(ids)) < len(ids)
+        conflicts = store.differences(columns) if store and is_repeated else {}
         first_rows = {key: row for row, key in reversed(list(enumerate(ids))) if key not in earlier}
         results = {key: result.as_repeated() for key, result in earlier.items()}
         if first_rows:
@@ -92,7 +101,11 @@ class OnlineDetector:
             unknown = {name: [values[row] for row in rows] for name, values in columns.items()}
             results |= {r.transaction_id: r for r in self._score_new(unknown, store)}
         return [
-            results[key] if first_rows.get(key) == row else results[key].as_repeated()
+            Conflict(key, conflicts[row])
+            if row in conflicts
+            else results[key]
+            if first_rows.get(key) == row
+            else results[key].as_repeated()
             for row, key in enumerate(ids)
         ]
 

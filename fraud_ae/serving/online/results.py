@@ -19,6 +19,14 @@ _TRANSACTION_COLUMNS = ("customer_id", "terminal_id", "amount")
 
 
 @dataclass(frozen=True)
+class Conflict:
+    """A transaction that was answered before, and comes with other values. difference: in words."""
+
+    transaction_id: str
+    difference: str
+
+
+@dataclass(frozen=True)
 class ScoreResult:
     """The score of a transaction, and whether and why it is an alert.
 

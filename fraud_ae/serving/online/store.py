@@ -209,6 +209,39 @@ class HistoryStore:
         )
         return found.fetchone() == (0,)
 
+    def differences(self, columns: Columns) -> dict[int, str]:
+        """Which of n transactions have other values than the one before of their id: row -> what.
+
+        The one before is stored, or stands above. A value that is not stored is no difference: an
+        earlier model may not have had the column.
+        """
+        ids = columns["transaction_id"]
+        names = [name for name in self._kinds if name not in ("transaction_id", "is_fraud")]
+        stored = self._connection.execute(
+            f"SELECT transaction_id, {', '.join(map(quoted, names))} FROM transactions "
+            f"WHERE transaction_id IN ({placeholders(ids)})",
+            list(ids),
+        )
+        rows = {key: values for key, *values in stored}
+        found = {}
+        for row, key in enumerate(ids):
+            values = [columns[name][row] for name in names]
+            for name, before, now in zip(names, rows.setdefault(key, values), values, strict=True):
+                if before is not None and now != before:
+                    kind = self._kinds[name]
+                    found[row] = f"{name} is {_shown(now, kind)}, and was {_shown(before, kind)}"
+                    break
+        return found
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Forget transactions and their results; their outcomes stay."""
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for table in ("transactions", "answers"):
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE transaction_id IN ({placeholders(ids)})", list(ids)
+                )
+
     def _insert(self, new: Columns) -> None:
         """Insert transactions; those with an id that is stored already are ignored."""
         self._connection.executemany(
@@ -267,6 +300,10 @@ class HistoryStore:
         """Close the file and release its lock."""
         self._connection.close()
         self._lock.release()
+
+
+def _shown(value: object, kind: str) -> str:
+    return str(pd.Timestamp(value, unit="us", tz="UTC")) if kind == "time" else repr(value)
 
 
 def _now() -> str:

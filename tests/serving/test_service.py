@@ -36,11 +36,23 @@ def test_a_transaction_gets_its_answer_and_a_list_gets_a_list(shared, model, row
 def test_the_same_id_gets_the_same_answer_and_counts_once(shared, rows):
     before = shared.metric('fraud_ae_history{kind="transactions"}')
     repeated = shared.metric("fraud_ae_repeated_transactions_total")
-    first, second = shared.post("/score", [rows[10], {**rows[10], "amount": 1e6}]).json()
+    first, second = shared.post("/score", [rows[10], rows[10]]).json()
     assert not first["repeated"]
     assert second == {**first, "repeated": True}
     assert shared.metric('fraud_ae_history{kind="transactions"}') == before + 1
     assert shared.metric("fraud_ae_repeated_transactions_total") == repeated + 1
+
+
+def test_other_values_of_an_id_are_refused_unless_they_replace_it(shared, rows):
+    row = {**rows[10], "transaction_id": "changed"}
+    shared.post("/score", row)
+    refused = shared.post("/score", {**row, "amount": 1e6})
+    assert refused.status_code == 409
+    assert "amount is 1000000.0, and was" in refused.json()["error"]
+    assert refused.json()["field"] == "transaction_id"
+    replaced = shared.post("/score?replace=true", {**row, "amount": 1e6}).json()
+    assert not replaced["repeated"]
+    assert shared.post("/score", {**row, "amount": 1e6}).json() == {**replaced, "repeated": True}
 
 
 def test_an_alert_tells_its_reasons(shared, rows):

@@ -85,16 +85,18 @@ class OnlineDetector:
 
         columns: all columns of `kinds`. store: history, to which they are added; None for no
         history. A repeated id gets its first result and is not added again; with other values than
-        before it is a conflict, unless it is among the ids that are to be replaced. The history of a
+        before it is a conflict, unless it is one of those to be replaced. The history of a
         transaction includes earlier ones of this call; those of the same time do not count.
         """
         ids = columns["transaction_id"]
         if store is not None and replaced:
             store.remove([key for key in dict.fromkeys(ids) if key in replaced])
         earlier = store.results(ids) if store else {}
-        is_repeated = bool(earlier) or len(set(ids)) < len(ids)
-        conflicts = store.differences(columns) if store and is_repeated else {}
-        first_rows = {key: row for row, key in reversed(list(enumerate(ids))) if key not in earlier}
+        conflicts = store.differences(columns) if store else {}
+        new_rows = [
+            row for row, key in enumerate(ids) if key not in earlier and row not in conflicts
+        ]
+        first_rows = {ids[row]: row for row in reversed(new_rows)}
         results = {key: result.as_repeated() for key, result in earlier.items()}
         if first_rows:
             rows = sorted(first_rows.values())

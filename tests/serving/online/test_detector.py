@@ -9,6 +9,7 @@ from fraud_ae.errors import UserError
 from fraud_ae.features import Baseline, Behavioural, History, compute_features, fit_strategy
 from fraud_ae.features.history import history_of
 from fraud_ae.serving.online.detector import OnlineDetector
+from fraud_ae.serving.online.tables import to_columns
 
 CUT = 1500
 
@@ -75,14 +76,31 @@ def test_the_same_id_gets_the_same_answer_and_counts_once(online, open_store, tr
     first = online.score(rows, store)
     assert not any(answer.repeated for answer in first)
     before = store.review.counts()
-    other_amount = rows.assign(amount=rows["amount"] * 100)
-    repeated = online.score(other_amount, store)
-    assert repeated == [answer.as_repeated() for answer in first]
+    assert online.score(rows, store) == [answer.as_repeated() for answer in first]
     assert store.review.counts() == before
     twice = pd.concat([transactions.iloc[[CUT + 9]]] * 2)
     one, other = online.score(twice, store)
     assert other == one.as_repeated()
     assert store.review.counts()["answers"] == 6
+
+
+def test_other_values_of_an_id_are_a_conflict_unless_they_replace_it(
+    online, open_store, transactions
+):
+    store = open_store()
+    rows = transactions.iloc[CUT : CUT + 1].drop(columns="is_fraud")
+    (first,) = online.score(rows, store)
+    other = rows.assign(amount=rows["amount"] + 50_000)
+    (conflict,) = online.score(other, store)
+    amount = rows["amount"].iloc[0]
+    assert conflict.difference == f"amount is {amount + 50_000}, and was {amount}"
+    columns = to_columns(other, online.kinds)
+    (replaced,) = online.score_columns(columns, store, {first.transaction_id})
+    assert replaced.score != first.score
+    assert not replaced.repeated
+    assert online.score(other, store) == [replaced.as_repeated()]
+    both = pd.concat([transactions.iloc[[CUT + 3]], transactions.iloc[[CUT + 3]].assign(amount=1)])
+    assert "amount is 1" in online.score(both, store)[1].difference
 
 
 def test_an_id_of_the_history_is_scored_and_counts_once(

@@ -61,6 +61,9 @@ def audit(
     Mining" (2012).
     """
     known = transactions[split.before_test(transactions)].reset_index(drop=True)
+    # Rows without a label are not known to be fraud.
+    labels = known["is_fraud"].fillna(0) if "is_fraud" in known else 0
+    known = known.assign(is_fraud=labels).astype({"is_fraud": "int8"})
     parts = split.train(known), split.validation(known)
     case = _Case(strategy, known, *parts, label_delay_days, allowed, seed)
     findings = []

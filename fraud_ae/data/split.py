@@ -55,7 +55,7 @@ class Split:
 
     def _describe_part(self, df: pd.DataFrame, part: str) -> dict:
         mask = getattr(self, part)(df)
-        frauds = int(df["is_fraud"].to_numpy()[mask].sum()) if "is_fraud" in df else None
+        frauds = int((df["is_fraud"].to_numpy()[mask] == 1).sum()) if "is_fraud" in df else None
         return {
             "rows": int(mask.sum()),
             "frauds": frauds,

@@ -175,8 +175,8 @@ def top_transactions(scored: pd.DataFrame, explain, top: int = _EXPLAINED) -> li
             "transaction_id": transaction,
             "customer_id": customer,
             "timestamp": time.isoformat(),
-            "amount": float(amount),
-            "is_fraud": int(is_fraud),
+            "amount": None if np.isnan(amount) else float(amount),
+            "is_fraud": None if np.isnan(is_fraud) else int(is_fraud),
             "score": float(score),
             "reasons": [asdict(reason) for reason in reasons_of_rows],
         }

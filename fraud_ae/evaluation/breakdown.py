@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.evaluation.alerting import value_caught
+from fraud_ae.evaluation.labelled import labelled
 from fraud_ae.evaluation.metrics import ranking_metrics
 from fraud_ae.evaluation.threshold import alerts, utc_days
 
@@ -41,6 +42,7 @@ def breakdown(scored: pd.DataFrame, threshold: float) -> pd.DataFrame:
     NaN where a figure is undefined, such as a recall without frauds. Parts without rows are left
     out.
     """
+    scored = labelled(scored)
     needed = scored[["amount", "is_fraud", "score"]]
     parts = [
         {"by": by, "group": group, **_figures(needed[rows], threshold)}
@@ -67,7 +69,7 @@ def _scenarios(scored: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _amount_bands(scored: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
-    normal = scored["amount"][scored["is_fraud"] == 0]
+    normal = scored["amount"][scored["is_fraud"] == 0].dropna()
     if len(normal) == 0:
         return
     # Amounts that occur, so that the text shows the very edge.

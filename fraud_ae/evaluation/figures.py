@@ -13,8 +13,9 @@ from fraud_ae.evaluation.alerting import (
 )
 from fraud_ae.evaluation.bootstrap import bootstrap_intervals
 from fraud_ae.evaluation.custom_metrics import extra_metrics
+from fraud_ae.evaluation.labelled import labelled
 from fraud_ae.evaluation.metrics import alert_metrics, ranking_metrics
-from fraud_ae.evaluation.threshold import ThresholdPolicy
+from fraud_ae.evaluation.threshold import ThresholdPolicy, alerts
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,15 @@ class Evaluation:
 
         None where a figure is undefined. Raises UserError if a metric of the user's own fails.
         """
-        custom = extra_metrics(_labels(scored), scored["score"].to_numpy(), self.extra)
+        known = labelled(scored)
+        custom = extra_metrics(_labels(known), known["score"].to_numpy(), self.extra)
         ranking = ranking_figures(scored, self.replicates)
         return {**ranking, **alert_figures(scored, threshold, self.top_k), **custom}
 
 
 def ranking_figures(scored: pd.DataFrame, replicates: int) -> dict[str, float | None]:
     """What any threshold leaves as it is: how scores rank, with 95 % intervals over customers."""
+    scored = labelled(scored)
     labels, scores = _labels(scored), scored["score"].to_numpy()
     ranking = ranking_metrics(labels, scores)
     clusters = scored["customer_id" if "customer_id" in scored else "transaction_id"]
@@ -61,10 +64,16 @@ def ranking_figures(scored: pd.DataFrame, replicates: int) -> dict[str, float | 
 def alert_figures(
     scored: pd.DataFrame, threshold: float, top_k: int
 ) -> dict[str, float | int | None]:
-    """What alerts on scores above a threshold, or on the highest of a day, are worth."""
+    """What alerts on scores above a threshold, or on the highest of a day, are worth.
+
+    The alert rate is that of all rows, everything else that of those with a label.
+    """
+    alert_rate = float(alerts(scored["score"], threshold).mean())
+    scored = labelled(scored)
     labels, scores = _labels(scored), scored["score"].to_numpy()
     return {
         **alert_metrics(labels, scores, threshold),
+        "alert_rate": alert_rate,
         "recall_at_1pct_fpr": recall_at_false_positive_rate(labels, scores, 0.01),
         f"daily_precision_at_{top_k}": daily_precision(scored, top_k),
         f"card_precision_at_{top_k}": card_precision(scored, top_k),

@@ -7,6 +7,18 @@ import numpy as np
 
 from fraud_ae.evaluation.threshold import alerts
 
+_OF_ALERTS = (
+    "precision",
+    "recall",
+    "f1",
+    "threshold",
+    "alert_rate",
+    "true_positives",
+    "false_positives",
+    "false_negatives",
+    "true_negatives",
+)
+
 
 def ranking_metrics(y_true: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
     """Figures that need no threshold: ROC AUC and average precision.
@@ -26,8 +38,13 @@ def ranking_metrics(y_true: np.ndarray, scores: np.ndarray) -> dict[str, float |
 
 def alert_metrics(
     y_true: np.ndarray, scores: np.ndarray, threshold: float
-) -> dict[str, float | int]:
-    """Figures of the alerts at a threshold: precision, recall, F1, alert rate, confusion counts."""
+) -> dict[str, float | int | None]:
+    """Figures of the alerts at a threshold: precision, recall, F1, alert rate, confusion counts.
+
+    All but the threshold are None without rows.
+    """
+    if len(y_true) == 0:
+        return {**dict.fromkeys(_OF_ALERTS), "threshold": float(threshold)}
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     flagged = alerts(scores, threshold)

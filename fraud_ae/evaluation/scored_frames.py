@@ -30,13 +30,16 @@ def evaluation_frame(dataset: Dataset, rows: np.ndarray, split: Split) -> pd.Dat
     """All that figures are made of, but for the scores.
 
     rows: (n,) bool of the dataset's transactions, or of its first n.
-    Columns: transaction_id, customer_id (where the data have it), timestamp, amount, is_fraud,
+    Columns: transaction_id, customer_id (where the data have it), timestamp, amount and is_fraud
+    (NaN where there is none),
     is_known_compromised (see `known_compromised`), fraud_scenario (where it is known).
     """
     transactions = dataset.transactions.iloc[: len(rows)]
     columns = ["transaction_id", "customer_id", "timestamp", "amount", "is_fraud"]
     frame = transactions.loc[rows, [c for c in columns if c in transactions]]
     compromised = known_compromised(transactions, split)[rows]
+    absent = {name: np.nan for name in ("amount", "is_fraud") if name not in frame}
+    frame = frame.assign(**absent)[[c for c in columns if c in frame or c in absent]]
     frame = frame.assign(is_known_compromised=compromised)
     if dataset.scenarios is not None:
         frame["fraud_scenario"] = dataset.scenarios.iloc[: len(rows)][rows]
@@ -50,7 +53,7 @@ def known_compromised(transactions: pd.DataFrame, split: Split) -> np.ndarray:
     transaction. Such a customer's card is blocked, so that there is nothing left to detect. Source:
     `get_train_test_set`, Fraud Detection Handbook (Le Borgne et al., 2022), chapter 3.
     """
-    if "customer_id" not in transactions:
+    if "customer_id" not in transactions or "is_fraud" not in transactions:
         return np.zeros(len(transactions), dtype=bool)
     us = microseconds(transactions["timestamp"])
     is_counted = (transactions["is_fraud"] == 1) & (transactions["timestamp"] >= split.train_start)

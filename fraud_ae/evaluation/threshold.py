@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.errors import UserError
+from fraud_ae.evaluation.labelled import labelled
 from fraud_ae.features.event_time import DAY_US
 
 log = logging.getLogger("fraud_ae")
@@ -87,14 +88,18 @@ class ThresholdPolicy:
     def choose(self, scored: pd.DataFrame) -> float:
         """The threshold; `alerts(scores, threshold)` are the transactions above it.
 
-        scored: n rows, in any order, with timestamp (datetime64[us, UTC]), amount, is_fraud
-        (0 or 1) and score (float32, higher is more anomalous). The number is finite and exact in
+        scored: n rows, in any order, with timestamp (datetime64[us, UTC]), amount, is_fraud (0, 1
+        or NaN) and score (float32, higher is more anomalous). The number is finite and exact in
         float32, so that it gives the same alerts after it was written as text.
         Raises UserError where there is no row, a score is not finite, or the method needs frauds
         and there is none.
         """
+        if self.method in NEEDS_FRAUD:
+            scored = labelled(scored)
         scores = scored["score"].to_numpy(np.float32)
         self._check(scores, scored["is_fraud"])
+        if self.method == "cost" and scored["amount"].isna().all():
+            raise UserError("threshold.method=cost: weighs amounts, and these data have none")
         if self.method == "percentile":
             return percentile_threshold(scores, self.percentile)
         cutoffs = _Cutoffs.of(scored, scores)
@@ -186,7 +191,7 @@ class _Cutoffs:
     @classmethod
     def of(cls, scored: pd.DataFrame, scores: np.ndarray) -> "_Cutoffs":
         is_fraud = scored["is_fraud"].to_numpy() == 1
-        amount = np.where(is_fraud, scored["amount"].to_numpy(np.float64), 0.0)
+        amount = np.where(is_fraud, np.nan_to_num(scored["amount"].to_numpy(np.float64)), 0.0)
         order = np.argsort(-scores, kind="stable")
         descending = scores[order]
         # Equal scores cannot be told apart, so that only the last of them ends a set.

@@ -41,7 +41,7 @@ def candidate_thresholds(scores: np.ndarray, chosen: float, number: int = _THRES
 def _part(scored: pd.DataFrame, thresholds: list[float]) -> dict:
     scores = scored["score"].to_numpy(np.float32)
     is_fraud = scored["is_fraud"].to_numpy() == 1
-    amount = scored["amount"].to_numpy(np.float64)[is_fraud]
+    amount = np.nan_to_num(scored["amount"].to_numpy(np.float64)[is_fraud])
     cutoffs = np.asarray(thresholds, dtype=np.float32)
     all_scores, fraud_scores = np.sort(scores), scores[is_fraud]
     order = np.argsort(fraud_scores, kind="stable")

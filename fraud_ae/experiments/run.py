@@ -158,6 +158,11 @@ def _explained(detector: FraudDetector, data: TrainingData, scored: pd.DataFrame
     return top_transactions(scored, explain)
 
 
+def _ratio(labels: pd.Series) -> float | None:
+    """The share of frauds among rows that have a label; None where none has."""
+    return float(labels.mean()) if labels.notna().any() else None
+
+
 def train_run(
     run: Run,
     recipe: Recipe,
@@ -216,7 +221,7 @@ def train_run(
             "input_count": int(data.encoded.inputs.shape[1]),
             "train_rows": int(data.encoded.train_rows.sum()),
             "validation_rows": len(scored),
-            "fraud_ratio": float(scored["is_fraud"].mean()),
+            "fraud_ratio": _ratio(scored["is_fraud"]),
             "train_seconds": time.perf_counter() - started + trained_before,
         }
         tracker.log_evaluation(scored, detector.threshold, metrics, top)

@@ -10,6 +10,7 @@ from fraud_ae.errors import UserError
 from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.custom_metrics import RUN_FACTS, extra_metrics
 from fraud_ae.evaluation.figures import Evaluation, alert_figures, ranking_figures
+from fraud_ae.evaluation.labelled import labelled
 from fraud_ae.experiments.run_store import Run
 from fraud_ae.runtime.atomic_files import write_json
 
@@ -45,7 +46,7 @@ def first_figures(run: Run, evaluation: Evaluation) -> tuple[dict, UserError | N
 def _own(run: Run, evaluation: Evaluation) -> dict:
     if not evaluation.extra:
         return {}
-    scored = run.scores()
+    scored = labelled(run.scores())
     labels, scores = scored["is_fraud"].to_numpy(), scored["score"].to_numpy()
     return extra_metrics(labels, scores, evaluation.extra)
 

@@ -78,7 +78,10 @@ def encode(
     fitted_on = _rows(transactions, fit_rows).reset_index(drop=True)
     strategy = fit_strategy(copy.deepcopy(strategy), fitted_on)
     features = compute_features(strategy, transactions)
-    labels = transactions["is_fraud"].to_numpy()
+    # A row without a label is not known to be fraud.
+    labels = np.zeros(len(transactions), dtype=np.int8)
+    if "is_fraud" in transactions:
+        labels = (transactions["is_fraud"] == 1).to_numpy(np.int8)
     train_rows = fit_rows & trainable(labels, train_on)
     if not train_rows.any():
         raise UserError(

@@ -21,7 +21,7 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
     transactions = dataset.transactions
     # In order of time, so that they are the first ones.
     visible = transactions.iloc[: split.before_test(transactions).sum()]
-    frauds = int(visible["is_fraud"].sum())
+    frauds = int((visible["is_fraud"] == 1).sum()) if "is_fraud" in visible else None
     path = job.folder / DATA
     facts = {
         "name": job.source.name,
@@ -32,7 +32,7 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
         "before_test": {
             "rows": len(visible),
             "frauds": frauds,
-            "fraud_ratio": frauds / len(visible),
+            "fraud_ratio": None if frauds is None else frauds / len(visible),
         },
         "label_delay_days": split.label_delay_days,
         # The labels of the test rows are read by the production stage alone.

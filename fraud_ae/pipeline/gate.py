@@ -10,6 +10,7 @@ import yaml
 from fraud_ae.configuration.parts import Gate
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.bootstrap import paired_bootstrap
+from fraud_ae.evaluation.labelled import labelled
 from fraud_ae.experiments.identity import validation_set
 from fraud_ae.experiments.run_store import SCORES
 from fraud_ae.runtime.atomic_files import write_json
@@ -121,6 +122,7 @@ def _gain(folder: Path, best: str, baseline: str) -> dict:
         pd.read_parquet(folder / "runs" / run / SCORES).set_index("transaction_id", drop=False)
         for run in (best, baseline)
     )
+    scored = labelled(scored)
     clusters = scored["customer_id" if "customer_id" in scored else "transaction_id"]
     other_scores = other["score"].reindex(scored.index).to_numpy()
     return paired_bootstrap(scored["is_fraud"], scored["score"], other_scores, clusters)

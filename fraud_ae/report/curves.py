@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.evaluation.curves import precision_recall_points, roc_points
+from fraud_ae.evaluation.labelled import labelled
 from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.report.results import ExperimentResults
 
@@ -20,6 +21,7 @@ def score_curves(scored: dict[str, pd.DataFrame], chosen: float) -> dict[str, di
     """
     curves = {}
     for part, frame in scored.items():
+        frame = labelled(frame)
         is_fraud, scores = frame["is_fraud"].to_numpy(), frame["score"].to_numpy()
         roc = roc_points(is_fraud, scores)
         if roc.empty:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from rich.console import Console
@@ -170,9 +171,18 @@ def _describe(name: str, dataset: Dataset, split: Split) -> None:
         rows = transactions[getattr(split, part)(transactions)]
         start, end = rows["timestamp"].iloc[0], rows["timestamp"].iloc[-1]
         print(
-            f"  {part:<10} {len(rows):>9,} rows, {rows['is_fraud'].mean():.2%} fraud, "
+            f"  {part:<10} {len(rows):>9,} rows, {_fraud_share(rows)}, "
             f"{start:%Y-%m-%d} to {end:%Y-%m-%d}"
         )
+
+
+def _fraud_share(rows: pd.DataFrame) -> str:
+    labels = rows.get("is_fraud", pd.Series(dtype="float64"))
+    known = int(labels.notna().sum())
+    if not known:
+        return "not labelled"
+    share = f"{labels.mean():.2%} fraud"
+    return share if known == len(rows) else f"{share} among {known:,} labelled"
 
 
 def _epoch_line(row: dict, epochs: int) -> str:

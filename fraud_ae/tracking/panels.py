@@ -7,6 +7,7 @@ import pandas as pd
 
 from fraud_ae.detector.reasons import Reason
 from fraud_ae.evaluation.curves import precision_recall_points, roc_points
+from fraud_ae.evaluation.labelled import labelled
 from fraud_ae.evaluation.threshold import alerts
 
 _BINS = 50
@@ -20,6 +21,9 @@ def panels(scored: pd.DataFrame, threshold: float, top: Sequence[dict]) -> dict:
     """
     import wandb
 
+    scored = labelled(scored)
+    if not len(scored):
+        return {"top_transactions": _top_table(top, threshold)}
     y_true, scores = scored["is_fraud"].to_numpy(), scored["score"].to_numpy()
     drawn = {
         "confusion_matrix": wandb.plot.confusion_matrix(

@@ -73,6 +73,7 @@ class DemographicRisk(Baseline):
         vars(self).pop("_known_risks", None)
         if "is_fraud" not in df:
             return
+        df = df[df["is_fraud"].notna()]
         self.overall_counts_ = count_by_day(df["timestamp"], is_fraud=df["is_fraud"])
         self.risk_counts_ = {
             name: count_by_day(df["timestamp"], values, df["is_fraud"])

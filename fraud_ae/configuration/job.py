@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
+import numpy as np
 from omegaconf import DictConfig
 
 from fraud_ae.configuration.checks import check
@@ -120,6 +121,14 @@ class Job:
             label_delay_days=self.split_settings.label_delay_days,
             dates={name: getattr(self.split_settings, name) for name in BOUNDARIES},
         )
+
+    @property
+    def validation_labels(self) -> np.ndarray:
+        """The labels of the validation rows that have one: (n,) 0 or 1."""
+        transactions = self.dataset.transactions
+        if "is_fraud" not in transactions:
+            return np.empty(0)
+        return transactions["is_fraud"][self.split.validation(transactions)].dropna().to_numpy()
 
     @cached_property
     def strategy(self) -> FeatureStrategy:

@@ -12,6 +12,7 @@ from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.versions import change
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.alerting import value_caught
+from fraud_ae.evaluation.labelled import labelled
 from fraud_ae.evaluation.metrics import alert_metrics
 from fraud_ae.evaluation.threshold import METHODS, alerts, utc_days
 
@@ -84,7 +85,8 @@ def _table(scored: pd.DataFrame) -> Table:
 def _add(table: Table, scored: pd.DataFrame, name: str, threshold: float) -> None:
     scores = scored["score"].to_numpy()
     flagged, days = alerts(scores, threshold), len(np.unique(utc_days(scored["timestamp"])))
-    metrics = alert_metrics(scored["is_fraud"].to_numpy(), scores, threshold)
+    known = labelled(scored)
+    metrics = alert_metrics(known["is_fraud"].to_numpy(), known["score"].to_numpy(), threshold)
     value = value_caught(scored, threshold)
     table.add_row(
         name,

@@ -19,7 +19,7 @@ from fraud_ae.pipeline.gate import decide, explain
 from fraud_ae.pipeline.remote_results import read_remote_results
 from fraud_ae.runtime.workers import shared_workers
 from fraud_ae.sweeps.callback import BEST
-from fraud_ae.sweeps.job import trained
+from fraud_ae.sweeps.job import check_classes, trained
 from fraud_ae.sweeps.launcher import begin_workers
 
 STAGES = ("features", "broad", "refined", "final", "production")
@@ -40,7 +40,7 @@ def run_stages(
     begin_workers(job.folder, HydraConfig.get().launcher.get("workers"))
     facts = write_data_facts(job, arguments)
     if "features" in job.stages:
-        _check_classes(facts["split"])
+        check_classes(facts["split"])
     audit = None
     passed_on = [a for a in arguments if re.split(r"[.=]", a.lstrip("+~"))[0] not in _NOT_PASSED_ON]
     for stage in (s for s in STAGES if s in job.stages):
@@ -61,19 +61,6 @@ def run_stages(
         f"\n{len(trained)} runs trained now"
         if trained
         else "\nnothing trained: all finished before"
-    )
-
-
-def _check_classes(split: dict[str, dict]) -> None:
-    """What no figure could be made of is said before hours of training."""
-    validation, train = split["validation"], split["train"]
-    if 0 < validation["frauds"] < validation["rows"]:
-        return
-    raise UserError(
-        f"validation has {validation['frauds']:,} frauds in {validation['rows']:,} rows (training "
-        f"has {train['frauds']:,} in {train['rows']:,}), and validation rows of both classes are "
-        "needed to compare anything. Move the parts: 'data.split.fractions=[0.5,0.3,0.2]', a "
-        "shorter data.split.label_delay_days, or dates such as data.split.train_end"
     )
 
 

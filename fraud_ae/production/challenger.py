@@ -61,7 +61,7 @@ def contest(
     rows = test[[c for c in columns if c in test]].assign(
         challenger=test["deployed_score" if deployed else "score"]
     )
-    counted = ~(seen | unknown)
+    counted = ~(seen | unknown) & test["is_fraud"].notna().to_numpy()
     judgement = challenger_info["figures"]["deployed"]["fitted_on"] if deployed else "train"
     facts = {"seen": int(seen.sum()), "unknown": int(unknown.sum()), "fitted_on": judgement}
     try:

@@ -49,6 +49,12 @@ def run_single_job(job: Job) -> float:
     """
     check_candidate(job)
     _describe(job.source.name, job.dataset, job.split)
+    labels = job.validation_labels
+    if len(set(labels)) < 2:
+        print(
+            f"validation has {int(labels.sum()):,} frauds among {len(labels):,} labelled rows: "
+            "figures of labels will be undefined"
+        )
     epochs = job.trainer.max_epochs
     run, reused, metrics = train_or_reuse(job, lambda row: print(_epoch_line(row, epochs)))
     print(f"run {run.id}: {'finished before, not trained again' if reused else 'trained'}")
@@ -58,8 +64,6 @@ def run_single_job(job: Job) -> float:
 
         # Its agent waits for the figures of every combination that it asks for.
         track_finished_run(run, job.target, metrics)
-    if metrics["final_auc"] is None:
-        print("ROC AUC and average precision are undefined: they need rows with and without fraud")
     write_groups(run, job.evaluation)
     print_groups(run.groups(), Console(highlight=False))
     print(metrics_line(metrics, job.evaluation.extra))
@@ -116,6 +120,29 @@ def check_candidate(job: Job) -> None:
     candidate = job.choices.get("candidate")
     if candidate and job.stage.reads:
         check_data(job.folder, candidate, job.dataset.fingerprint)
+
+
+def check_classes(split: dict[str, dict]) -> None:
+    """Say before hours of training that no figure could be made of the validation rows.
+
+    split: of the parts, as `Split.describe` gives it. Raises UserError where one class is absent.
+    """
+    validation, train = split["validation"], split["train"]
+    if validation["frauds"] is None:
+        raise UserError(
+            "these transactions have no labels, and a sweep compares by the labels of its "
+            "validation rows: python train.py trains one run without them; labels that became "
+            "known later are given with data.labels=FILE"
+        )
+    if 0 < validation["frauds"] < validation["rows"]:
+        return
+    raise UserError(
+        f"validation has {validation['frauds']:,} frauds in {validation['rows']:,} rows from "
+        f"{validation['start'][:10]} to {validation['end'][:10]} (training has "
+        f"{train['frauds']:,} in {train['rows']:,}), and validation rows of both classes are "
+        "needed to compare anything. Move the parts: 'data.split.fractions=[0.5,0.3,0.2]', a "
+        "shorter data.split.label_delay_days, or dates such as data.split.train_end"
+    )
 
 
 def is_ready(job: Job) -> bool:

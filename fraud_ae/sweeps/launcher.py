@@ -69,10 +69,12 @@ class StackedLauncher(Launcher):
         from fraud_ae.configuration.job import Job
 
         jobs = [Job.of(config, config.hydra.runtime.choices) for config in configs]
-        from fraud_ae.sweeps.job import check_candidate, is_ready, trained
+        from fraud_ae.sweeps.job import check_candidate, check_classes, is_ready, trained
 
         for job in jobs:
             check_candidate(job)
+        for job in {(job.source.node, job.split): job for job in jobs}.values():
+            check_classes(job.split.describe(job.dataset.transactions, ("train", "validation")))
         ready = [is_ready(job) for job in jobs]
         waiting = [number for number, is_there in enumerate(ready) if not is_there]
         if waiting:

@@ -22,12 +22,15 @@ def ranking(
 ) -> dict:
     """ROC AUC and average precision with 95 % intervals over customers.
 
-    labels: (n,) 0 or 1. scores: (n,). clusters: kind -> (n,) int. fraud_share: as if frauds had
-    this share, as the average precision goes with it; by default the one they have.
+    labels: (n,) 0, 1 or NaN. scores: (n,). clusters: kind -> (n,) int. fraud_share: as if frauds
+    had this share, as the average precision goes with it; by default the one they have.
     Returns rows, frauds, fraud_share and for either figure `value`, `low`, `high` and `sd`, its
     standard error on the logit scale, where the terminals count as well as the customers. All are
     None where fewer than two clusters or classes are there.
     """
+    known = ~np.isnan(np.asarray(labels, dtype=np.float64))
+    labels, scores = labels[known], scores[known]
+    clusters = {kind: codes[known] for kind, codes in clusters.items()}
     metrics = ranking_metrics(labels, scores)
     frauds = int(np.sum(labels == 1))
     result = {"rows": len(labels), "frauds": frauds, "fraud_share": frauds / max(len(labels), 1)}

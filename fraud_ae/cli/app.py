@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # In this order in the help.
-_PANELS = ("Scoring", "Models", "Experiments")
+_PANELS = ("Data", "Scoring", "Models", "Experiments")
 
 
 def _register() -> None:

@@ -45,6 +45,8 @@ def _with_names(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
     columns = [str(name) for name in raw.columns]
     taken = {source for name in CANONICAL for source in source_format.sources(name)}
     taken |= {source_format.columns.get(BIRTH_DATE), source_format.columns.get("fraud_scenario")}
+    # Names that are given belong to nothing else.
+    taken |= set(source_format.extra_categories)
     named: dict[str, list[str]] = {}
     for setting in ("extra_columns", "extra_categories"):
         names: list[str] = []
@@ -58,22 +60,19 @@ def _with_names(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
                         f"  The file has these columns: {listed(columns)}"
                     )
             names += [column for column in found if column not in names]
+        if setting == "extra_columns":
+            names = _only_numbers(raw, names, source_format.extra_columns)
         named[setting] = names
         taken |= set(names)
-    patterns = [name for name in source_format.extra_columns if is_pattern(name, columns)]
-    numbers = _only_numbers(raw, named["extra_columns"], patterns)
-    return replace(source_format, extra_columns=numbers, extra_categories=named["extra_categories"])
+    return replace(source_format, **named)
 
 
-def _only_numbers(raw: pd.DataFrame, names: list[str], patterns: Sequence[str]) -> list[str]:
-    """Without the columns of text that a pattern, not a name, stands for."""
-    if not patterns:
-        return names
-    by_pattern = {name for pattern in patterns for name in matching(pattern, list(raw.columns))}
+def _only_numbers(raw: pd.DataFrame, names: list[str], given: Sequence[str]) -> list[str]:
+    """Without the columns of text that a pattern stands for; those that are named stay."""
     texts = [
         name
         for name in names
-        if name in by_pattern and (as_number(raw[name].head(_SAMPLE)) == float("inf")).any()
+        if name not in given and (as_number(raw[name].head(_SAMPLE)) == float("inf")).any()
     ]
     if texts:
         _LOGGER.warning(

@@ -95,6 +95,8 @@ def map_columns(
         problems.append("the table has no rows")
     frame, refused = _typed(raw, sources, source_format)
     shown = {name: _shown(raw, columns) for name, columns in sources.items()}
+    if BIRTH_DATE in shown:
+        shown["customer_age"] = shown[BIRTH_DATE]
     unlabelled = frame["is_fraud"].isna() if "is_fraud" in frame else pd.Series(dtype=bool)
     frame = schema.check(frame, shown, source_format, problems, refused)
     if "is_fraud" not in frame:

@@ -77,7 +77,9 @@ def _encoding(sample: bytes, path: Path) -> str:
         sample[: sample.rfind(b"\n") + 1 or None].decode("utf-8")
     except UnicodeDecodeError:
         guessed = from_bytes(sample).best()
-        encoding = guessed.encoding if guessed else "cp1252"
+        # The most common of those that read the same.
+        likely = guessed.could_be_from_charset if guessed else ["cp1252"]
+        encoding = "cp1252" if "cp1252" in likely else likely[0]
         _LOGGER.warning("%s is not UTF-8; read as %s (data.encoding)", path, encoding)
         return encoding
     return "utf-8"

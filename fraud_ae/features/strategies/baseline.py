@@ -93,12 +93,13 @@ class Baseline(FeatureStrategy):
             share = known_share(*self._known_locations, df["timestamp"], df["customer_location"])
             features["location_rarity"] = -np.log(share)
         extra = extra_numeric_columns(df)
-        taken = [name for name in extra if name in features]
+        taken = [name for name in (*extra, *extra_categories(df)) if name in features]
         if taken:
             raise UserError(
                 f"data.extra_columns: {taken[0]} is the name of a feature; rename the column"
             )
         features |= {name: as_floats(df[name]) for name in extra}
+        features |= {name: df[name].astype("str") for name in extra_categories(df)}
         return features
 
     @cached_property
@@ -168,6 +169,15 @@ def extra_numeric_columns(df: pd.DataFrame) -> list[str]:
         name
         for name in df.columns
         if name not in CANONICAL and pd.api.types.is_numeric_dtype(df[name].dtype)
+    ]
+
+
+def extra_categories(df: pd.DataFrame) -> list[str]:
+    """The columns of text that are not canonical, in the order of the frame."""
+    return [
+        name
+        for name in df.columns
+        if name not in CANONICAL and pd.api.types.is_string_dtype(df[name].dtype)
     ]
 
 

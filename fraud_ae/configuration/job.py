@@ -31,13 +31,13 @@ from fraud_ae.configuration.schemas import TrainConfig
 from fraud_ae.data.files.paths import table_files
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import BOUNDARIES, Split, split_by_time
-from fraud_ae.errors import DataError
+from fraud_ae.errors import DataError, StrategyRefused
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.experiments.identity import features_identity, run_identity, validation_set
 from fraud_ae.experiments.recipe import Recipe
 from fraud_ae.experiments.resumable import ResumableTraining
 from fraud_ae.experiments.run_store import Run
-from fraud_ae.features.strategy import FeatureStrategy
+from fraud_ae.features.strategy import FeatureStrategy, needs_time
 from fraud_ae.features.strategy_check import check_strategy, missing_columns
 from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.tracking.server import Server
@@ -114,13 +114,28 @@ class Job:
 
     @cached_property
     def split(self) -> Split:
-        """The parts of the transactions."""
+        """The parts of the transactions. Raises DataError for what takes times where are none."""
+        self._check_times()
         return split_by_time(
             self.dataset.transactions["timestamp"],
             fractions=self.split_settings.fractions,
             label_delay_days=self.split_settings.label_delay_days,
             dates={name: getattr(self.split_settings, name) for name in BOUNDARIES},
         )
+
+    def _check_times(self) -> None:
+        if self.dataset.source_format.sources("timestamp"):
+            return
+        if self.split_settings.label_delay_days:
+            raise DataError(
+                "data.columns.timestamp=null: without times nothing can be known so many days "
+                "later; set data.split.label_delay_days=0"
+            )
+        if self.evaluation.policy.method == "budget":
+            raise DataError(
+                "data.columns.timestamp=null: threshold.method=budget counts alerts a day, and "
+                "there are no days; use percentile"
+            )
 
     @property
     def validation_labels(self) -> np.ndarray:
@@ -137,6 +152,11 @@ class Job:
         Raises StrategyRefused where they lack what it cannot do without.
         """
         strategy = build(self.strategy_node)
+        if needs_time(strategy) and not self.dataset.source_format.sources("timestamp"):
+            raise StrategyRefused(
+                f"{type(strategy).__name__} reads times, and these data have none "
+                "(data.columns.timestamp=null); features=baseline does without"
+            )
         check_strategy(strategy, self.dataset.transactions)
         missing = missing_columns(strategy, self.dataset.transactions)
         if missing:

@@ -29,6 +29,8 @@ class FeatureStrategy(ABC):
 
     columns: tuple[str, ...] = ()
     history: History = History()
+    # Whether it reads times of day, windows or days, and not only the order of rows.
+    needs_time: bool = False
 
     def fit(self, df: pd.DataFrame) -> Self:
         """Learn from the training rows; nothing by default."""
@@ -37,6 +39,12 @@ class FeatureStrategy(ABC):
     @abstractmethod
     def generate_features(self, df: pd.DataFrame) -> pd.DataFrame:
         """Features of shape (n, n_features) with df's index: numbers, or str for categories."""
+
+
+def needs_time(strategy: Any) -> bool:
+    """Whether a strategy, or any part of it, reads more of time than the order of rows."""
+    parts = getattr(strategy, "parts", {})
+    return getattr(strategy, "needs_time", False) or any(map(needs_time, parts.values()))
 
 
 def fit_strategy(strategy: Any, df: pd.DataFrame) -> Any:

@@ -71,6 +71,7 @@ class Behavioural(Baseline):
 
     family_columns = ("customer_id", "quantity", *FIRST_USES, "timestamp", "is_fraud")
     columns = with_baseline_columns(family_columns)
+    needs_time = True
 
     def __init__(
         self, windows_days: Sequence[float] = (1, 7, 30), label_delay_days: float = 7.0

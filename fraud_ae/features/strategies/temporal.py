@@ -37,6 +37,7 @@ class Temporal(Baseline):
 
     family_columns = ("timestamp", "customer_id")
     columns = with_baseline_columns(family_columns)
+    needs_time = True
     history = History(previous=True)
 
     def fit_family(self, df: pd.DataFrame) -> None:

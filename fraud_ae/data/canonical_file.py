@@ -32,12 +32,13 @@ Report = Callable[[int], None]
 class CanonicalFile:
     """Canonical transactions in order of time in a Parquet file, with `place`, their row in a file.
 
-    rows: how many are to be scored. in_order: whether they were in order of time. has_labels:
-    whether any of them has a label.
+    rows: how many are to be scored. first: the earliest time of them. in_order: whether they were
+    in order of time. has_labels: whether any of them has a label.
     """
 
     path: Path
     rows: int
+    first: pd.Timestamp
     in_order: bool
     has_labels: bool
 
@@ -69,7 +70,7 @@ def canonical_file(
         written = _Written(unsorted, source_format)
         with written:
             written.add_file(path, report)
-            rows, in_order = written.rows, written.in_order
+            rows, first, in_order = written.rows, written.first, written.in_order
             if history is not None:
                 written.add_history(history)
             if remembered is not None:
@@ -77,7 +78,7 @@ def canonical_file(
         if not written.in_order:
             pl.scan_parquet(unsorted).sort("timestamp", "tie").sink_parquet(in_time)
         ordered = unsorted if written.in_order else in_time
-        yield CanonicalFile(ordered, rows, in_order, written.has_labels)
+        yield CanonicalFile(ordered, rows, first, in_order, written.has_labels)
 
 
 class _Written:
@@ -88,7 +89,7 @@ class _Written:
         self._path, self._format, self._writer = path, source_format, None
         self._newest: pd.Timestamp | None = None
         self._has_ids = bool(source_format.sources("transaction_id"))
-        self._first = pd.Timestamp.max.tz_localize("UTC")
+        self.first = pd.Timestamp.max.tz_localize("UTC")
         self._ids: list[np.ndarray] = []
 
     def __enter__(self) -> "_Written":
@@ -106,7 +107,7 @@ class _Written:
                 again = part["transaction_id"][repeated].iloc[0]
                 raise DataError(f"{path}: transaction_id: {again!r} is there more than once")
             self._ids.append(ids)
-            self._first = min(self._first, part["timestamp"].min())
+            self.first = min(self.first, part["timestamp"].min())
             self._write(part.assign(place=np.arange(self.rows, self.rows + len(part))))
             self.rows += len(part)
             report(self.rows)
@@ -114,7 +115,7 @@ class _Written:
             raise DataError(f"{path}: the table has no rows")
 
     def add_history(self, path: Path) -> None:
-        new_ids, first, left_out = np.concatenate(self._ids), self._first, 0
+        new_ids, first, left_out = np.concatenate(self._ids), self.first, 0
         for part in self._parts(path, prefix="file "):
             ids = _hashes(part["transaction_id"])
             if self._has_ids:
@@ -123,7 +124,7 @@ class _Written:
                 is_new = (part["timestamp"] < first).to_numpy()
                 left_out += int((~is_new).sum())
             self._ids.append(ids)
-            self._first = min(self._first, part["timestamp"].min())
+            self.first = min(self.first, part["timestamp"].min())
             self._write(part[is_new].assign(place=NOT_SCORED))
         if left_out:
             _LOGGER.warning(
@@ -138,7 +139,7 @@ class _Written:
         if self._has_ids:
             is_new = ~np.isin(_hashes(transactions["transaction_id"]), np.concatenate(self._ids))
         else:
-            is_new = (transactions["timestamp"] < self._first).to_numpy()
+            is_new = (transactions["timestamp"] < self.first).to_numpy()
         self._write(transactions[is_new].assign(place=NOT_SCORED))
 
     def _parts(self, path: Path, prefix: str = "") -> Iterator[pd.DataFrame]:

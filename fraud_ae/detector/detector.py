@@ -3,6 +3,7 @@
 PyTorch is imported in the functions that run a network: scoring with an ONNX file does without.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -36,6 +37,8 @@ from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.runtime.threads import one_thread_each, side_by_side
 from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.scorers.signals import AT_ONCE, signals_of
+
+_LOGGER = logging.getLogger("fraud_ae")
 
 if TYPE_CHECKING:
     from torch import nn
@@ -183,6 +186,10 @@ class FraudDetector:
         """
         transactions = map_columns(df, self.source_format, labelled=False)
         rows = len(transactions)
+        if self.history is not None and (
+            gap := self.history.gap(transactions["timestamp"].min(), rows)
+        ):
+            _LOGGER.warning("%s; a frame brings it itself", gap)
         if self.history is not None and len(past := self.history.related(transactions)):
             transactions = pd.concat([transactions, past], ignore_index=True)
         order = time_order(transactions, self.source_format)

@@ -69,6 +69,20 @@ class TrailingHistory:
         """The time of the last of them."""
         return self.transactions["timestamp"].iloc[-1]
 
+    def gap(self, first: pd.Timestamp, rows: int) -> str | None:
+        """A line where transactions lie before the last that is remembered; None otherwise.
+
+        first: the earliest of them; rows: how many there are. Only what later ones look back to is
+        kept, so that their own windows are not whole.
+        """
+        if first > self.last:
+            return None
+        return (
+            f"the first of {rows:,} transactions is of {first:%Y-%m-%d}, and the model remembers "
+            f"what those after {self.last:%Y-%m-%d} look back to: what earlier ones look back to "
+            "may be missing"
+        )
+
     def before(self, transactions: pd.DataFrame) -> pd.DataFrame:
         """Those that are not among some canonical transactions, (m, d), and belong to their past.
 

@@ -65,6 +65,10 @@ def score(
             remembered.transactions if remembered else None,
         ) as read,
     ):
+        if remembered is not None and history is None:
+            gap = remembered.gap(read.first, read.rows)
+            if gap is not None:
+                print(f"warning: {gap}; --history FILE adds it", file=sys.stderr)
         scored = progress("scored", read.rows)
         counts = score_file(detector, read, out, top=top, report=scored)
     rate = counts.rows / (time.perf_counter() - started)

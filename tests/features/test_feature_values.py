@@ -34,10 +34,10 @@ def test_log_amount_of_payments_and_refunds():
     assert values(Baseline(), df, "log_amount") == pytest.approx([0, 1, -1])
 
 
-def test_extra_columns_are_kept_if_they_are_numeric():
+def test_extra_columns_are_features_of_their_own_name():
     df = transactions_of(["2024-01-01"], V1=[0.5], checked=[True], note=["hello"])
     features = Baseline().fit(df).generate_features(df)
-    assert list(features) == ["amount", "log_amount", "V1", "checked"]
+    assert list(features) == ["amount", "log_amount", "V1", "checked", "note"]
 
 
 def test_baseline_must_be_fitted():

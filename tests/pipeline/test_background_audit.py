@@ -33,9 +33,9 @@ def audited(compose, tmp_path, monkeypatch, capsys):
 
 
 def test_a_clean_strategy_is_audited_once(audited, tmp_path):
-    assert audited("temporal", "features=temporal") == "leak audit of temporal: 5 checks passed\n"
+    assert audited("temporal", "features=temporal") == "leak audit of temporal: 6 checks passed\n"
     kept = read_audits(tmp_path / "outputs" / "small")
-    assert [finding["passed"] for finding in kept["temporal"]["findings"]] == [True] * 5
+    assert [finding["passed"] for finding in kept["temporal"]["findings"]] == [True] * 6
     assert audited("temporal", "features=temporal") == ""
     # Other data, another audit.
     assert audited("temporal", "features=temporal", "data.seed=3") != ""

@@ -129,10 +129,10 @@ def guess_decimal(columns: Mapping[str, pd.Series]) -> str:
     for name, column in columns.items():
         if pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind == "M":
             continue
-        distinct = pd.Series(pd.unique(column.dropna())).map(str).astype("str")
-        texts = pl.from_pandas(distinct).cast(pl.String)
-        if not texts.str.contains(r",|\.\d*\.").any():
+        texts = pl.from_pandas(column.dropna().astype("str")).cast(pl.String)
+        if not texts.str.contains(",", literal=True).any():
             continue
+        texts = texts.unique(maintain_order=True)
         point = point or _first(name, texts, _POINT_ONLY)
         comma = comma or _first(name, texts, _COMMA_ONLY)
         either = either or _first(name, texts, _EITHER)

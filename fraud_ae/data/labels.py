@@ -86,7 +86,8 @@ def with_labels(
     if 2 * matched < len(known) and not allow_unmatched:
         raise DataError(
             f"{unmatched} here: such as {listed(known.index[~known.index.isin(ids)][:3])}, where "
-            f"the transactions have {listed(ids[:3])}; data.allow_unmatched=true takes the rest"
+            f"the transactions have {listed(ids[:3])}; --allow-unmatched, or "
+            "data.allow_unmatched=true, takes the rest"
         )
     if matched < len(known):
         log.warning("%s here", unmatched)

@@ -24,6 +24,8 @@ from fraud_ae.tracking.tracker import track
 
 # Overrides of a retraining that say nothing about its challenger.
 _NOT_PASSED_ON = ("experiment", "promotion")
+# Settings of the data that say where they lie, and decide nothing that the data do not.
+_GIVEN = ("path", "labels", "join", "allow_unmatched")
 # Settings that no training of a challenger depends on.
 _NO_TRAINING = (
     "experiment",
@@ -135,7 +137,7 @@ def _training(job: PipelineJob, overrides: list[str]) -> str:
     """16 hexadecimal characters, the same where the same challenger comes out."""
     decisive = {key: value for key, value in job.settings.items() if key not in _NO_TRAINING}
     # Where the data lie changes nothing.
-    decisive["data"] = {k: v for k, v in decisive["data"].items() if k not in ("path", "labels")}
+    decisive["data"] = {k: v for k, v in decisive["data"].items() if k not in _GIVEN}
     sweeper = [o for o in overrides if override_key(o).startswith(("hydra.sweeper", "hydra/sw"))]
     text = json.dumps([job.dataset.fingerprint, decisive, sweeper], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

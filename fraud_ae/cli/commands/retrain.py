@@ -39,6 +39,12 @@ def retrain(
             show_default=False,
         ),
     ] = None,
+    allow_unmatched: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unmatched", help="Take outcomes that are mostly of other transactions."
+        ),
+    ] = False,
     config_dir: ConfigDirOption = None,
     outputs: OutputsOption = DEFAULT_OUTPUTS,
 ) -> None:
@@ -60,6 +66,8 @@ def retrain(
         given.append(f"experiment={quoted(experiment)}")
     if labels:
         given.append(f"data.labels={quoted(str(labels))}")
+    if allow_unmatched:
+        given.append("data.allow_unmatched=true")
     arguments = complete_retraining(given)
     added = [argument for argument in arguments if argument not in given]
     if added:

@@ -269,3 +269,25 @@ def test_the_schema_for_clients_says_what_is_needed():
     assert (amount["minimum"], amount["maximum"]) == (0.0, 1e15)
     assert "also as Amt" in amount["description"]
     assert np.isfinite(amount["maximum"])
+
+
+def test_fields_that_make_one_column_together_are_read_as_in_a_file():
+    columns = {
+        "transaction_id": "Id",
+        "customer_id": ["User", "Card"],
+        "timestamp": ["Year", "Month", "Day", "Time"],
+        "amount": "Amount",
+        "is_fraud": None,
+    }
+    row = {"Id": 7.0, "User": 24, "Card": "0|1", "Amount": 5.0}
+    row |= {"Year": 2018, "Month": 3, "Day": "9", "Time": "6:21"}
+    raw = pd.DataFrame([row], dtype=object)
+    source_format = infer_format(raw, SourceFormat(columns))
+    mapped = to_transactions(raw, source_format)
+    reader = TransactionReader(InputSchema.of(mapped, source_format, ()), source_format, NEWEST)
+    pd.testing.assert_frame_equal(frame(reader, [row]), mapped)
+    assert mapped["customer_id"].tolist() == [r"24|0\|1"]
+    with pytest.raises(RequestRefused, match="customer_id: Card missing"):
+        reader.read([{key: value for key, value in row.items() if key != "Card"}], is_list=False)
+    with pytest.raises(RequestRefused, match="is there twice"):
+        reader.read([{**row, "customer_id": "24|0"}], is_list=False)

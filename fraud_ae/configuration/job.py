@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 from omegaconf import DictConfig
 
 from fraud_ae.configuration.checks import check
@@ -138,9 +139,16 @@ class Job:
             )
 
     @property
+    def before_test(self) -> pd.DataFrame:
+        """The transactions before the test period: (n, d) canonical, in order of time."""
+        transactions = self.dataset.transactions
+        # In order of time, so that they are the first ones.
+        return transactions.iloc[: self.split.before_test(transactions).sum()]
+
+    @property
     def validation_labels(self) -> np.ndarray:
         """The labels of the validation rows that have one: (n,) 0 or 1."""
-        transactions = self.dataset.transactions
+        transactions = self.before_test
         if "is_fraud" not in transactions:
             return np.empty(0)
         return transactions["is_fraud"][self.split.validation(transactions)].dropna().to_numpy()

@@ -19,8 +19,7 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
     """
     dataset, split = job.dataset, job.split
     transactions = dataset.transactions
-    # In order of time, so that they are the first ones.
-    visible = transactions.iloc[: split.before_test(transactions).sum()]
+    visible = job.before_test
     frauds = int((visible["is_fraud"] == 1).sum()) if "is_fraud" in visible else None
     path = job.folder / DATA
     facts = {

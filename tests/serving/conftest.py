@@ -1,5 +1,6 @@
 """A model, and services of it that are shared or of one test's own."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +9,25 @@ import pandas as pd
 import pytest
 
 from fraud_ae.detector.detector import FraudDetector
+from fraud_ae.detector.manifest import write_manifest
+from fraud_ae.detector.trailing_history import TRAILING_HISTORY
 from tests.serving.running import RunningService
+
+
+@pytest.fixture(scope="session")
+def remembering(published) -> Path:
+    """The folder of a model that remembers the last transactions of its training data."""
+    return published.folder / "models" / "final_model"
+
+
+@pytest.fixture(scope="session")
+def model(remembering, tmp_path_factory) -> Path:
+    """The folder of the same model without them: a store holds what a test puts into it."""
+    folder = tmp_path_factory.mktemp("forgetting") / "model"
+    shutil.copytree(remembering, folder)
+    (folder / TRAILING_HISTORY).unlink()
+    write_manifest(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fraud_ae.detector.detector import FraudDetector
@@ -219,3 +220,22 @@ def test_what_is_printed_at_the_start_says_where_to_go(shared, model, history):
     assert f"docs     {shared.url}/docs" in printed
     assert f"threshold {FraudDetector.load(model).threshold:.6g}" in printed
     assert " transactions, " in printed
+
+
+@pytest.mark.slow
+def test_a_service_starts_with_what_its_model_remembers(serve, remembering, validation):
+    detector = FraudDetector.load(remembering)
+    service = serve(model=remembering)
+    assert service.metric('fraud_ae_history{kind="transactions"}') > 1000
+    assert f"{detector.history.last:%Y-%m-%d}" in service.printed
+    later = (
+        validation.tail(20)
+        .drop(columns="is_fraud")
+        .assign(
+            transaction_id=[f"L{n}" for n in range(20)],
+            timestamp=lambda rows: rows["timestamp"] + pd.Timedelta(days=9),
+        )
+    )
+    answers = service.post("/score", plain(later)).json()
+    found = [answer["score"] for answer in answers]
+    np.testing.assert_allclose(found, detector.predict_anomaly_scores(later), rtol=1e-4, atol=1e-5)

@@ -185,10 +185,11 @@ def test_all_causes_that_were_planted_are_among_the_top_three():
     for name, detector, rows in trained(large, NETWORKS["Autoencoder"]):
         left_out = UNLEARNED if name == "calibrated" else set()
         found = {
-            row["cause"]: row["found"] for row in measured(detector, large.transactions, rows, 100)
+            row["cause"]: row["found"] for row in measured(detector, large.transactions, rows, 300)
         }
         assert set(found) == set(CAUSES)
-        assert {k: v for k, v in found.items() if k not in left_out and v < 0.9} == {}
+        # About nine of ten, give or take three standard errors of 300 planted rows.
+        assert {k: v for k, v in found.items() if k not in left_out and v < 0.85} == {}
 
 
 def test_a_detector_explains_rows_in_any_order(detectors, dataset):

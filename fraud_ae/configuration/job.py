@@ -109,8 +109,7 @@ class Job:
     @property
     def dataset(self) -> Dataset:
         """The transactions. Raises DataError where they cannot be read."""
-        files = (self.source.path, self.source.labels)
-        files = (*files, *self.source.join)
+        files = (self.source.path, self.source.labels, *self.source.join)
         return _load(self.source.node, tuple(_changed(file) for file in files if file))
 
     @cached_property

@@ -10,7 +10,7 @@ from fraud_ae.data.columns import BIRTH_DATE, CANONICAL, NUMERIC
 from fraud_ae.data.naming import is_pattern, listed, matching
 from fraud_ae.data.source_columns import TEXT, part_key, resolve
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind
+from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind, missing_words
 from fraud_ae.data.values.labels import guess_meaning
 from fraud_ae.data.values.numbers import as_number, guess_decimal
 from fraud_ae.data.values.text_columns import decide_kind
@@ -153,7 +153,7 @@ def _value(meaning: float | None) -> str:
 
 def _kinds(raw: pd.DataFrame, source_format: SourceFormat) -> dict[str, ValueKind]:
     sources, _ = resolve(raw, source_format, labelled=True)
-    words = MISSING_WORDS if source_format.missing is None else source_format.missing
+    words = missing_words(MISSING_WORDS if source_format.missing is None else source_format.missing)
     kinds = {}
     for name, columns in sources.items():
         if name in TEXT or name in source_format.extra_categories:
@@ -165,9 +165,9 @@ def _kinds(raw: pd.DataFrame, source_format: SourceFormat) -> dict[str, ValueKin
                 kinds |= {part_key(name, column): kind for column, kind in parts}
                 kinds[name] = ValueKind()
         elif name == "timestamp":
-            kinds[name] = ValueKind("time", tuple(sorted(words)))
+            kinds[name] = ValueKind("time", words)
         elif name == "is_fraud":
-            kinds[name] = ValueKind("flag", tuple(sorted(words)))
+            kinds[name] = ValueKind("flag", words)
         else:
-            kinds[name] = ValueKind("number", tuple(sorted(words)))
+            kinds[name] = ValueKind("number", words)
     return kinds

@@ -14,10 +14,10 @@ from fraud_ae.data.columns import BIRTH_DATE, CANONICAL, SCENARIO
 from fraud_ae.data.format_inference import infer_format
 from fraud_ae.data.source_columns import TEXT, Sources, id_text, resolve
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.values.kinds import MISSING_WORDS
+from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind, missing_words
 from fraud_ae.data.values.labels import as_label
 from fraud_ae.data.values.numbers import as_number
-from fraud_ae.data.values.text_columns import Wrong
+from fraud_ae.data.values.text_columns import Wrong, canonical_text
 from fraud_ae.data.values.times import as_time, is_ambiguous, joined_time
 from fraud_ae.errors import DataError
 from fraud_ae.runtime.threads import side_by_side
@@ -26,6 +26,7 @@ _LOGGER = logging.getLogger("fraud_ae")
 # Where there are no times, a row is a minute later than the one before.
 _ROW = pd.Timedelta(minutes=1)
 _DAYS_OF_A_YEAR = 365.2425
+_BIRTH_DATES = ValueKind("time", missing_words(MISSING_WORDS))
 # So many values tell whether a column that nobody asked for holds numbers.
 _LOOKED_AT = 1_000
 
@@ -139,10 +140,17 @@ def _typed(
     if not source_format.sources("timestamp") and "timestamp" not in columns:
         columns["timestamp"] = _row_times(rows, source_format)
     if BIRTH_DATE in sources and "timestamp" in columns:
-        born = as_time(raw[sources[BIRTH_DATE][0]])
-        columns["customer_age"] = (columns["timestamp"] - born) / pd.Timedelta(days=_DAYS_OF_A_YEAR)
+        columns["customer_age"] = _ages(columns["timestamp"], raw[sources[BIRTH_DATE][0]])
     order = [name for name in (*CANONICAL, SCENARIO, *extras) if name in columns]
     return pd.DataFrame({name: columns[name] for name in order}, index=pd.RangeIndex(rows)), refused
+
+
+def _ages(times: pd.Series, birth_dates: pd.Series) -> pd.Series:
+    """Ages in years at some times: NaN where no date is given, infinite where it is none."""
+    born = as_time(birth_dates)
+    given = canonical_text(birth_dates, _BIRTH_DATES)[0].notna()
+    ages = (times - born) / pd.Timedelta(days=_DAYS_OF_A_YEAR)
+    return ages.mask(born.isna() & given, np.inf)
 
 
 def _column(

@@ -26,6 +26,18 @@ RUN_FACTS = (
     "train_seconds",
 )
 
+# Of the alerts at a threshold.
+ALERT_FIGURES = (
+    "precision",
+    "recall",
+    "f1",
+    "threshold",
+    "alert_rate",
+    "true_positives",
+    "false_positives",
+    "false_negatives",
+    "true_negatives",
+)
 # Names that a metric of the user's own cannot have.
 BUILT_IN = (
     "final_auc",
@@ -37,15 +49,7 @@ BUILT_IN = (
     "average_precision_high",
     "recall_at_1pct_fpr",
     "value_caught",
-    "precision",
-    "recall",
-    "f1",
-    "threshold",
-    "alert_rate",
-    "true_positives",
-    "false_positives",
-    "false_negatives",
-    "true_negatives",
+    *ALERT_FIGURES,
     *RUN_FACTS,
 )
 

@@ -5,19 +5,8 @@ scikit-learn is imported in the functions: figures that are kept are read withou
 
 import numpy as np
 
+from fraud_ae.evaluation.custom_metrics import ALERT_FIGURES
 from fraud_ae.evaluation.threshold import alerts
-
-_OF_ALERTS = (
-    "precision",
-    "recall",
-    "f1",
-    "threshold",
-    "alert_rate",
-    "true_positives",
-    "false_positives",
-    "false_negatives",
-    "true_negatives",
-)
 
 
 def ranking_metrics(y_true: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
@@ -44,7 +33,7 @@ def alert_metrics(
     All but the threshold are None without rows.
     """
     if len(y_true) == 0:
-        return {**dict.fromkeys(_OF_ALERTS), "threshold": float(threshold)}
+        return {**dict.fromkeys(ALERT_FIGURES), "threshold": float(threshold)}
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     flagged = alerts(scores, threshold)

@@ -14,6 +14,7 @@ from fraud_ae.data.input_schema import InputColumn, InputSchema
 from fraud_ae.data.naming import short
 from fraud_ae.data.source_columns import id_text
 from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.values.kinds import missing_numbers
 from fraud_ae.data.values.times import joined_time
 from fraud_ae.errors import DataError
 from fraud_ae.serving.errors import RequestRefused
@@ -115,6 +116,8 @@ class TransactionReader:
 
     def _is_missing(self, value: Any, column: InputColumn) -> bool:
         """Whether a number is one that the format of the source takes for missing."""
+        if isinstance(value, int | float) and value in missing_numbers(column.kind.missing):
+            return True
         if column.name == "amount":
             is_negative = isinstance(value, int | float) and value < 0
             return is_negative and self._format.negative_amounts == "missing"

@@ -12,7 +12,12 @@ import pytest
 
 from fraud_ae.data.files.reading import read_table, read_transactions
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.transactions import fingerprint, to_transactions, unused_columns
+from fraud_ae.data.transactions import (
+    fingerprint,
+    to_transactions,
+    training_transactions,
+    unused_columns,
+)
 from fraud_ae.data.values.kinds import ValueKind
 from fraud_ae.errors import DataError
 
@@ -233,6 +238,26 @@ def test_training_takes_rows_without_a_label():
     frame = to_transactions(raw_frame(Class=[0, None, 1]), FORMAT)
     np.testing.assert_array_equal(frame["is_fraud"], [np.nan, 1, 0])
     assert "is_fraud" not in to_transactions(raw_frame(Class=None), FORMAT)
+
+
+@pytest.mark.parametrize("kind", ["csv", "frame"])
+def test_words_for_missing_are_of_any_case_and_may_be_numbers(tmp_path, kind):
+    raw = raw_frame(Items=["-1", "na", "3"]) if kind == "csv" else raw_frame(Items=[-1, None, 3])
+    transactions, _ = training_transactions(raw, SourceFormat(COLUMNS, missing=("-1", "NA")))
+    assert transactions["quantity"].isna().sum() == 2
+
+
+def test_a_birth_date_that_cannot_be_read_is_told_from_a_missing_one():
+    columns = {**COLUMNS, "customer_birth_date": "Born"}
+    ages = to_transactions(raw_frame(Born=["1990-01-01", None, ""]), SourceFormat(columns))
+    assert ages["customer_age"].notna().sum() == 1
+    with pytest.raises(DataError, match="customer_age: 1 bad value: row 1 .* is '1.5.1990'"):
+        to_transactions(raw_frame(Born=["1990-01-01", "1.5.1990", None]), SourceFormat(columns))
+
+
+def test_labels_that_may_be_either_are_not_guessed():
+    with pytest.raises(DataError, match=r"data\.labels_map"):
+        training_transactions(raw_frame(Class=[1, 2, None]), SourceFormat(COLUMNS))
 
 
 def test_input_is_not_changed():

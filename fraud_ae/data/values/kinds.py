@@ -7,6 +7,7 @@ from then on it gives every value one text, whatever the file, frame or request 
 
 import datetime as dt
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -28,9 +29,16 @@ NO_NUMBERS = (
     "it as text"
 )
 
+# Patterns of whole texts, for Python's `re` and for RE2.
+NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+DATE = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?"
+)
+SPELLED_WHOLE = r"-?(?:0|[1-9][0-9]*)\.0+"
+
 _WHOLE = re.compile(r"[+-]?0*(\d+?)(?:\.0*)?", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_POINT = re.compile(r"-?(?:0|[1-9]\d*)\.0+", re.ASCII)
+_NUMBER, _DATE, _POINT = re.compile(NUMBER), re.compile(DATE), re.compile(SPELLED_WHOLE)
 _FLAGS = {"true": "true", "false": "false"}
 _FLAG_NUMBERS = {"0": "false", "1": "true"}
 
@@ -69,8 +77,13 @@ class ValueKind:
     def text_of(self, text: str) -> str | None:
         """The text that stands for a value that is text already."""
         word = text.strip()
-        if not word or (self.missing and word.lower() in self.missing):
+        if not word or word.lower() in self.missing:
             return None
+        canonical = self._canonical(text, word)
+        # Such as -1, which may be written -1.0.
+        return None if canonical in self.missing else canonical
+
+    def _canonical(self, text: str, word: str) -> str:
         if self.kind == "text":
             # As `pandas.read_csv` makes a float of it.
             return _number_text(text) if self.as_numbers and _POINT.fullmatch(text) else text
@@ -79,6 +92,16 @@ class ValueKind:
         if self.kind == "time":
             return _time_text(word)
         return _number_text(word)
+
+
+def missing_words(words: Iterable[str]) -> tuple[str, ...]:
+    """Words that stand for a missing value as `ValueKind` has them: lower case, numbers plain."""
+    return tuple(sorted({_number_text(word.strip().lower()) for word in words}))
+
+
+def missing_numbers(words: Iterable[str]) -> list[float]:
+    """The numbers among words that stand for a missing value."""
+    return [float(word) for word in words if _NUMBER.fullmatch(word)]
 
 
 def exact_text(value: Any) -> str | None:
@@ -149,6 +172,9 @@ def _decimal_text(value: Decimal) -> str:
 
 def _time_text(word: str) -> str:
     """A time in ISO 8601: a day where it is midnight, UTC where it has an offset."""
+    # Other words may mean something to pandas: today, now.
+    if not _DATE.fullmatch(word):
+        return word
     try:
         time = pd.Timestamp(word)
     except ValueError:

@@ -77,21 +77,21 @@ def as_label(column: pd.Series, meaning: Mapping[str, float | None] | None = Non
 
 
 def guess_meaning(column: pd.Series) -> dict[str, float | None] | None:
-    """What the values of a label mean; None where all are 0, 1, true or false.
+    """What the values of a label mean: `label_word` of each -> 1, 0 or None for not labelled.
 
-    Raises DataError where that cannot be said.
+    None where all are 0, 1, true or false, which need no meaning, and where it cannot be said.
     """
     counts = canonical_text(column, _PLAIN)[0].str.strip().str.lower().value_counts()
     words = list(counts.index)
     if set(words) <= {"0", "1", "true", "false"}:
         return None
-    told = [word for word in words if word not in _UNKNOWN]
-    if set(told) == {"1", "2"}:
+    labels = [word for word in words if word not in _UNKNOWN]
+    if set(labels) == {"1", "2"} and counts["1"] != counts["2"]:
         # The rarer one, as in Elliptic's licit (2) and illicit (1) transactions.
         rare, usual = ("1", "2") if counts["1"] < counts["2"] else ("2", "1")
         meaning = {rare: 1.0, usual: 0.0}
-    elif all(word in USUAL for word in told):
-        meaning = {word: USUAL[word] for word in told}
+    elif all(word in USUAL for word in labels):
+        meaning = {word: USUAL[word] for word in labels}
     else:
         return None
     return meaning | {word: None for word in words if word in _UNKNOWN}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from fraud_ae.data.values.kinds import MISSING_WORDS
+from fraud_ae.data.values.kinds import MISSING_WORDS, missing_numbers
 from fraud_ae.errors import DataError
 
 # A currency's sign, or its code such as EUR, stands before or behind the digits.
@@ -25,7 +25,6 @@ _THOUSANDS = {".": ",", ",": "."}
 _POINT_ONLY = r"\d,\d{3}\.\d|\d,\d{3},\d{3}|^[^,]*\d\.\d{1,2}\D*$|^[^,]*\d\.\d{4,}\D*$"
 _COMMA_ONLY = r"\d\.\d{3},\d|\d\.\d{3}\.\d{3}|^[^.]*\d,\d{1,2}\D*$|^[^.]*\d,\d{4,}\D*$"
 _EITHER = r"^\D*\d{1,3},\d{3}\D*$"
-_GROUPS = {".": r"^\d{1,3}(?:,\d{3})+(?:\.\d*)?$", ",": r"^\d{1,3}(?:\.\d{3})+(?:,\d*)?$"}
 
 
 def as_number(
@@ -46,6 +45,8 @@ def as_number(
         values = _of_numbers(column)
     else:
         values = _of_values(column, decimal, missing)
+    if numbers := missing_numbers(missing):
+        values = np.where(np.isin(values, numbers), np.nan, values)
     return pd.Series(values, index=column.index, name=column.name)
 
 

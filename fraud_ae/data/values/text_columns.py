@@ -7,18 +7,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraud_ae.data.values.kinds import MISSING_WORDS, NO_NUMBERS, ValueKind, exact_text
+from fraud_ae.data.values.kinds import (
+    DATE,
+    MISSING_WORDS,
+    NO_NUMBERS,
+    NUMBER,
+    SPELLED_WHOLE,
+    ValueKind,
+    exact_text,
+    missing_numbers,
+    missing_words,
+)
 
 _CANONICAL_WHOLE = "^(?:0|-?[1-9][0-9]*)$"
-_WHOLE = r"^-?(?:0|[1-9][0-9]*)(?:\.0+)?$"
-_NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
-_ANY_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
-_DATE = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?$"
-)
-_SPELLED = r"^-?(?:0|[1-9][0-9]*)\.0+$"
-
+_PLAIN_WHOLE = r"^-?(?:0|[1-9][0-9]*)(?:\.0+)?$"
+_PLAIN_NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
 Wrong = dict[int, str]
 
 
@@ -28,7 +31,7 @@ def decide_kind(column: pd.Series, missing: Sequence[str] | None = None) -> Valu
     missing: words that stand for a missing value; None for `MISSING_WORDS` where the values are
     numbers, times or flags, and for none where they are text.
     """
-    words = MISSING_WORDS if missing is None else {word.lower() for word in missing}
+    words = missing_words(MISSING_WORDS if missing is None else missing)
     texts, _, _ = exact_texts(column)
     distinct = pc.utf8_trim_whitespace(pc.unique(pa.array(texts, type=pa.large_string())))
     lowered = pc.utf8_lower(distinct)
@@ -36,11 +39,11 @@ def decide_kind(column: pd.Series, missing: Sequence[str] | None = None) -> Valu
     values = distinct.filter(pc.and_not(pc.is_valid(distinct), is_word))
     kind = _kind_of(values)
     if kind != "text":
-        return ValueKind(kind, tuple(sorted(words)))
-    numbers = values.filter(pc.match_substring_regex(values, _ANY_NUMBER)).to_pylist()
+        return ValueKind(kind, words)
+    numbers = values.filter(pc.match_substring_regex(values, f"^{NUMBER}$")).to_pylist()
     number = ValueKind("number")
     as_numbers = all(number.text_of(value) == value for value in numbers)
-    return ValueKind("text", () if missing is None else tuple(sorted(words)), as_numbers)
+    return ValueKind("text", () if missing is None else words, as_numbers)
 
 
 def _kind_of(values: pa.Array) -> str:
@@ -53,14 +56,14 @@ def _kind_of(values: pa.Array) -> str:
         return "text"
     if all_match("(?i)^(?:true|false)$"):
         return "flag"
-    if all_match(_WHOLE):
+    if all_match(_PLAIN_WHOLE):
         return "whole number"
-    if all_match(_NUMBER):
+    if all_match(_PLAIN_NUMBER):
         # 1.1 and 1.10 may be two versions of something: then they are text.
         number = ValueKind("number")
         spelled = [value for value in values.to_pylist() if "." in value]
         return "number" if len({*map(number.text_of, spelled)}) == len(spelled) else "text"
-    return "time" if all_match(_DATE) else "text"
+    return "time" if all_match(f"^{DATE}$") else "text"
 
 
 def canonical_text(column: pd.Series, kind: ValueKind) -> tuple[pd.Series, Wrong]:
@@ -98,10 +101,10 @@ def _is_canonical(values: pa.Array, kind: ValueKind) -> bool:
         return bool(found.as_py()) if found.as_py() is not None else every
 
     if kind.kind == "whole number":
-        return holds(_CANONICAL_WHOLE, every=True)
+        return not missing_numbers(kind.missing) and holds(_CANONICAL_WHOLE, every=True)
     if kind.kind != "text" or kind.missing or holds(r"^\s*$", every=False):
         return False
-    return not (kind.as_numbers and holds(_SPELLED, every=False))
+    return not (kind.as_numbers and holds(f"^{SPELLED_WHOLE}$", every=False))
 
 
 def exact_texts(column: pd.Series) -> tuple[pd.Series, np.ndarray, Wrong]:
@@ -118,7 +121,8 @@ def exact_texts(column: pd.Series) -> tuple[pd.Series, np.ndarray, Wrong]:
     if pd.api.types.is_integer_dtype(dtype) or kind == "integer":
         return column.astype("str"), ~column.isna().to_numpy(), {}
     if pd.api.types.is_float_dtype(dtype):
-        plain = column.to_numpy(np.float32 if "32" in str(dtype).lower() else None, na_value=np.nan)
+        # Of nullable and Arrow types, too: a float of 32 bits is the text that it shows.
+        plain = column.to_numpy(getattr(dtype, "numpy_dtype", dtype), na_value=np.nan)
         codes, distinct = pd.factorize(plain)
         texts, numbers, wrong = exact_texts(pd.Series(list(distinct), dtype=object))
         return _taken(column, codes, texts, numbers, wrong)

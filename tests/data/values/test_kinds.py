@@ -78,6 +78,22 @@ def test_words_for_missing_are_those_of_the_format():
     assert canonical_text(pd.Series(["na", "x"]), kind)[0].isna().tolist() == [True, False]
 
 
+def test_a_word_for_missing_may_be_a_number_however_it_is_written():
+    kind = decide_kind(pd.Series(["-1", "7"]), missing=["-1"])
+    for column in (pd.Series(["-1", "-1.0", "7"]), pd.Series([-1.0, -1.0, 7.0])):
+        assert canonical_text(column, kind)[0].isna().tolist() == [True, True, False]
+
+
+def test_words_that_pandas_takes_for_the_present_are_words():
+    kind = decide_kind(pd.Series(["2024-01-01", "2024-01-02"]))
+    assert [kind.text(word) for word in ("today", "now")] == ["today", "now"]
+
+
+def test_arrow_floats_of_32_bits_are_what_a_csv_shows():
+    column = pd.Series([0.1, 2.5], dtype="float[pyarrow]")
+    assert canonical_text(column, decide_kind(column))[0].tolist() == ["0.1", "2.5"]
+
+
 def test_ids_that_differ_stay_apart_in_huge_columns():
     ids = pd.Series(range(10**15, 10**15 + 20_000)).astype(str)
     texts, _ = canonical_text(ids, decide_kind(ids))

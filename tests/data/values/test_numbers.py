@@ -41,6 +41,13 @@ def test_a_float_of_32_bits_is_what_a_csv_of_it_shows():
     np.testing.assert_array_equal(as_number(singles), of_text)
 
 
+def test_numbers_may_stand_for_missing_ones():
+    words = frozenset(["-1", "na"])
+    for column in (pd.Series(["-1", "-1.0", "NA", "2"]), pd.Series([-1, -1.0, None, 2])):
+        numbers = as_number(column, missing=words)
+        np.testing.assert_array_equal(numbers, [np.nan, np.nan, np.nan, 2.0])
+
+
 @pytest.mark.parametrize(
     ("texts", "decimal"),
     [(["1,5", "2,25"], ","), (["1,234.5"], "."), (["1.5"], "."), (["$1,234", "3.50"], ".")],

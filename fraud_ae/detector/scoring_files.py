@@ -1,7 +1,9 @@
 """Scoring a file of any length, part by part, with what later parts look back to."""
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,14 +14,34 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fraud_ae.data.canonical_file import NOT_SCORED, CanonicalFile
+from fraud_ae.data.canonical_file import NOT_SCORED, CanonicalFile, Report, canonical_file
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.reasons import sentence
 from fraud_ae.detector.scoring import ScoredTransactions, score_rows
 from fraud_ae.errors import UserError
 from fraud_ae.features.history import history_of, needed_later
 
+_LOGGER = logging.getLogger("fraud_ae")
 _SUFFIXES = (".csv", ".parquet")
+
+
+@contextmanager
+def transactions_to_score(
+    detector: FraudDetector, path: Path, history: Path | None, report: Report
+) -> Iterator[CanonicalFile]:
+    """The transactions of a file with all history there is: see `canonical_file`.
+
+    That is what the detector remembers, and the file of the history. Where the file begins before
+    what is remembered, and no history is given, one line says that something may be missing.
+    """
+    remembered = detector.history
+    past = None if remembered is None else remembered.transactions
+    with canonical_file(path, detector.source_format, history, report, past) as file:
+        if remembered is not None and history is None:
+            gap = remembered.gap(file.first, file.rows)
+            if gap is not None:
+                _LOGGER.warning("%s; --history FILE adds it", gap)
+        yield file
 
 
 def scored_parts(

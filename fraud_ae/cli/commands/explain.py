@@ -48,21 +48,15 @@ def explain(
 ) -> None:
     """Show why the highest scores of a file, or some transactions, score as they do."""
     from fraud_ae.cli.progress import row_progress
-    from fraud_ae.data.canonical_file import canonical_file
     from fraud_ae.detector.detector import FraudDetector
     from fraud_ae.detector.explaining_files import explain_file, print_explained
+    from fraud_ae.detector.scoring_files import transactions_to_score
     from fraud_ae.runtime.atomic_files import write_json
 
     detector = FraudDetector.load(model_folder(model, outputs))
     with (
         row_progress() as progress,
-        canonical_file(
-            file,
-            detector.source_format,
-            history,
-            progress("read"),
-            detector.history.transactions if detector.history else None,
-        ) as read,
+        transactions_to_score(detector, file, history, progress("read")) as read,
     ):
         scored = progress("scored", read.rows)
         explained = explain_file(detector, read, ids or (), most=most, top=top, report=scored)

@@ -41,34 +41,22 @@ def score(
     import time
 
     from fraud_ae.cli.progress import row_progress
-    from fraud_ae.data.canonical_file import canonical_file
     from fraud_ae.detector.detector import FraudDetector
     from fraud_ae.detector.model_info import MODEL_INFO
-    from fraud_ae.detector.scoring_files import check_output, score_file
+    from fraud_ae.detector.scoring_files import check_output, score_file, transactions_to_score
     from fraud_ae.detector.usual_shares import warning
     from fraud_ae.runtime.yaml_files import read_yaml
 
     check_output(out, file, history)
-    folder = model_folder(model, outputs)
-    detector = FraudDetector.load(folder)
+    detector = FraudDetector.load(model_folder(model, outputs))
     remembered = detector.history
     if remembered is not None:
         print(f"history: {len(remembered):,} transactions of the model, {remembered.period}")
     started = time.perf_counter()
     with (
         row_progress() as progress,
-        canonical_file(
-            file,
-            detector.source_format,
-            history,
-            progress("read"),
-            remembered.transactions if remembered else None,
-        ) as read,
+        transactions_to_score(detector, file, history, progress("read")) as read,
     ):
-        if remembered is not None and history is None:
-            gap = remembered.gap(read.first, read.rows)
-            if gap is not None:
-                print(f"warning: {gap}; --history FILE adds it", file=sys.stderr)
         scored = progress("scored", read.rows)
         counts = score_file(detector, read, out, top=top, report=scored)
     rate = counts.rows / (time.perf_counter() - started)

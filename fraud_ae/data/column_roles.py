@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fraud_ae.data.columns import BIRTH_DATE, SCENARIO
+from fraud_ae.data.columns import BIRTH_DATE, IDENTIFIERS, SCENARIO
 from fraud_ae.data.values.labels import USUAL, guess_meaning, label_word
 from fraud_ae.data.values.numbers import as_number
 from fraud_ae.data.values.text_columns import exact_texts
@@ -39,7 +39,8 @@ ROLE_NAMES = {
     "amount": r"amount|amt|^value$|price|^total|^sum",
     "transaction_id": r"transaction_?id|trans_?num|^id$|txn?_?id|order|payment_?id|uuid|^tx",
     "customer_id": (
-        r"customer(?!.*age)|client|^user|account(?!.*age)|card_?(?:id|num)|cc_num|nameorig|holder|buyer"
+        r"customer(?!.*(?:age|location|city|state|country|region|name|birth))|client|^user"
+        r"|account(?!.*age)|card_?(?:id|num)|cc_num|nameorig|holder|buyer"
     ),
     "terminal_id": r"terminal|merchant|shop|store|seller|namedest|vendor_?id",
     BIRTH_DATE: r"birth(?!.*count)|^dob$",
@@ -83,12 +84,13 @@ def fits(canonical: str, column: Column, raw: pd.DataFrame, rows: int) -> bool:
     if canonical == "transaction_id":
         return column.distinct == rows and column.missing == 0
     if canonical == "customer_id":
-        return column.missing == 0 and 1 < column.distinct < rows
+        return column.missing == 0
     if canonical == "timestamp":
         return column.missing == 0 and time_settings(values) is not None
     if canonical == BIRTH_DATE:
         return bool(as_time(values.head(FEW)).notna().any())
-    return column.distinct <= 0.9 * rows
+    # Only of identifiers may nearly every row have another one.
+    return canonical in IDENTIFIERS or column.distinct <= 0.9 * rows
 
 
 def plain_name(name: str) -> str:

@@ -66,6 +66,33 @@ def shop(rows: int = 3_000) -> pd.DataFrame:
     )
 
 
+def test_a_customer_is_who_pays_not_where_or_how_old_and_may_be_there_once(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "Transaction ID": [f"t{n}" for n in range(500)],
+            "Customer ID": [f"c{n}" for n in range(500)],
+            "Customer Location": rng.choice(["Rome", "Oslo"], 500),
+            "Customer Age": rng.integers(18, 90, 500),
+            "Transaction Date": pd.date_range("2024-01-01", periods=500, freq="4h").astype(str),
+            "Transaction Amount": rng.lognormal(3, 1, 500).round(2),
+            "IP Address": [f"10.0.{n // 250}.{n % 250}" for n in range(500)],
+            "Is Fraudulent": (rng.random(500) < 0.1).astype(int),
+        }
+    )
+    frame.to_csv(tmp_path / "shop.csv", index=False)
+    printed = fraud_ae("inspect", "shop.csv", cwd=tmp_path)
+    arguments = command_of(printed)
+    for role, column in (
+        ("customer_id", "Customer ID"),
+        ("customer_location", "Customer Location"),
+        ("customer_age", "Customer Age"),
+        ("ip_address", "IP Address"),
+    ):
+        assert f'data.columns.{role}="{column}"' in arguments
+    assert "Rome" in printed.split("python pipeline.py")[0]
+
+
 @pytest.mark.slow
 def test_a_strangers_file_goes_to_a_pipeline_without_editing_anything(tmp_path):
     file = tmp_path / "Käufe 2024.csv"

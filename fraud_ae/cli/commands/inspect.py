@@ -79,8 +79,9 @@ def _print_columns(found: Any, option: dict, console: Any) -> None:
     roles |= dict.fromkeys(option.get("extra_columns", ()), "extra number")
     roles |= dict.fromkeys(option.get("extra_categories", ()), "extra category")
     table = Table("column", "taken for", "kind", "missing", "distinct", "such as")
-    for column in table.columns[:5]:
+    for column in table.columns[2:5]:
         column.no_wrap = True
+    table.columns[5].min_width = 12
     for column in table.columns[3:5]:
         column.justify = "right"
     for column in found.columns:

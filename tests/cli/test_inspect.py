@@ -108,6 +108,7 @@ def test_a_strangers_file_goes_to_a_pipeline_without_editing_anything(tmp_path):
     assert (tmp_path / "outputs" / "shop").is_dir()
 
 
+@pytest.mark.slow
 def test_the_printed_command_itself_can_be_typed(tmp_path):
     shop().to_csv(tmp_path / "shop.csv", sep=";", index=False)
     printed = fraud_ae("inspect", "shop.csv", cwd=tmp_path)

@@ -189,7 +189,7 @@ class FraudDetector:
         if self.history is not None and (
             gap := self.history.gap(transactions["timestamp"].min(), rows)
         ):
-            _LOGGER.warning("%s; a frame brings it itself", gap)
+            _LOGGER.warning("%s; put earlier rows into the frame", gap)
         if self.history is not None and len(past := self.history.related(transactions)):
             transactions = pd.concat([transactions, past], ignore_index=True)
         order = time_order(transactions, self.source_format)

@@ -78,9 +78,8 @@ class TrailingHistory:
         if first > self.last:
             return None
         return (
-            f"the first of {rows:,} transactions is of {first:%Y-%m-%d}, and the model remembers "
-            f"what those after {self.last:%Y-%m-%d} look back to: what earlier ones look back to "
-            "may be missing"
+            f"{rows:,} transactions begin on {first:%Y-%m-%d}, before the model's history ends on "
+            f"{self.last:%Y-%m-%d}: the windows of the earliest may be incomplete"
         )
 
     def before(self, transactions: pd.DataFrame) -> pd.DataFrame:

@@ -165,7 +165,9 @@ def test_the_commands_score_and_explain_a_file(model, transactions, expected, tm
     found = pd.read_csv(tmp_path / "out.csv", dtype={"transaction_id": "str"})
     assert_scores(found, expected, transactions["transaction_id"])
     printed = run("-m", "fraud_ae", "explain", "new.csv", chosen, "-o", "why.json", cwd=tmp_path)
-    assert max(map(len, printed.splitlines())) <= 80
+    warning, *table = printed.splitlines()
+    assert "windows of the earliest may be incomplete; --history FILE adds it" in warning
+    assert max(map(len, table)) <= 80
     assert expected.idxmax() in printed
     assert len(pd.read_json(tmp_path / "why.json")) == 10
     failed = run("-m", "fraud_ae", "score", "new.csv", "-o", "out.csv", cwd=tmp_path, fails=True)

@@ -56,7 +56,7 @@ def test_without_ids_only_what_lies_before_counts(dataset):
 def test_a_gap_before_what_it_remembers_is_said(dataset):
     kept = history(dataset)
     assert kept.gap(kept.last + pd.Timedelta(days=1), 5) is None
-    assert "may be missing" in kept.gap(kept.last, 5)
+    assert "may be incomplete" in kept.gap(kept.last, 5)
 
 
 @pytest.mark.parametrize(

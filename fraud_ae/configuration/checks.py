@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from fraud_ae.errors import UserError
-from fraud_ae.evaluation.custom_metrics import check_metrics
+from fraud_ae.evaluation.custom_metrics import PLANTED_AUC, check_metrics
 
 _OBJECTIVES = (
     "final_auc",
@@ -18,6 +18,7 @@ _OBJECTIVES = (
     "f1",
     "recall_at_1pct_fpr",
     "value_caught",
+    PLANTED_AUC,
 )
 
 

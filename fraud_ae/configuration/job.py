@@ -33,6 +33,7 @@ from fraud_ae.data.files.paths import table_files
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import BOUNDARIES, Split, split_by_time
 from fraud_ae.errors import DataError, StrategyRefused
+from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.experiments.identity import features_identity, run_identity, validation_set
 from fraud_ae.experiments.recipe import Recipe
@@ -265,7 +266,13 @@ class Job:
         """
         from fraud_ae.experiments.training_data import stored_training_data
 
-        return stored_training_data(self.folder / "encoded", self.features_identity, self._encode)
+        identity = {**self.features_identity, "planted": self.plants}
+        return stored_training_data(self.folder / "encoded", identity, self._encode)
+
+    @property
+    def plants(self) -> bool:
+        """Whether anomalies are planted, which the objective is made of."""
+        return self.objective == PLANTED_AUC
 
     def _encode(self, folder: Path) -> "TrainingData":
         from fraud_ae.experiments.training_data import TrainingData
@@ -282,7 +289,7 @@ class Job:
             self.train_on,
             folder,
         )
-        return TrainingData.of(self.dataset, self.split, encoded)
+        return TrainingData.of(self.dataset, self.split, encoded, self.plants)
 
 
 def experiment_folder(cfg: DictConfig) -> Path:

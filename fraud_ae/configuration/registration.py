@@ -13,12 +13,14 @@ from fraud_ae.configuration.schemas import (
     StackedLauncherConfig,
     TrainConfig,
 )
+from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 
 
 def register_schemas() -> None:
     """Make the schemas known to Hydra under the names that `conf/` uses."""
     OmegaConf.register_resolver("trials", _trials, replace=True)
     OmegaConf.register_resolver("wandb_mode", _wandb_mode, replace=True)
+    OmegaConf.register_resolver("usual_objective", _usual_objective, replace=True)
     store = ConfigStore.instance().store
     store(group="hydra/launcher", name="stacked", node=StackedLauncherConfig, provider="fraud_ae")
     store(group="hydra/sweeper", name="batch", node=BatchSweeperConfig, provider="fraud_ae")
@@ -33,6 +35,12 @@ def register_schemas() -> None:
 def _trials(sampler: str, otherwise: int) -> int:
     """So many trials that a grid, which ends by itself, always runs whole."""
     return 1_000_000 if sampler.endswith("GridSampler") else otherwise
+
+
+def _usual_objective(data: Any) -> str:
+    """What a sweep maximises if nothing is said. data: the node of the data source."""
+    has_no_labels = "columns" in data and data.columns.is_fraud is None and data.labels is None
+    return PLANTED_AUC if has_no_labels else "final_auc"
 
 
 def _with_open_nodes(schema: type) -> Any:

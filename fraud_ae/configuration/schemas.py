@@ -227,7 +227,8 @@ class TrainConfig:
     # Every experiment is a folder of it.
     outputs_dir: str = "outputs"
     seed: int = 42
-    objective: str = "final_auc"
+    # What a sweep maximises: by labels where the data have them.
+    objective: str = "${usual_objective:${data}}"
     retrain: bool = False
     # Features that may tell fraud from the rest alone without the audit refusing them.
     allow_features: list[str] = field(default_factory=list)

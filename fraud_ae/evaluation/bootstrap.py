@@ -38,7 +38,7 @@ def bootstrap_intervals(
     drawn = bootstrap_figures(y_true, scores, clusters, replicates=replicates, seed=seed)
     if drawn is None:
         return dict.fromkeys(METRICS)
-    return {name: _interval(drawn[name][1:], confidence) for name in METRICS}
+    return {name: percentile_interval(drawn[name][1:], confidence) for name in METRICS}
 
 
 def bootstrap_figures(
@@ -57,7 +57,7 @@ def bootstrap_figures(
     Returns (1 + replicates,) under `auc` and `average_precision`, or None where only one class is
     present, or only one cluster.
     """
-    sample = _ClusterSample(y_true, clusters)
+    sample = ClusterSample(y_true, clusters)
     if not sample.has_two_classes() or sample.count < 2:
         return None
     is_fraud = np.asarray(y_true) == 1
@@ -98,7 +98,7 @@ def paired_bootstrap(
     if metric not in METRICS:
         raise UserError(f"metric={metric}: unknown; known are {', '.join(METRICS)}")
     result = {"difference": None, "low": None, "high": None}
-    sample = _ClusterSample(y_true, clusters)
+    sample = ClusterSample(y_true, clusters)
     if sample.has_two_classes():
         a = WeightedRanking(y_true, scores_a, sample.codes)
         b = WeightedRanking(y_true, scores_b, sample.codes)
@@ -109,7 +109,7 @@ def paired_bootstrap(
         result["difference"] = difference(np.ones(sample.count))
         if sample.count > 1:
             drawn = [difference(weights) for weights in sample.draw(replicates, seed)]
-            result["low"], result["high"] = _interval(drawn, confidence)
+            result["low"], result["high"] = percentile_interval(drawn, confidence)
     return {**result, "confidence": confidence, "replicates": replicates}
 
 
@@ -157,7 +157,7 @@ class WeightedRanking:
         }
 
 
-class _ClusterSample:
+class ClusterSample:
     """The clusters of rows, to be drawn from with replacement.
 
     codes: (n,) the number of each row's cluster; count: number of clusters.
@@ -190,7 +190,10 @@ class _ClusterSample:
                     return
 
 
-def _interval(values: Sequence[float] | np.ndarray, confidence: float) -> tuple[float, float]:
+def percentile_interval(
+    values: Sequence[float] | np.ndarray, confidence: float
+) -> tuple[float, float]:
+    """The interval (low, high) of drawn figures, (replicates,), with a confidence of 0 to 1."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)

@@ -38,8 +38,13 @@ ALERT_FIGURES = (
     "false_negatives",
     "true_negatives",
 )
+# Of anomalies planted in copies of the validation rows; it needs no label.
+PLANTED_AUC = "planted_auc"
 # Names that a metric of the user's own cannot have.
 BUILT_IN = (
+    PLANTED_AUC,
+    f"{PLANTED_AUC}_low",
+    f"{PLANTED_AUC}_high",
     "final_auc",
     "test_auc",
     "final_auc_low",

@@ -209,6 +209,8 @@ def train_run(
         detector.save(run.model_folder)
         run.write_history(trained.history)
         run.write_scores(scored)
+        if data.planted is not None:
+            run.write_planted_scores(data.planted.scored(detector, data.encoded))
         top = _explained(detector, data, scored)
         run.write_top_transactions(top)
         write_groups(run, evaluation)

@@ -11,7 +11,8 @@ from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.custom_metrics import RUN_FACTS, extra_metrics
 from fraud_ae.evaluation.figures import Evaluation, alert_figures, ranking_figures
 from fraud_ae.evaluation.labelled import labelled
-from fraud_ae.experiments.run_store import Run
+from fraud_ae.evaluation.planted_figures import planted_figures
+from fraud_ae.experiments.run_store import PLANTED_SCORES, Run
 from fraud_ae.runtime.atomic_files import write_json
 
 
@@ -47,6 +48,8 @@ def _own(run: Run, evaluation: Evaluation) -> dict:
     if not evaluation.extra:
         return {}
     scored = labelled(run.scores())
+    if scored.empty:
+        return dict.fromkeys(evaluation.extra)
     labels, scores = scored["is_fraud"].to_numpy(), scored["score"].to_numpy()
     return extra_metrics(labels, scores, evaluation.extra)
 
@@ -58,7 +61,12 @@ def _built_in(run: Run, evaluation: Evaluation) -> dict:
         scored = run.scores()
         return alert_figures(scored, policy.choose(scored), top_k)
 
+    planted = {}
+    if (run.folder / PLANTED_SCORES).is_file():
+        settings = {"planted": True, "replicates": replicates}
+        planted = _kept(run, settings, lambda: planted_figures(run.planted_scores(), replicates))
     return {
+        **planted,
         **_kept(run, {"replicates": replicates}, lambda: ranking_figures(run.scores(), replicates)),
         **_kept(run, {"policy": asdict(policy), "top_k": top_k}, at_threshold),
     }

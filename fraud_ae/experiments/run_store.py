@@ -21,6 +21,9 @@ log = logging.getLogger("fraud_ae")
 # The validation rows with their scores, and of a production run the test rows.
 SCORES, TEST_SCORES = HELD_OUT_SCORES, "test_scores.parquet"
 
+# What the detector makes of planted anomalies, where they are asked for.
+PLANTED_SCORES = "planted_scores.parquet"
+
 # The validation rows of highest score, with the reasons of each.
 TOP_TRANSACTIONS = "top_transactions.json"
 
@@ -95,6 +98,15 @@ class Run:
     def scores(self) -> pd.DataFrame:
         """Validation scores: the scored frame of `fraud_ae.evaluation.scored_frames`."""
         return pd.read_parquet(self.folder / SCORES)
+
+    def write_planted_scores(self, scores: pd.DataFrame) -> None:
+        """Keep the scores of planted anomalies."""
+        scores.to_parquet(self.folder / PLANTED_SCORES, index=False)
+
+    def planted_scores(self) -> pd.DataFrame | None:
+        """What `write_planted_scores` wrote, see `evaluation.planted_figures`; None without it."""
+        path = self.folder / PLANTED_SCORES
+        return pd.read_parquet(path) if path.is_file() else None
 
     def write_top_transactions(self, transactions: list[dict]) -> None:
         """Keep the highest scores with their reasons: see `detector.reasons.top_transactions`."""

@@ -16,6 +16,7 @@ from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.evaluation.scored_frames import evaluation_frame
+from fraud_ae.experiments.planted_inputs import PlantedInputs
 from fraud_ae.features.encoded_data import Encoded
 from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.runtime.hashing import identity_hash
@@ -33,25 +34,34 @@ class TrainingData:
 
     validation_rows: (n,) bool, which of them are the validation rows. validation: those, with all
     that figures are made of but the scores; see `evaluation_frame`. source_format: how raw columns
-    become canonical ones.
+    become canonical ones. planted: anomalies in copies of the validation rows; None where no figure
+    is made of them.
     """
 
     encoded: Encoded
     validation_rows: np.ndarray
     validation: pd.DataFrame
     source_format: SourceFormat
+    planted: PlantedInputs | None = None
 
     @classmethod
-    def of(cls, dataset: Dataset, split: Split, encoded: Encoded) -> Self:
-        """encoded: the dataset's transactions before the test period."""
+    def of(cls, dataset: Dataset, split: Split, encoded: Encoded, plant: bool = False) -> Self:
+        """encoded: the dataset's transactions before the test period. plant: see `planted`."""
         visible = dataset.transactions.iloc[: len(encoded.labels)]
-        rows = split.validation(visible)
-        return cls(encoded, rows, evaluation_frame(dataset, rows, split), dataset.source_format)
+        rows, source_format = split.validation(visible), dataset.source_format
+        planted = None
+        if plant:
+            has_times = bool(source_format.sources("timestamp"))
+            planted = PlantedInputs.of(encoded, visible, rows, has_times)
+        frame = evaluation_frame(dataset, rows, split)
+        return cls(encoded, rows, frame, source_format, planted)
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder, which is there."""
         self.encoded.save(folder)
         self.validation.to_parquet(folder / _VALIDATION, index=False)
+        if self.planted is not None:
+            self.planted.save(folder)
         write_json(folder / _SOURCE_FORMAT, asdict(self.source_format))
         np.save(folder / _WHOLE, self.validation_rows)
 
@@ -63,6 +73,7 @@ class TrainingData:
             np.load(folder / _WHOLE),
             pd.read_parquet(folder / _VALIDATION),
             SourceFormat(**json.loads((folder / _SOURCE_FORMAT).read_text())),
+            PlantedInputs.load(folder),
         )
 
 

@@ -10,9 +10,11 @@ import yaml
 from fraud_ae.configuration.parts import Gate
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.bootstrap import paired_bootstrap
+from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 from fraud_ae.evaluation.labelled import labelled
+from fraud_ae.evaluation.planted_figures import compare_planted
 from fraud_ae.experiments.identity import validation_set
-from fraud_ae.experiments.run_store import SCORES
+from fraud_ae.experiments.run_store import PLANTED_SCORES, SCORES
 from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.sweeps.leaderboard import read_leaderboard
 from fraud_ae.tracking.remote_runs import RemoteRun
@@ -20,13 +22,20 @@ from fraud_ae.tracking.remote_runs import RemoteRun
 DECISION = "decision.json"
 
 
-def decide(folder: Path, gate: Gate, remote_runs: Sequence[RemoteRun] = ()) -> dict:
+def decide(
+    folder: Path,
+    gate: Gate,
+    remote_runs: Sequence[RemoteRun] = (),
+    objective: str = "final_auc",
+) -> dict:
     """Judge the feature sweep of an experiment, and write `decision.json`.
 
-    Tuning goes on if the best strategy's final_auc is above `baseline_auc`, and its gain over the
+    Tuning goes on if the best strategy's ROC AUC is above `baseline_auc`, and its gain over the
     `baseline` strategy is above `min_gain` even at the lower end of a 95 % interval: a paired
     bootstrap over the customers of the same validation rows. With `force` it goes on in any case.
     Where the baseline strategy was not among the strategies compared, only the first is asked.
+    objective: what the sweep maximised; with `planted_auc` the ROC AUC is that of planted
+    anomalies, and no label is read.
 
     remote_runs: feature sweeps of others. Those of the very same validation rows stand in where the
     baseline strategy was not run here; without its scores there is no interval, so that the gain
@@ -35,35 +44,39 @@ def decide(folder: Path, gate: Gate, remote_runs: Sequence[RemoteRun] = ()) -> d
     Raises UserError if there is no feature sweep to judge.
     """
     board = read_leaderboard(folder, "features")
-    finished = None if board is None else board[board["final_auc"].notna()]
+    figure = PLANTED_AUC if objective == PLANTED_AUC else "final_auc"
+    finished = None
+    if board is not None and figure in board:
+        finished = board[board[figure].notna()]
     if finished is None or finished.empty:
         raise UserError(
-            f"{folder}: no finished feature sweep with a ROC AUC to judge; validation rows of "
-            "both classes are needed: python train.py -m 'features=glob(*)'"
+            f"{folder}: no finished feature sweep with a {figure} to judge; "
+            f"python train.py -m 'features=glob(*)' objective={objective} makes one"
         )
     # The leaderboard is in order of the objective, which need not be the ROC AUC.
     best = finished.iloc[0]
     baseline = finished[finished["features"] == "baseline"]
     local = baseline.iloc[0] if len(baseline) else None
-    others = _comparable(folder, finished, remote_runs)
-    remote = _best(run for run in others if run.strategy == "baseline")
+    others = _comparable(folder, finished, remote_runs, figure)
+    remote = _best((run for run in others if run.strategy == "baseline"), figure)
     gain = None
     if local is not None:
-        gain = _gain(folder, best["run_id"], local["run_id"])
+        gain = _gain(folder, best["run_id"], local["run_id"], figure)
     elif remote is not None:
-        gain = _point_gain(float(best["final_auc"]) - remote.figures["final_auc"])
-    failed = _failed(best, gate.baseline_auc, gain, gate.min_gain)
+        gain = _point_gain(float(best[figure]) - remote.figures[figure])
+    failed = _failed(best, gate.baseline_auc, gain, gate.min_gain, figure)
     decision = {
         "tune": gate.force or not failed,
         "forced": gate.force and bool(failed),
         "best_strategy": best["features"],
-        "final_auc": float(best["final_auc"]),
+        "figure": figure,
+        figure: float(best[figure]),
         "run_id": best["run_id"],
-        "baseline_strategy_auc": _auc(local, remote),
-        "baseline_strategy_from": _described(remote) if local is None else None,
-        "best_elsewhere": _described(_best(others)),
+        "baseline_strategy_auc": _auc(local, remote, figure),
+        "baseline_strategy_from": _described(remote, figure) if local is None else None,
+        "best_elsewhere": _described(_best(others, figure), figure),
         "baseline_auc": gate.baseline_auc,
-        "gain_over_baseline_auc": float(best["final_auc"]) - gate.baseline_auc,
+        "gain_over_baseline_auc": float(best[figure]) - gate.baseline_auc,
         "gain_over_baseline_strategy": gain,
         "min_gain": gate.min_gain,
         "failed": failed,
@@ -73,7 +86,7 @@ def decide(folder: Path, gate: Gate, remote_runs: Sequence[RemoteRun] = ()) -> d
 
 
 def _comparable(
-    folder: Path, board: pd.DataFrame, remote_runs: Sequence[RemoteRun]
+    folder: Path, board: pd.DataFrame, remote_runs: Sequence[RemoteRun], figure: str
 ) -> list[RemoteRun]:
     """Runs of others whose figures are of the same validation rows, and which are not here."""
     if not remote_runs:
@@ -84,27 +97,27 @@ def _comparable(
     return [
         run
         for run in remote_runs
-        if run.validation_set == rows and run.run_id not in local_ids and "final_auc" in run.figures
+        if run.validation_set == rows and run.run_id not in local_ids and figure in run.figures
     ]
 
 
-def _best(runs: Iterable[RemoteRun]) -> RemoteRun | None:
-    return max(runs, key=lambda run: run.figures["final_auc"], default=None)
+def _best(runs: Iterable[RemoteRun], figure: str) -> RemoteRun | None:
+    return max(runs, key=lambda run: run.figures[figure], default=None)
 
 
-def _auc(local: pd.Series | None, remote: RemoteRun | None) -> float | None:
+def _auc(local: pd.Series | None, remote: RemoteRun | None, figure: str) -> float | None:
     if local is not None:
-        return float(local["final_auc"])
-    return None if remote is None else remote.figures["final_auc"]
+        return float(local[figure])
+    return None if remote is None else remote.figures[figure]
 
 
-def _described(run: RemoteRun | None) -> dict | None:
+def _described(run: RemoteRun | None, figure: str) -> dict | None:
     """Where a figure comes from."""
     if run is None:
         return None
     return {
         "strategy": run.strategy,
-        "final_auc": run.figures["final_auc"],
+        figure: run.figures[figure],
         "run_id": run.run_id,
         "user": run.user,
         "url": run.url,
@@ -116,8 +129,14 @@ def _point_gain(difference: float) -> dict:
     return {"difference": difference, "low": difference, "high": None, "confidence": None}
 
 
-def _gain(folder: Path, best: str, baseline: str) -> dict:
+def _gain(folder: Path, best: str, baseline: str, figure: str) -> dict:
     """How much higher one run's ROC AUC is than another's, as `paired_bootstrap` gives it."""
+    if figure == PLANTED_AUC:
+        # The same transactions are planted for each, in the same order.
+        scored, other = (
+            pd.read_parquet(folder / "runs" / run / PLANTED_SCORES) for run in (best, baseline)
+        )
+        return compare_planted(scored, other["score"].to_numpy())
     scored, other = (
         pd.read_parquet(folder / "runs" / run / SCORES).set_index("transaction_id", drop=False)
         for run in (best, baseline)
@@ -128,12 +147,14 @@ def _gain(folder: Path, best: str, baseline: str) -> dict:
     return paired_bootstrap(scored["is_fraud"], scored["score"], other_scores, clusters)
 
 
-def _failed(best: pd.Series, baseline_auc: float, gain: dict | None, min_gain: float) -> list[str]:
+def _failed(
+    best: pd.Series, baseline_auc: float, gain: dict | None, min_gain: float, figure: str
+) -> list[str]:
     """What speaks against tuning, in words."""
     failed = []
     name = f"the best strategy, {best['features']},"
-    if best["final_auc"] <= baseline_auc:
-        reached = f"{best['final_auc']:.4f}, not above gate.baseline_auc={baseline_auc}"
+    if best[figure] <= baseline_auc:
+        reached = f"{best[figure]:.4f}, not above gate.baseline_auc={baseline_auc}"
         failed.append(f"{name} reaches {reached}")
     if gain is not None and best["features"] == "baseline":
         failed.append("no strategy is better than the baseline strategy")
@@ -160,18 +181,20 @@ def _from_wandb(described: dict) -> str:
 def explain(decision: dict, overrides: Sequence[str] = ()) -> str:
     """The decision in a few lines for the screen. overrides: those of the pipeline's command."""
     local, gain = decision["baseline_strategy_auc"], decision["gain_over_baseline_strategy"]
+    figure = decision["figure"]
     lines = [
         f"gate: {'tune' if decision['tune'] else 'stop'}"
-        + (" (gate.force=true)" if decision["forced"] else ""),
-        f"  best strategy       {decision['final_auc']:.4f}  {decision['best_strategy']}",
+        + (" (gate.force=true)" if decision["forced"] else "")
+        + (", by planted anomalies, as no label is read" if figure == PLANTED_AUC else ""),
+        f"  best strategy       {decision[figure]:.4f}  {decision['best_strategy']}",
         "  baseline strategy   " + ("not compared" if local is None else f"{local:.4f}"),
         f"  gate.baseline_auc   {decision['baseline_auc']:.4f}",
     ]
     if decision["baseline_strategy_from"]:
         lines[-2] += f"  {_from_wandb(decision['baseline_strategy_from'])}"
     other = decision["best_elsewhere"]
-    if other and other["final_auc"] > decision["final_auc"]:
-        lines.append(f"  best elsewhere      {other['final_auc']:.4f}  {_from_wandb(other)}")
+    if other and other[figure] > decision[figure]:
+        lines.append(f"  best elsewhere      {other[figure]:.4f}  {_from_wandb(other)}")
         lines.append(f"    not run here: python train.py features={other['strategy']}")
     if gain is not None and gain["confidence"] is None:
         lines.append(

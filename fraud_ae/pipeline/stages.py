@@ -38,9 +38,9 @@ def run_stages(
     """
     _check_stages(job)
     begin_workers(job.folder, HydraConfig.get().launcher.get("workers"))
-    facts = write_data_facts(job, arguments)
+    write_data_facts(job, arguments)
     if "features" in job.stages:
-        check_classes(facts["split"])
+        check_classes(job)
     audit = None
     passed_on = [a for a in arguments if re.split(r"[.=]", a.lstrip("+~"))[0] not in _NOT_PASSED_ON]
     for stage in (s for s in STAGES if s in job.stages):
@@ -50,7 +50,7 @@ def run_stages(
         run_stage([*sweep, f"stage={stage}", *compared, *passed_on, *further])
         if stage == "features":
             remote = read_remote_results(job, {"jobType": "features"})
-            decision = decide(job.folder, job.gate, remote.runs if remote else ())
+            decision = decide(job.folder, job.gate, remote.runs if remote else (), job.objective)
             print(explain(decision, arguments))
             audit = _background_audit(decision["best_strategy"], job.folder)
             if not decision["tune"]:

@@ -14,6 +14,7 @@ from fraud_ae.configuration.job import Job
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.errors import StrategyRefused, TrainingDiverged, UserError
+from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 from fraud_ae.experiments.result_tables import print_groups
 from fraud_ae.experiments.run_figures import evaluate_run, write_groups
 from fraud_ae.experiments.run_store import Run
@@ -24,6 +25,7 @@ from fraud_ae.sweeps.training.trained_runs import TrainedRuns
 
 # The figures that are shown, in this order; the user's own follow.
 SHOWN = (
+    PLANTED_AUC,
     "final_auc",
     "test_auc",
     "average_precision",
@@ -122,17 +124,20 @@ def check_candidate(job: Job) -> None:
         check_data(job.folder, candidate, job.dataset.fingerprint)
 
 
-def check_classes(split: dict[str, dict]) -> None:
+def check_classes(job: Job) -> None:
     """Say before hours of training that no figure could be made of the validation rows.
 
-    split: of the parts, as `Split.describe` gives it. Raises UserError where one class is absent.
+    Raises UserError where one class is absent, unless planted anomalies decide.
     """
+    if job.plants:
+        return
+    split = job.split.describe(job.before_test, ("train", "validation"))
     validation, train = split["validation"], split["train"]
     if validation["frauds"] is None:
         raise UserError(
-            "these transactions have no labels, and a sweep compares by the labels of its "
-            "validation rows: python train.py trains one run without them; labels that became "
-            "known later are given with data.labels=FILE"
+            f"objective={job.objective} is made of labels, and these transactions have none: "
+            f"objective={PLANTED_AUC} compares by anomalies planted in copies of the validation "
+            "rows; labels that became known later are given with data.labels=FILE"
         )
     if 0 < validation["frauds"] < validation["rows"]:
         return
@@ -141,7 +146,8 @@ def check_classes(split: dict[str, dict]) -> None:
         f"{validation['start'][:10]} to {validation['end'][:10]} (training has "
         f"{train['frauds']:,} in {train['rows']:,}), and validation rows of both classes are "
         "needed to compare anything. Move the parts: 'data.split.fractions=[0.5,0.3,0.2]', a "
-        "shorter data.split.label_delay_days, or dates such as data.split.train_end"
+        "shorter data.split.label_delay_days, or dates such as data.split.train_end; "
+        f"objective={PLANTED_AUC} compares without labels"
     )
 
 
@@ -181,7 +187,18 @@ def train_or_reuse(
                 report=report,
             )
             trained.add(run)
+        if job.plants and run.planted_scores() is None:
+            _score_planted(job, run)
         return run, not trained.report(run), evaluate_run(run, job.evaluation)
+
+
+def _score_planted(job: Job, run: Run) -> None:
+    """Planted anomalies as a finished run scores them, which was trained without them."""
+    from fraud_ae.detector.detector import FraudDetector
+
+    data = job.training_data()[1]
+    detector = FraudDetector.load(run.model_folder)
+    run.write_planted_scores(data.planted.scored(detector, data.encoded))
 
 
 def objective(job: Job, metrics: dict) -> float:

@@ -74,7 +74,7 @@ class StackedLauncher(Launcher):
         for job in jobs:
             check_candidate(job)
         for job in {(job.source.node, job.split): job for job in jobs}.values():
-            check_classes(job.split.describe(job.before_test, ("train", "validation")))
+            check_classes(job)
         ready = [is_ready(job) for job in jobs]
         waiting = [number for number, is_there in enumerate(ready) if not is_there]
         if waiting:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 from fraud_ae.runtime.atomic_files import write_whole
 
 RESULT = "result.json"
+# Only where anomalies were planted.
+_PLANTED = (PLANTED_AUC, f"{PLANTED_AUC}_low", f"{PLANTED_AUC}_high")
 _FIGURES = (
     "final_auc",
     "final_auc_low",
@@ -39,10 +42,10 @@ def read_results(sweep_folder: Path) -> list[dict]:
 
 
 def ranked(results: list[dict]) -> list[dict]:
-    """Distinct combinations, best first: by the objective, then by F1.
+    """Distinct combinations, best first: by the objective, then by F1, then with fewer alerts.
 
-    The second counts between combinations that differ in the threshold alone. Refused and failed
-    jobs come last.
+    The others count between combinations that differ in the threshold alone; without labels there
+    is no F1. Refused and failed jobs come last.
     """
     distinct = {json.dumps([r["choices"], r["parameters"]]): r for r in results}
     return sorted(distinct.values(), key=_merit)
@@ -59,9 +62,11 @@ def winners(results: list[dict], keep: int) -> list[dict]:
 
 def leaderboard(results: list[dict]) -> pd.DataFrame:
     """A row for each combination, best first: rank, what was chosen, what it reached."""
+    is_planted = any(PLANTED_AUC in result["metrics"] for result in results)
+    names = (*_PLANTED, *_FIGURES) if is_planted else _FIGURES
     rows = []
     for rank, result in enumerate(ranked(results), start=1):
-        figures = {name: result["metrics"].get(name) for name in _FIGURES}
+        figures = {name: result["metrics"].get(name) for name in names}
         others = {k: v for k, v in result["metrics"].items() if k in result["extra"]}
         rows.append(
             {
@@ -117,8 +122,8 @@ def tuning_gain(boards: Mapping[str, pd.DataFrame | None], objective: str) -> di
     return {"stage": later[0], "objective": objective, **values}
 
 
-def _merit(result: dict) -> tuple[float, float]:
-    objective = result["objective"]
+def _merit(result: dict) -> tuple[float, float, float]:
+    objective, metrics = result["objective"], result["metrics"]
     if result["status"] != "finished" or objective is None:
-        return (math.inf, 0.0)
-    return (-objective, -result["metrics"]["f1"])
+        return (math.inf, 0.0, 0.0)
+    return (-objective, -(metrics["f1"] or 0.0), metrics["alert_rate"])

@@ -88,7 +88,7 @@ def reference_statistics(
         },
         "score": _score(scored, transactions, any(t.looks_back for t in feature_traits.values())),
         "ranking": ranking(
-            judged_rows["is_fraud"].to_numpy(),
+            judged_rows.get("is_fraud", pd.Series(np.nan, index=judged_rows.index)).to_numpy(),
             scores.to_numpy(),
             clusters_of(judged_rows),
             replicates=replicates,

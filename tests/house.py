@@ -27,6 +27,9 @@ LAYERS = (
     "runtime",
     "errors",
 )
+# Where `python train.py` begins; the second is named in `conf/`.
+TRAIN = ("fraud_ae.cli.train", "fraud_ae.sweeps.callback")
+_CONFIGURATIONS = {"DictConfig", "Job", "PipelineJob"}
 # `python -m fraud_ae` is the command; the package itself promises a name and a version.
 ENTRY, VERSION = "fraud_ae.__main__", "fraud_ae"
 
@@ -85,14 +88,34 @@ def circles() -> list[str]:
     return []
 
 
+def configuration_way(entries: tuple[str, ...]) -> list[str]:
+    """Modules behind some entries that see a composed configuration, or the job made of it."""
+    known = modules()
+    reached, waiting = set(), list(entries)
+    while waiting:
+        module = waiting.pop()
+        if module not in reached:
+            reached.add(module)
+            waiting += imported(known[module], known)
+    return sorted(module for module in reached if _names(known[module]) & _CONFIGURATIONS)
+
+
+def _names(file: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return names | {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+
+
 def main() -> None:
-    """Print the layers with their sizes, and whatever breaks them."""
+    """Print the layers with their sizes, whatever breaks them, and the configuration's way."""
     for layer in LAYERS:
         files = [f for m, f in modules().items() if layer_of(m) == layer]
         lines = sum(len(file.read_text().splitlines()) for file in files)
         print(f"{layer:<14} {len(files):>3} files {lines:>6,} lines")
     broken = [*climbs(), *circles()]
     print("\n".join(broken) if broken else "every import goes down, and there is no circle")
+    way = configuration_way(TRAIN)
+    print(f"the configuration's way from train.py, {len(way)} files: {', '.join(way)}")
 
 
 if __name__ == "__main__":

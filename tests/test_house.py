@@ -20,6 +20,10 @@ def test_no_modules_import_one_another_in_a_circle():
     assert house.circles() == []
 
 
+def test_the_configuration_goes_a_short_way():
+    assert len(house.configuration_way(house.TRAIN)) <= 12
+
+
 def test_folders_and_files_can_be_taken_in():
     folders = {file.parent for file in house.modules().values()}
     for folder in folders:

@@ -36,15 +36,21 @@ def show_thresholds(model: Path, parameters: Mapping[str, float]) -> None:
     table = _table(scored)
     if detector.threshold is not None:
         _add(table, scored, "now", detector.threshold)
+    refused: dict[str, list[str]] = {}
     for method in METHODS:
         name = f"{method} {parameters[_GOES_BY[method]]:g}" if method in _GOES_BY else method
         try:
             detector.set_threshold(method=method, **parameters)
         except UserError as error:
-            table.add_row(name, str(error).partition(":")[2].strip() or str(error))
+            table.add_row(name, "-")
+            reason = str(error).partition(": ")[2] or str(error)
+            refused.setdefault(reason, []).append(name)
             continue
         _add(table, scored, name, detector.threshold)
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.print(table)
+    for reason, names in refused.items():
+        console.print(f"{', '.join(names)}: {reason}", soft_wrap=True)
 
 
 def change_threshold(model: Path, asked: Mapping[str, str | float], save: bool) -> None:
@@ -70,11 +76,13 @@ def change_threshold(model: Path, asked: Mapping[str, str | float], save: bool) 
 
 
 def _table(scored: pd.DataFrame) -> Table:
-    frauds = int((scored["is_fraud"] == 1).sum())
+    frauds = f"{int((scored['is_fraud'] == 1).sum()):,} frauds"
+    if scored["is_fraud"].isna().all():
+        frauds = "not labelled"
     days = len(np.unique(utc_days(scored["timestamp"])))
     table = Table(
         *("threshold", "", "alerts", "a day", "prec", "recall", "F1", "value"),
-        title=f"On {len(scored):,} validation rows of {days:,} days, {frauds:,} frauds",
+        title=f"On {len(scored):,} validation rows of {days:,} days, {frauds}",
         caption="value: the share of the frauds' amounts that was found",
     )
     for column in table.columns[1:]:
@@ -93,6 +101,10 @@ def _add(table: Table, scored: pd.DataFrame, name: str, threshold: float) -> Non
         f"{threshold:.4g}",
         f"{flagged.mean():.2%}",
         f"{flagged.sum() / days:,.1f}",
-        *(f"{metrics[name]:.3f}" for name in ("precision", "recall", "f1")),
-        "-" if value is None else f"{value:.3f}",
+        *(_figure(metrics[name]) for name in ("precision", "recall", "f1")),
+        _figure(value),
     )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -28,6 +28,12 @@ def planted_figures(scored: pd.DataFrame, replicates: int) -> dict[str, float | 
     return {PLANTED_AUC: auc, f"{PLANTED_AUC}_low": low, f"{PLANTED_AUC}_high": high}
 
 
+def planted_auc(scored: pd.DataFrame) -> float:
+    """The mean over kinds alone, see `planted_figures`."""
+    sample = _sample(scored)
+    return _PlantedRanking(scored, scored["score"].to_numpy()).auc(np.ones(sample.count))
+
+
 def planted_by_kind(scored: pd.DataFrame, threshold: float) -> pd.DataFrame:
     """For each kind: kind, copies, auc (against transactions as they are), alerted (a share).
 

@@ -95,6 +95,7 @@ class ThresholdPolicy:
         and there is none.
         """
         if self.method in NEEDS_FRAUD:
+            self.check_labels(scored["is_fraud"])
             scored = labelled(scored)
         scores = scored["score"].to_numpy(np.float32)
         self._check(scores, scored["is_fraud"])

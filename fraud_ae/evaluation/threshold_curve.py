@@ -42,30 +42,38 @@ def _part(scored: pd.DataFrame, thresholds: list[float]) -> dict:
     scores = scored["score"].to_numpy(np.float32)
     is_fraud = scored["is_fraud"].to_numpy() == 1
     amount = np.nan_to_num(scored["amount"].to_numpy(np.float64)[is_fraud])
+    is_labelled = scored["is_fraud"].notna().to_numpy()
     cutoffs = np.asarray(thresholds, dtype=np.float32)
-    all_scores, fraud_scores = np.sort(scores), scores[is_fraud]
+    fraud_scores = scores[is_fraud]
     order = np.argsort(fraud_scores, kind="stable")
     first_caught = np.searchsorted(fraud_scores[order], cutoffs, side="right")
     # Summed from the highest score down, so that all frauds caught are all of the amount.
     summed = np.append(0.0, np.cumsum(amount[order][::-1]))
     return {
         "rows": len(scores),
+        "labelled": int(is_labelled.sum()),
         "days": len(np.unique(utc_days(scored["timestamp"]))),
         "frauds": int(is_fraud.sum()),
         "fraud_amount": float(summed[-1]),
-        "alerts": (len(scores) - np.searchsorted(all_scores, cutoffs, side="right")).tolist(),
+        "alerts": _above(scores, cutoffs),
+        "labelled_alerts": _above(scores[is_labelled], cutoffs),
         "caught": (len(fraud_scores) - first_caught).tolist(),
         "caught_amount": summed[len(fraud_scores) - first_caught].tolist(),
     }
 
 
+def _above(scores: np.ndarray, cutoffs: np.ndarray) -> list[int]:
+    """How many scores are above each cutoff."""
+    return (len(scores) - np.searchsorted(np.sort(scores), cutoffs, side="right")).tolist()
+
+
 def histogram(scored: pd.DataFrame, bins: int = _BINS) -> dict:
-    """Shares of the normal and of the fraud rows by score; empty classes are left out.
+    """Shares of the normal, fraud and unlabelled rows by score; empty classes are left out.
 
     Returns the `edges` of the bins, whether they are equally wide in `log`, and the shares.
     """
     scores = scored["score"].to_numpy(np.float64)
-    is_fraud = scored["is_fraud"].to_numpy() == 1
+    is_fraud = scored["is_fraud"].to_numpy(np.float64)
     low, middle, high = scores.min(), np.median(scores), scores.max()
     # Scores that pile up at their low end would all lie in the first bin.
     in_log = bool(low > 0 and high > 10 * middle)
@@ -75,7 +83,8 @@ def histogram(scored: pd.DataFrame, bins: int = _BINS) -> dict:
     # Rounding must not leave the extreme scores outside.
     edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)
     shares = {}
-    for name, rows in (("normal", ~is_fraud), ("fraud", is_fraud)):
+    classes = {"normal": is_fraud == 0, "fraud": is_fraud == 1, "not labelled": np.isnan(is_fraud)}
+    for name, rows in classes.items():
         if rows.any():
             shares[name] = (np.histogram(scores[rows], edges)[0] / rows.sum()).tolist()
     return {"edges": edges.tolist(), "log": in_log, "shares": shares}

@@ -22,8 +22,8 @@ class PlantedInputs:
     """Encoded copies of transactions that have an anomaly, and the transactions to compare with.
 
     inputs: (m, n_inputs) float32 of the copies. rows: (m, d) of the copies and (k, d) after them
-    of transactions as they are: kind (missing for these), position (of the transaction among the
-    encoded ones), transaction_id, customer_id (where there are customers).
+    of transactions as they are: kind (missing for these), place (of the transaction among those
+    that copies were made of), transaction_id, customer_id (where there are customers).
     """
 
     inputs: np.ndarray
@@ -31,17 +31,22 @@ class PlantedInputs:
 
     @classmethod
     def of(
-        cls, encoded: Encoded, transactions: pd.DataFrame, rows: np.ndarray, has_times: bool
+        cls,
+        fitted: Encoded | FraudDetector,
+        transactions: pd.DataFrame,
+        rows: np.ndarray,
+        has_times: bool,
     ) -> Self:
-        """Plant in copies of some transactions, and encode them as `encoded` is.
+        """Plant in copies of some transactions, and encode them.
 
-        transactions: (n, d) canonical, in order of time, that were encoded. rows: (n,) bool.
-        has_times: see `anomaly_kinds`. Raises UserError where nothing can be planted.
+        fitted: has the strategy and the encoder. transactions: (n, d) canonical, in order of time.
+        rows: (n,) bool. has_times: see `anomaly_kinds`. The copies are the same whatever encodes
+        them. Raises UserError where nothing can be planted.
         """
         inputs, kinds, originals = [], [], []
         for anomaly in planted(transactions, rows, has_times=has_times):
-            features = compute_features(encoded.strategy, anomaly.transactions)
-            inputs.append(encoded.encoder.transform(features.iloc[anomaly.copies]))
+            features = compute_features(fitted.strategy, anomaly.transactions)
+            inputs.append(fitted.encoder.transform(features.iloc[anomaly.copies]))
             kinds += [anomaly.kind] * len(anomaly.originals)
             originals.append(anomaly.originals)
         ordinary = np.flatnonzero(rows)
@@ -52,7 +57,7 @@ class PlantedInputs:
         columns = [c for c in ("transaction_id", "customer_id") if c in transactions]
         frame = transactions[columns].iloc[positions].reset_index(drop=True)
         frame.insert(0, "kind", pd.Series([*kinds, *[None] * len(ordinary)], dtype="str"))
-        frame.insert(1, "position", positions)
+        frame.insert(1, "place", np.cumsum(rows)[positions] - 1)
         return cls(np.concatenate(inputs), frame)
 
     def save(self, folder: Path) -> None:
@@ -67,10 +72,12 @@ class PlantedInputs:
             return None
         return cls(np.load(folder / _INPUTS), pd.read_parquet(folder / _ROWS))
 
-    def scored(self, detector: FraudDetector, encoded: Encoded) -> pd.DataFrame:
-        """Planted scores: see `evaluation.planted_figures`."""
+    def scored(self, detector: FraudDetector, scores: np.ndarray) -> pd.DataFrame:
+        """Planted scores: see `evaluation.planted_figures`.
+
+        scores: of the transactions as they are that some copies were made of, (rows.sum(),).
+        """
         is_ordinary = self.rows["kind"].isna().to_numpy()
-        positions = self.rows["position"].to_numpy()[is_ordinary]
-        ordinary = detector.score_inputs(np.asarray(encoded.inputs[positions]))
-        scores = np.concatenate([detector.score_inputs(self.inputs), ordinary])
-        return self.rows.drop(columns="position").assign(score=scores)
+        ordinary = scores[self.rows["place"].to_numpy()[is_ordinary]]
+        planted_scores = np.concatenate([detector.score_inputs(self.inputs), ordinary])
+        return self.rows.drop(columns="place").assign(score=planted_scores)

@@ -12,6 +12,7 @@ from fraud_ae.detector.model_info import is_challenger
 
 # Name in the figures, name on the screen.
 _SHOWN = {
+    "planted_auc": "ROC AUC of planted",
     "final_auc": "ROC AUC",
     "average_precision": "average precision",
     "precision": "precision",
@@ -63,6 +64,8 @@ def _validation_and_test(winner: dict) -> Table:
         if name not in validation or name not in test:
             continue
         both = (validation[name], test[name])
+        if both == (None, None):
+            continue
         optimism = "" if None in both else f"{both[0] - both[1]:+.4f}"
         table.add_row(
             listed, *(_with_interval(part, name) for part in (validation, test)), optimism
@@ -93,6 +96,8 @@ def _asked(policy: dict) -> str:
 
 
 def _label_use(labels: dict) -> str:
+    if labels.get("none_known"):
+        return "none: these transactions have none, and scores are reconstruction errors"
     if labels["unsupervised"]:
         return "none: unsupervised"
     used = []
@@ -118,6 +123,18 @@ def print_groups(groups: pd.DataFrame, console: Console) -> None:
             cells = ["" if pd.isna(row[name]) else f"{row[name]:.3f}" for name in listed]
             table.add_row(row["group"], f"{row['rows']:,}", f"{row['frauds']:,}", *cells)
         table.add_section()
+    console.print(table)
+
+
+def print_planted(by_kind: pd.DataFrame, console: Console) -> None:
+    """Print what `planted_by_kind` gives."""
+    table = Table("planted in copies of validation rows", "copies", "ROC AUC", "alerted")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in by_kind.to_dict("records"):
+        table.add_row(
+            row["kind"], f"{row['copies']:,}", f"{row['auc']:.3f}", f"{row['alerted']:.1%}"
+        )
     console.print(table)
 
 

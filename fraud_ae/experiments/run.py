@@ -210,7 +210,7 @@ def train_run(
         run.write_history(trained.history)
         run.write_scores(scored)
         if data.planted is not None:
-            run.write_planted_scores(data.planted.scored(detector, data.encoded))
+            run.write_planted_scores(data.planted.scored(detector, scores))
         top = _explained(detector, data, scored)
         run.write_top_transactions(top)
         write_groups(run, evaluation)

@@ -104,7 +104,9 @@ def _of_model(folder: Path, info: dict) -> dict:
         "to": data["to"],
         "rows": data["rows"],
         # Of these parts, which leave out the days that labels take, where nothing better is known.
-        "fraud_ratio": sum(p["frauds"] for p in parts) / sum(p["rows"] for p in parts),
+        "fraud_ratio": None
+        if parts[0]["frauds"] is None
+        else sum(p["frauds"] for p in parts) / sum(p["rows"] for p in parts),
         "stage": "production",
         "winner": winner["run_id"],
         "strategy": _strategy(folder, winner["run_id"], configuration),

@@ -58,7 +58,7 @@ def run_stages(
     if audit is not None:
         audit.finish()
     print(
-        f"\n{len(trained)} runs trained now"
+        f"\n{len(trained)} {'run' if len(trained) == 1 else 'runs'} trained now"
         if trained
         else "\nnothing trained: all finished before"
     )

@@ -131,7 +131,7 @@ def _objective(folder: Path) -> str:
 
 
 def _strategies(board: pd.DataFrame, objective: str) -> Table:
-    names = _with_objective(("final_auc", "average_precision"), board, objective)
+    names = _defined(_with_objective(("final_auc", "average_precision"), board, objective), [board])
     table = Table("strategy", "features", *map(_short, names), title="Strategies")
     _right(table, 1)
     for row in board.to_dict("records"):
@@ -145,7 +145,8 @@ def _strategies(board: pd.DataFrame, objective: str) -> Table:
 
 def _stages(boards: dict[str, pd.DataFrame | None], objective: str) -> Table:
     first = next(board for board in boards.values() if board is not None)
-    names = _with_objective(_COLUMNS, first, objective)
+    run = [board for board in boards.values() if board is not None]
+    names = _defined(_with_objective(_COLUMNS, first, objective), run)
     table = Table("stage", "results", *map(_short, names), "run")
     table.title = "The best of each stage, on validation"
     _right(table, 1, last=-1)
@@ -164,8 +165,15 @@ def _with_objective(names: tuple[str, ...], board: pd.DataFrame, objective: str)
     return names if objective in names or objective not in board else (objective, *names)
 
 
+def _defined(names: tuple[str, ...], boards: list[pd.DataFrame]) -> list[str]:
+    """The figures that some result has; without labels most are undefined."""
+    return [name for name in names if any(board[name].notna().any() for board in boards)]
+
+
 def _short(name: str) -> str:
-    return {"average_precision": "AP", "precision": "prec"}.get(name, name)
+    return {"average_precision": "AP", "precision": "prec", "planted_auc": "planted"}.get(
+        name, name
+    )
 
 
 def _right(table: Table, first: int, last: int | None = None) -> None:

@@ -6,10 +6,15 @@ from rich.console import Console
 from rich.table import Table
 
 from fraud_ae.detector.versions import PRODUCTION, Versions
+from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 from fraud_ae.experiments.result_tables import figure
 
-METRICS = {"average_precision": "average precision", "auc": "ROC AUC"}
-_SHORT = {"average_precision": "AP", "auc": "AUC"}
+METRICS = {
+    "average_precision": "average precision",
+    "auc": "ROC AUC",
+    PLANTED_AUC: "ROC AUC planted",
+}
+_SHORT = {"average_precision": "AP", "auc": "AUC", PLANTED_AUC: "planted AUC"}
 
 
 def print_versions(folder: Path, console: Console) -> None:
@@ -83,9 +88,12 @@ def _headline(decision: dict, current: str) -> str:
 
 
 def _rows(rows: dict) -> list[str]:
-    lines = [_line("compared on", f"{rows['number']:,} rows, {rows['frauds']:,} frauds")]
+    what = f"{rows['frauds']:,} frauds"
+    if rows["planted"]:
+        what = f"{rows['planted']:,} copies with planted anomalies"
+    lines = [_line("compared on", f"{rows['number']:,} rows, {what}")]
     if rows["number"]:
-        lines[0] += f", {rows['from'][:10]} to {rows['to'][:10]}"
+        lines.append(_line("", f"{rows['from'][:10]} to {rows['to'][:10]}"))
     left_out = {
         "that the champion has seen": rows["seen_by_champion"],
         "whose label is not known yet": rows["label_not_known"],
@@ -100,8 +108,8 @@ def _figures(decision: dict) -> list[str]:
         return []
     champion, challenger = decision["champion"], decision["version"]
     lines = [_line("", f"{champion:<9} {challenger:<9} difference")]
-    for metric, text in METRICS.items():
-        figures = decision["figures"][metric]
+    for metric, figures in decision["figures"].items():
+        text = METRICS[metric]
         scores = f"{figures['champion']:<9.4f} {figures['challenger']:<9.4f}"
         both = f"{scores} {figures['difference']:+.4f}"
         interval = "" if figures["low"] is None else f", {_interval(figures, decision)}"

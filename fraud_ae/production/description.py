@@ -15,9 +15,11 @@ from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.trailing_history import TrailingHistory
 from fraud_ae.detector.usual_shares import usual_shares
 from fraud_ae.evaluation.breakdown import breakdown
+from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 from fraud_ae.evaluation.figures import Evaluation
+from fraud_ae.evaluation.planted_figures import planted_figures
 from fraud_ae.evaluation.threshold import NEEDS_FRAUD
-from fraud_ae.experiments.run_store import TEST_SCORES
+from fraud_ae.experiments.run_store import TEST_SCORES, Run
 from fraud_ae.features.history import history_of
 from fraud_ae.production.plan import Plan
 
@@ -72,8 +74,12 @@ def _figures(plan: Plan, evaluation: Evaluation) -> dict:
     test = pd.read_parquet(plan.run.folder / TEST_SCORES)
     threshold, deployed_threshold = policy.choose(winner_scores), policy.choose(held_out)
     facts = plan.winner.metrics()
-    validation = evaluation.figures(winner_scores, threshold)
-    figures = evaluation.figures(test, threshold)
+    validation = {
+        **_planted(plan.winner, evaluation),
+        **evaluation.figures(winner_scores, threshold),
+    }
+    # The planted scores of the deployed fit's run are those of the test rows.
+    figures = {**_planted(plan.run, evaluation), **evaluation.figures(test, threshold)}
     deployed = {
         "fitted_on": plan.fit_on,
         "threshold": deployed_threshold,
@@ -98,11 +104,17 @@ def _figures(plan: Plan, evaluation: Evaluation) -> dict:
     }
 
 
+def _planted(run: Run, evaluation: Evaluation) -> dict:
+    scored = run.planted_scores()
+    return {} if scored is None else planted_figures(scored, evaluation.replicates)
+
+
 def _optimism(validation: dict, test: dict) -> dict:
     """How much better the figures of the rows are that the winner was chosen on."""
     return {
         name: None if None in (validation[name], test[name]) else validation[name] - test[name]
-        for name in ("final_auc", "average_precision", "precision", "recall", "f1")
+        for name in (PLANTED_AUC, "final_auc", "average_precision", "precision", "recall", "f1")
+        if name in validation and name in test
     }
 
 
@@ -146,10 +158,12 @@ def _label_use(plan: Plan, detector: FraudDetector, transactions: pd.DataFrame) 
     """What labels went into the detector; without any of it, it may be called unsupervised."""
     features = features_from_labels(plan.strategy, transactions)
     scorer, method = detector.scorer, detector.threshold_policy.method
+    has_labels = "is_fraud" in transactions and transactions["is_fraud"].notna().any()
     # One that learns labels has read them even if they were too few to learn from.
     learned = features or plan.recipe.scorer.learns_labels or method in NEEDS_FRAUD
     return {
-        "unsupervised": plan.recipe.train_on == "all" and not learned,
+        "unsupervised": not has_labels or (plan.recipe.train_on == "all" and not learned),
+        "none_known": not has_labels,
         "train_on": plan.recipe.train_on,
         "features_from_labels": features,
         "scorer": type(scorer).__name__,

@@ -19,6 +19,7 @@ from fraud_ae.detector.trailing_history import TrailingHistory
 from fraud_ae.evaluation.custom_metrics import check_metrics
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.scored_frames import scored_frame
+from fraud_ae.experiments.planted_inputs import PlantedInputs
 from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
 from fraud_ae.production.description import describe
 from fraud_ae.production.drift.reference import reference_statistics, save_reference
@@ -114,6 +115,10 @@ def _score_test(
     test = split.test(dataset.transactions)
     scores = winner.score_transactions(dataset.transactions, test)
     frame = scored_frame(dataset, test, scores, split)
+    if plan.winner.planted_scores() is not None:
+        has_times = bool(dataset.source_format.sources("timestamp"))
+        planted = PlantedInputs.of(winner, dataset.transactions, test, has_times)
+        plan.run.write_planted_scores(planted.scored(winner, scores))
     if plan.fit_on != "all":
         frame["deployed_score"] = deployed.score_transactions(dataset.transactions, test)
     frame.to_parquet(plan.run.folder / TEST_SCORES, index=False)

@@ -177,11 +177,15 @@ def _decide(challenger: PipelineJob, versions: Versions) -> tuple[dict, Path | N
     if versions.same_as(package) == champion:
         return _none(champion, _SAME, "the challenger is the very model in production"), None
     info = read_yaml(experiment / MODEL_INFO)
+    test = pd.read_parquet(experiment / "runs" / info["run_id"] / TEST_SCORES)
+    # Where the deployed fit has seen the test rows, the winner stands for it.
+    winner = experiment / "runs" / info["figures"]["winner"]["run_id"] / "model"
     compared = contest(
         FraudDetector.load(versions.version(champion)),
         versions.info(champion),
+        FraudDetector.load(package if "deployed_score" in test else winner),
         info,
-        pd.read_parquet(experiment / "runs" / info["run_id"] / TEST_SCORES),
+        test,
         challenger.dataset,
         challenger.split,
     )

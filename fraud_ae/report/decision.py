@@ -1,11 +1,14 @@
 """The decision and the final figures, in words and side by side."""
 
 from fraud_ae.detector.model_info import is_challenger
+from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
+from fraud_ae.evaluation.planted_figures import planted_by_kind
 from fraud_ae.report.results import SWEEPS, ExperimentResults
 from fraud_ae.sweeps.leaderboard import tuning_gain
 
 # Name in the figures, name in the report, whether it is a share.
 FIGURES = (
+    (PLANTED_AUC, "ROC AUC of planted anomalies", False),
     ("final_auc", "ROC AUC", False),
     ("average_precision", "average precision", False),
     ("precision", "precision", True),
@@ -77,7 +80,7 @@ def final_figures(results: ExperimentResults) -> dict | None:
         "rows": [
             _row(name, label, is_share, validation, test)
             for name, label, is_share in FIGURES
-            if name in validation
+            if any(part and part.get(name) is not None for part in (validation, test))
         ],
         "extra": [
             _row(name, name, False, validation, test)
@@ -85,8 +88,17 @@ def final_figures(results: ExperimentResults) -> dict | None:
             if name in validation
         ],
         "has_test": test is not None,
+        "planted": _planted(results),
         "deployed": _deployed(results.info) if results.info else None,
     }
+
+
+def _planted(results: ExperimentResults) -> list[dict]:
+    """Kinds of planted anomalies, with how they rank and which share is alerted on."""
+    scored = results.planted_scores()
+    if scored is None:
+        return []
+    return planted_by_kind(scored, results.threshold).to_dict("records")
 
 
 def _as_validation(test: dict) -> dict:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 NOTHING = "–"
 _NAMES = {
+    "planted_auc": "ROC AUC of planted anomalies",
     "final_auc": "ROC AUC",
     "average_precision": "average precision",
     "recall_at_1pct_fpr": "recall at 1 % false positives",

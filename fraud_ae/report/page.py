@@ -105,9 +105,14 @@ def _start(explorer: dict | None) -> dict[str, dict[str, str]] | None:
     place = explorer["start"]
     figures_of_parts = {}
     for name, part in explorer["parts"].items():
-        alerts, caught, frauds = part["alerts"][place], part["caught"][place], part["frauds"]
+        # Only rows with a label say whether an alert was right.
+        alerts, caught, frauds = (
+            part["labelled_alerts"][place],
+            part["caught"][place],
+            part["frauds"],
+        )
         figures_of_parts[name] = {
-            "alerts_per_day": f"{alerts / part['days']:.1f}",
+            "alerts_per_day": f"{part['alerts'][place] / part['days']:.1f}",
             "precision": percent(caught / alerts if alerts else None),
             "recall": percent(caught / frauds if frauds else None),
             "f1": figure(2 * caught / (alerts + frauds) if frauds else None),
@@ -119,7 +124,7 @@ def _start(explorer: dict | None) -> dict[str, dict[str, str]] | None:
             "true_positives": number(caught),
             "false_positives": number(alerts - caught),
             "false_negatives": number(frauds - caught),
-            "true_negatives": number(part["rows"] - alerts - frauds + caught),
+            "true_negatives": number(part["labelled"] - alerts - frauds + caught),
         }
     return figures_of_parts
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from fraud_ae.audit.stored import read_audits
-from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
+from fraud_ae.experiments.run_store import PLANTED_SCORES, SCORES, TEST_SCORES
 from fraud_ae.pipeline.data_facts import read_data_facts
 from fraud_ae.pipeline.gate import DECISION
 from fraud_ae.runtime.yaml_files import read_yaml
@@ -93,6 +93,15 @@ class ExperimentResults:
             for part, path in paths.items()
             if path.is_file()
         }
+
+    def planted_scores(self) -> pd.DataFrame | None:
+        """Planted scores of that run: of the test rows once there is a model, else validation.
+
+        None where no anomaly was planted.
+        """
+        folder = self.folder / "runs" / self.info["run_id"] if self.info else self.best_run
+        path = folder / PLANTED_SCORES if folder else None
+        return pd.read_parquet(path) if path and path.is_file() else None
 
     def run_configuration(self, run_id: str) -> dict:
         """What decided a run's weights; empty where its folder is gone."""

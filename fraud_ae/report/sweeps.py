@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 from fraud_ae.report.results import ExperimentResults
 from fraud_ae.sweeps.studies.importance import (
     parameter_columns,
@@ -19,22 +20,23 @@ def strategies(results: ExperimentResults) -> list[dict] | None:
     board = results.boards.get("features")
     if board is None:
         return None
-    is_shown = (
-        results.objective in ("final_auc", "average_precision") or results.objective not in board
-    )
+    is_planted = results.objective == PLANTED_AUC and PLANTED_AUC in board
+    auc = PLANTED_AUC if is_planted else "final_auc"
+    is_shown = results.objective in (auc, "average_precision") or results.objective not in board
     objective = None if is_shown else results.objective
-    return [_strategy(row, objective) for row in _rows(board)]
+    return [_strategy(row, auc, objective) for row in _rows(board)]
 
 
-def _strategy(row: dict, objective: str | None) -> dict:
+def _strategy(row: dict, auc: str, objective: str | None) -> dict:
     return {
+        "auc_name": auc,
         "objective": objective,
         "reached": row[objective] if objective else None,
         "name": row["features"],
         "status": row["status"],
         "reason": row["reason"],
         "features": row["feature_count"],
-        **_with_interval(row, "final_auc"),
+        **_with_interval(row, auc),
         "average_precision": row["average_precision"],
         "average_precision_low": row["average_precision_low"],
         "average_precision_high": row["average_precision_high"],

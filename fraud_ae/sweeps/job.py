@@ -15,7 +15,8 @@ from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
 from fraud_ae.errors import StrategyRefused, TrainingDiverged, UserError
 from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
-from fraud_ae.experiments.result_tables import print_groups
+from fraud_ae.evaluation.planted_figures import planted_by_kind
+from fraud_ae.experiments.result_tables import print_groups, print_planted
 from fraud_ae.experiments.run_figures import evaluate_run, write_groups
 from fraud_ae.experiments.run_store import Run
 from fraud_ae.runtime.atomic_files import write_json, write_whole
@@ -67,7 +68,12 @@ def run_single_job(job: Job) -> float:
         # Its agent waits for the figures of every combination that it asks for.
         track_finished_run(run, job.target, metrics)
     write_groups(run, job.evaluation)
-    print_groups(run.groups(), Console(highlight=False))
+    console = Console(highlight=False)
+    if len(labels):
+        print_groups(run.groups(), console)
+    planted = run.planted_scores()
+    if planted is not None:
+        print_planted(planted_by_kind(planted, metrics["threshold"]), console)
     print(metrics_line(metrics, job.evaluation.extra))
     return objective(job, metrics)
 
@@ -198,7 +204,8 @@ def _score_planted(job: Job, run: Run) -> None:
 
     data = job.training_data()[1]
     detector = FraudDetector.load(run.model_folder)
-    run.write_planted_scores(data.planted.scored(detector, data.encoded))
+    scores = run.scores()["score"].to_numpy()
+    run.write_planted_scores(data.planted.scored(detector, scores))
 
 
 def objective(job: Job, metrics: dict) -> float:

@@ -115,7 +115,7 @@ def enter(champion, compose, dataset):
             "figures": {"deployed": {"fitted_on": fitted_on}},
         }
         challenger = {"figures": {"deployed": {"fitted_on": "train+validation"}}}
-        return contest(champion, info, challenger, test, dataset, split)
+        return contest(champion, info, champion, challenger, test, dataset, split)
 
     entered.test, entered.split = test, split
     return entered

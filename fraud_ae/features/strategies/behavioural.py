@@ -65,7 +65,8 @@ class Behavioural(Baseline):
 
     Labels are read for the terminals' fraud rates alone, when features are made: those in
     `is_fraud` of transactions at least `label_delay_days` old, never those of the row itself or
-    of its instant. They may be missing (NaN) in some rows; without `is_fraud` the rates are NaN.
+    of its instant. They may be missing (NaN) in some rows; without `is_fraud` the rates are NaN,
+    and fitted without any label there are none.
     The windows are those of the Fraud Detection Handbook (Le Borgne et al., 2022), chapter 3.5.
     """
 
@@ -132,6 +133,10 @@ class Behavioural(Baseline):
         longest = float(longest_window(self.windows_days))
         return History(longest, longest + self.label_delay_days, False, tuple(FIRST_USES))
 
+    def fit_family(self, df: pd.DataFrame) -> None:
+        """Learn whether there are labels, without which there are no fraud rates."""
+        self.has_labels_ = "is_fraud" in df and bool(df["is_fraud"].notna().any())
+
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
         """customer_count_7d, terminal_delayed_fraud_rate_7d, amount_z_customer_30d, ..."""
         keys = [name for name in ("customer_id", *FIRST_USES) if name in df]
@@ -164,8 +169,12 @@ class Behavioural(Baseline):
 
     def _terminal_features(self, df: pd.DataFrame, terminal: np.ndarray) -> dict[str, np.ndarray]:
         delayed = delayed_rates(df, terminal, self.windows_days, self.label_delay_days)
-        features = {f"terminal_{name}": values for name, values in delayed.items()}
-        if "is_fraud" not in df and (terminal >= 0).any():
+        features = {
+            f"terminal_{name}": values
+            for name, values in delayed.items()
+            if self.has_labels_ or "fraud_rate" not in name
+        }
+        if self.has_labels_ and "is_fraud" not in df and (terminal >= 0).any():
             _warn_of_unknown_rates([name for name in features if "fraud_rate" in name])
         if "amount" in df:
             days = longest_window(self.windows_days)

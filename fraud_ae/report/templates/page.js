@@ -36,9 +36,10 @@
   const explorer = drawn.explorer;
 
   function figuresAt(part, place) {
-    const alerts = part.alerts[place], caught = part.caught[place];
+    // Only rows with a label say whether an alert was right.
+    const alerts = part.labelled_alerts[place], caught = part.caught[place];
     return {
-      alerts_per_day: (alerts / part.days).toFixed(1),
+      alerts_per_day: (part.alerts[place] / part.days).toFixed(1),
       precision: percent(ratio(caught, alerts)),
       recall: percent(ratio(caught, part.frauds)),
       f1: part.frauds ? (2 * caught / (alerts + part.frauds)).toFixed(4) : NOTHING,
@@ -46,7 +47,7 @@
       true_positives: count(caught),
       false_positives: count(alerts - caught),
       false_negatives: count(part.frauds - caught),
-      true_negatives: count(part.rows - alerts - part.frauds + caught),
+      true_negatives: count(part.labelled - alerts - part.frauds + caught),
     };
   }
 
@@ -220,7 +221,7 @@
 
   function drawHistogram() {
     const { edges, log, shares } = explorer.histogram;
-    const style = { normal: "accent", fraud: "fraud" };
+    const style = { normal: "accent", fraud: "fraud", "not labelled": "accent" };
     const faded = (name) => colour(name) + "2e";
     const traces = Object.entries(shares).map(([kind, found]) => ({
       x: edges, y: [...found, found.at(-1)], type: "scatter", mode: "lines", name: kind === "normal" ? "honest" : kind,

@@ -2,8 +2,8 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,45 +67,53 @@ def canonical_file(
     """
     with tempfile.TemporaryDirectory(prefix="fraud_ae-") as scratch:
         unsorted, in_time = Path(scratch) / "read.parquet", Path(scratch) / "sorted.parquet"
-        written = _Written(unsorted, source_format)
-        with written:
-            written.add_file(path, report)
-            rows, first, in_order = written.rows, written.first, written.in_order
+        writer = _Writer(unsorted, source_format)
+        with closing(writer):
+            writer.add_file(path, report)
+            rows, first, in_order = writer.rows, writer.first, writer.in_order
             if history is not None:
-                written.add_history(history)
+                left_out = writer.add_history(writer.read(history, "file "))
+                if left_out:
+                    _LOGGER.warning(
+                        "%s: %d transactions are not before the first one of the file and are left "
+                        "out: without ids nothing tells whether they are the same "
+                        "(data.columns.transaction_id)",
+                        history,
+                        left_out,
+                    )
             if remembered is not None:
-                written.add_remembered(remembered)
-        if not written.in_order:
+                writer.add_history([remembered])
+        if not writer.in_order:
             pl.scan_parquet(unsorted).sort("timestamp", "tie").sink_parquet(in_time)
-        ordered = unsorted if written.in_order else in_time
-        yield CanonicalFile(ordered, rows, first, in_order, written.has_labels)
+        ordered = unsorted if writer.in_order else in_time
+        yield CanonicalFile(ordered, rows, first, in_order, writer.has_labels)
 
 
-class _Written:
-    """Canonical parts on their way into a Parquet file."""
+class _Writer:
+    """Writes canonical parts into a Parquet file.
+
+    rows: of the file to be scored. first: the earliest time. in_order: whether all follow in time.
+    """
 
     def __init__(self, path: Path, source_format: SourceFormat) -> None:
         self.rows, self.in_order, self.has_labels = 0, True, False
-        self._path, self._format, self._writer = path, source_format, None
-        self._newest: pd.Timestamp | None = None
-        self._has_ids = bool(source_format.sources("transaction_id"))
         self.first = pd.Timestamp.max.tz_localize("UTC")
+        self._newest = pd.Timestamp.min.tz_localize("UTC")
+        self._path, self._format, self._writer = path, source_format, None
+        self._has_ids = bool(source_format.sources("transaction_id"))
         self._ids: list[np.ndarray] = []
 
-    def __enter__(self) -> "_Written":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
 
     def add_file(self, path: Path, report: Report) -> None:
-        for part in self._parts(path):
+        for part in self.read(path):
             ids = _hashes(part["transaction_id"])
             repeated = np.isin(ids, np.concatenate(self._ids)) if self._ids else np.zeros(0)
             if repeated.any():
-                again = part["transaction_id"][repeated].iloc[0]
-                raise DataError(f"{path}: transaction_id: {again!r} is there more than once")
+                twice = part["transaction_id"][repeated].iloc[0]
+                raise DataError(f"{path}: transaction_id: {twice!r} is there more than once")
             self._ids.append(ids)
             self.first = min(self.first, part["timestamp"].min())
             self._write(part.assign(place=np.arange(self.rows, self.rows + len(part))))
@@ -114,35 +122,26 @@ class _Written:
         if not self.rows:
             raise DataError(f"{path}: the table has no rows")
 
-    def add_history(self, path: Path) -> None:
-        new_ids, first, left_out = np.concatenate(self._ids), self.first, 0
-        for part in self._parts(path, prefix="file "):
-            ids = _hashes(part["transaction_id"])
+    def add_history(self, parts: Iterable[pd.DataFrame]) -> int:
+        """Write what was not written before: without ids, what lies before all of it.
+
+        Returns how many transactions were left out for want of ids.
+        """
+        written, first, left_out = np.concatenate(self._ids), self.first, 0
+        for part in parts:
             if self._has_ids:
-                is_new = ~np.isin(ids, new_ids)
+                ids = _hashes(part["transaction_id"])
+                is_new = ~np.isin(ids, written)
+                self._ids.append(ids)
             else:
                 is_new = (part["timestamp"] < first).to_numpy()
                 left_out += int((~is_new).sum())
-            self._ids.append(ids)
             self.first = min(self.first, part["timestamp"].min())
             self._write(part[is_new].assign(place=NOT_SCORED))
-        if left_out:
-            _LOGGER.warning(
-                "%s: %d transactions are not before the first one of the file and are left out: "
-                "without ids nothing tells whether they are the same (data.columns.transaction_id)",
-                path,
-                left_out,
-            )
+        return left_out
 
-    def add_remembered(self, transactions: pd.DataFrame) -> None:
-        """What neither the file nor its history has: without ids, what lies before both."""
-        if self._has_ids:
-            is_new = ~np.isin(_hashes(transactions["transaction_id"]), np.concatenate(self._ids))
-        else:
-            is_new = (transactions["timestamp"] < self.first).to_numpy()
-        self._write(transactions[is_new].assign(place=NOT_SCORED))
-
-    def _parts(self, path: Path, prefix: str = "") -> Iterator[pd.DataFrame]:
+    def read(self, path: Path, prefix: str = "") -> Iterator[pd.DataFrame]:
+        """Canonical parts of a file; prefix: of the ids that their rows get where it has none."""
         start = 0
         for raw in read_parts(path, self._format, PART_ROWS):
             try:
@@ -161,11 +160,10 @@ class _Written:
         part = part.assign(is_fraud=labels.astype("float64"), tie=tie_order(part, self._format))
         self.has_labels = self.has_labels or bool(labels.notna().any())
         times = part["timestamp"]
-        follows = self._newest is None or not len(part) or times.iloc[0] > self._newest
-        # Those of one instant have an order of their own.
-        is_ordered = times.is_monotonic_increasing and times.is_unique
-        self.in_order = self.in_order and follows and is_ordered
         if len(part):
+            # Those of one instant have an order of their own.
+            is_ordered = times.is_monotonic_increasing and times.is_unique
+            self.in_order = self.in_order and is_ordered and times.iloc[0] > self._newest
             self._newest = times.max()
         table = pa.Table.from_pandas(part, preserve_index=False)
         if self._writer is None:

@@ -2,15 +2,16 @@
 
 import re
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from fraud_ae.data.columns import BIRTH_DATE, IDENTIFIERS, SCENARIO
 from fraud_ae.data.values.labels import USUAL, guess_meaning, label_word
-from fraud_ae.data.values.numbers import as_number
-from fraud_ae.data.values.text_columns import exact_texts
-from fraud_ae.data.values.times import TIME_OF_DAY, as_time
+from fraud_ae.data.values.numbers import are_numbers, as_number
+from fraud_ae.data.values.text_columns import decide_kind, exact_texts
+from fraud_ae.data.values.times import are_times_of_day, as_time
 
 _FORMATS = (
     "%d.%m.%Y %H:%M:%S",
@@ -56,6 +57,7 @@ ROLE_NAMES = {
     "customer_location": r"location|state|country|region|city",
 }
 _NUMBERS = ("amount", "customer_age", "account_age_days", "quantity")
+# So many values are looked at, and a category has so many at the most.
 FEW = 1_000
 
 
@@ -69,20 +71,24 @@ class Column:
     distinct: int
     example: str
 
+    @classmethod
+    def of(cls, name: str, values: pd.Series) -> Self:
+        texts, kind = exact_texts(values)[0], decide_kind(values)
+        missing = texts.isna() | texts.str.strip().str.lower().isin([*kind.missing, ""])
+        known = texts[~missing].drop_duplicates()
+        example = ", ".join(known.head(3))
+        return cls(name, kind.kind, float(missing.mean()), len(known), example)
 
-def fits(canonical: str, column: Column, raw: pd.DataFrame, rows: int) -> bool:
-    values = raw[column.name]
+
+def may_be(canonical: str, column: Column, values: pd.Series) -> bool:
+    """Whether the values, (n,), of a column can be those of a canonical name."""
     if canonical == "is_fraud":
         words = {label_word(value) for value in values.dropna().unique()[:10]} - {""}
-        is_label = words <= {"0", "1", "true", "false"} or all(w in USUAL for w in words)
-        return len(words) <= 4 and (is_label or guess_meaning(values) is not None)
+        return len(words) <= 4 and (words <= USUAL.keys() or guess_meaning(values) is not None)
     if canonical in _NUMBERS:
-        read = (as_number(values.head(FEW), decimal) for decimal in ".,")
-        return any(
-            numbers.notna().any() and np.isfinite(numbers.dropna()).all() for numbers in read
-        )
+        return any(are_numbers(values, decimal) for decimal in ".,")
     if canonical == "transaction_id":
-        return column.distinct == rows and column.missing == 0
+        return column.distinct == len(values) and column.missing == 0
     if canonical == "customer_id":
         return column.missing == 0
     if canonical == "timestamp":
@@ -90,10 +96,11 @@ def fits(canonical: str, column: Column, raw: pd.DataFrame, rows: int) -> bool:
     if canonical == BIRTH_DATE:
         return bool(as_time(values.head(FEW)).notna().any())
     # Only of identifiers may nearly every row have another one.
-    return canonical in IDENTIFIERS or column.distinct <= 0.9 * rows
+    return canonical in IDENTIFIERS or column.distinct <= 0.9 * len(values)
 
 
 def plain_name(name: str) -> str:
+    """A name of a column as the patterns of `ROLE_NAMES` expect it."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
@@ -106,10 +113,7 @@ def distance(canonical: str, column: Column) -> tuple[bool, bool, int]:
 def time_settings(values: pd.Series) -> dict[str, str] | None:
     """How the times of a column are written; None where it holds none."""
     sample = values.dropna().head(FEW)
-    texts, _, _ = exact_texts(sample)
-    if texts.str.fullmatch(TIME_OF_DAY.pattern).all():
-        return {}
-    if as_time(sample).notna().all():
+    if are_times_of_day(sample) or as_time(sample).notna().all():
         return {}
     for time_format in _FORMATS:
         if as_time(sample, time_format=time_format).notna().all():

@@ -14,7 +14,7 @@ from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind, missing_words
 from fraud_ae.data.values.labels import guess_meaning
 from fraud_ae.data.values.numbers import as_number, guess_decimal
 from fraud_ae.data.values.text_columns import decide_kind
-from fraud_ae.data.values.times import TIME_OF_DAY, role_of
+from fraud_ae.data.values.times import are_times_of_day, role_of
 from fraud_ae.errors import DataError
 
 _LOGGER = logging.getLogger("fraud_ae")
@@ -88,10 +88,8 @@ def _with_date(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
     is_plain = source_format.time_unit is None and source_format.time_format is None
     if len(sources) != 1 or sources[0] not in raw or not is_plain:
         return source_format
-    values = raw[sources[0]].dropna().head(_SAMPLE)
-    if not len(values) or not all(
-        isinstance(value, str) and TIME_OF_DAY.fullmatch(value) for value in values
-    ):
+    times = raw[sources[0]]
+    if not are_times_of_day(times):
         return source_format
     roles = {role_of(str(name)): str(name) for name in raw.columns if name != sources[0]}
     for wanted in (("year", "month", "day"), ("date",)):
@@ -105,8 +103,8 @@ def _with_date(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
             )
             return replace(source_format, columns={**source_format.columns, "timestamp": parts})
     raise DataError(
-        f"timestamp: {sources[0]!r} holds times of day such as {values.iloc[0]!r} and no date, so "
-        "that all days would be one; name all its columns: "
+        f"timestamp: {sources[0]!r} holds times of day such as {times.dropna().iloc[0]!r} and no "
+        "date, so that all days would be one; name all its columns: "
         "'data.columns.timestamp=[Year,Month,Day,Time]'"
     )
 

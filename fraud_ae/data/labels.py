@@ -55,7 +55,13 @@ def read_labels(path: str | Path, ids: ValueKind | None = None) -> pd.Series:
         raise DataError(f"{path}: an id is missing")
     outcomes = pd.Series(labels.to_numpy(), index=names.to_numpy())
     if "labelled_at" not in table:
-        _check_one_each(outcomes, path)
+        differing = outcomes.groupby(level=0).nunique()
+        twice = differing.index[differing > 1]
+        if len(twice):
+            raise DataError(
+                f"{path}: transactions with two labels that differ: {listed(twice[:5])}; a column "
+                "labelled_at says which is the later one"
+            )
     return outcomes[~outcomes.index.duplicated(keep="last")]
 
 
@@ -77,9 +83,8 @@ def with_labels(
             f"data.labels={path}: outcomes belong to transactions by their id, and these have "
             "none; set data.columns.transaction_id=NAME_IN_THE_FILE"
         )
-    kind = decide_kind(raw[columns[0]]) if len(columns) == 1 else ValueKind()
-    kinds = {"transaction_id": kind} if len(columns) == 1 else {}
-    known = read_labels(path, kind)
+    kinds = {"transaction_id": decide_kind(raw[columns[0]])} if len(columns) == 1 else {}
+    known = read_labels(path, kinds.get("transaction_id", ValueKind()))
     ids, _ = id_text(raw, "transaction_id", columns, kinds)
     matched = int(known.index.isin(ids).sum())
     unmatched = f"{path}: {len(known) - matched:,} of {len(known):,} labels are of no transaction"
@@ -91,22 +96,19 @@ def with_labels(
         )
     if matched < len(known):
         log.warning("%s here", unmatched)
-    return _in_words_of_the_file(raw, source_format, ids.map(known))
+    return _with_outcomes(raw, source_format, ids.map(known))
 
 
-def _in_words_of_the_file(
+def _with_outcomes(
     raw: pd.DataFrame, source_format: SourceFormat, outcomes: pd.Series
 ) -> pd.DataFrame:
     """The table with outcomes, (n,) 1, 0 or NaN, where they are known, as its own labels say it."""
-    present = [name for name in (*source_format.sources("is_fraud"), "is_fraud") if name in raw]
-    name = (present or list(source_format.sources("is_fraud")) or ["is_fraud"])[0]
-    if not present:
-        return raw.assign(**{name: outcomes.to_numpy()})
+    names = (*source_format.sources("is_fraud"), "is_fraud")
+    name = next((name for name in names if name in raw), None)
+    if name is None:
+        return raw.assign(**{names[0]: outcomes.to_numpy()})
     meaning = source_format.labels_map or guess_meaning(raw[name]) or {}
-    words = {
-        value: next((word for word, said in meaning.items() if said == value), f"{value:g}")
-        for value in (0.0, 1.0)
-    }
+    words = {0.0: "0", 1.0: "1"} | {said: word for word, said in reversed(meaning.items())}
     column = raw[name].astype(object)
     return raw.assign(**{name: column.mask(outcomes.notna(), outcomes.map(words))})
 
@@ -143,13 +145,3 @@ def _read_file(path: Path) -> pd.DataFrame:
     if times.isna().any():
         raise DataError(f"{path}: labelled_at must be a time such as 2024-01-31 13:45:00")
     return table.iloc[times.argsort(kind="stable")]
-
-
-def _check_one_each(outcomes: pd.Series, path: Path) -> None:
-    differing = outcomes.groupby(level=0).nunique()
-    twice = differing.index[differing > 1]
-    if len(twice):
-        raise DataError(
-            f"{path}: transactions with two labels that differ: {listed(twice[:5])}; a column "
-            "labelled_at says which is the later one"
-        )

@@ -19,9 +19,6 @@ from fraud_ae.data.values.kinds import ValueKind
 from fraud_ae.data.values.text_columns import Wrong, canonical_text, decide_kind
 
 TEXT = ("transaction_id", "customer_id", *CATEGORICAL, *IDENTIFIERS, SCENARIO)
-# What a source may do without; `null` says so.
-MAY_BE_NULL = ("transaction_id", "customer_id", "amount", "timestamp", "is_fraud")
-
 Sources = dict[str, tuple[str, ...]]
 
 
@@ -50,13 +47,8 @@ def resolve(
         elif absent and not may_lack and not (sources == (name,) and name in may_be_absent):
             problems.append(_not_found(name, absent[0], raw))
     is_canonical = any(wanted[name] != sources for name, sources in found.items())
-    for name in ("transaction_id", "customer_age"):
-        if (
-            name in present
-            and name not in found
-            and name not in mapped
-            and (is_canonical if name == "transaction_id" else wanted[BIRTH_DATE])
-        ):
+    for name, counts in (("transaction_id", is_canonical), ("customer_age", wanted[BIRTH_DATE])):
+        if counts and name in present and name not in found and name not in mapped:
             found[name] = (name,)
     if "customer_age" in found and BIRTH_DATE in found:
         del found[BIRTH_DATE]
@@ -69,9 +61,8 @@ def resolve(
         for source in sources
         if source in repeated
     ]
-    return {
-        name: sources for name, sources in found.items() if not repeated & set(sources)
-    }, problems
+    usable = {name: sources for name, sources in found.items() if not repeated & set(sources)}
+    return usable, problems
 
 
 def _optional(source_format: SourceFormat, name: str) -> tuple[str, ...]:
@@ -82,7 +73,7 @@ def _not_found(name: str, source: str, raw: pd.DataFrame) -> str:
     meant = did_you_mean((source, name.replace("_", " ")), raw.columns)
     if name not in (*CANONICAL, BIRTH_DATE, SCENARIO):
         return f"no column {source!r} in the file{meant}; see data.extra_columns"
-    null = ", or =null where there is none" if name in (*MAY_BE_NULL, *OPTIONAL, SCENARIO) else ""
+    null = "" if name == BIRTH_DATE else ", or =null where there is none"
     return (
         f"{name}: no column {source!r} in the file{meant}; "
         f"set data.columns.{name}=NAME_IN_THE_FILE{null}"

@@ -2,6 +2,7 @@
 
 import bisect
 import functools
+import itertools
 import logging
 import math
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ PARTS = ("train", "validation", "test")
 BOUNDARIES = tuple(f"{part}_{side}" for part in PARTS for side in ("start", "end"))
 
 _INSTANT = pd.Timedelta(1, unit="us")
+_SECONDS = "%Y-%m-%d %H:%M:%S"
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,15 @@ class Split:
 
     def train(self, df: pd.DataFrame) -> np.ndarray:
         """Mask of the training rows of `df`: bool, shape (n,)."""
-        return _within(df["timestamp"], self.train_start, self.train_end)
+        return self._part(df, "train")
 
     def validation(self, df: pd.DataFrame) -> np.ndarray:
         """Mask of the validation rows of `df`: bool, shape (n,)."""
-        return _within(df["timestamp"], self.validation_start, self.validation_end)
+        return self._part(df, "validation")
 
     def test(self, df: pd.DataFrame) -> np.ndarray:
         """Mask of the test rows of `df`: bool, shape (n,)."""
-        return _within(df["timestamp"], self.test_start, self.test_end)
+        return self._part(df, "test")
 
     def before_test(self, df: pd.DataFrame) -> np.ndarray:
         """Mask of all rows of `df` before the end of validation: bool, shape (n,)."""
@@ -51,17 +53,25 @@ class Split:
 
     def describe(self, df: pd.DataFrame, parts: Sequence[str] = PARTS) -> dict[str, dict]:
         """Rows, frauds (None without labels) and boundaries (ISO text, UTC) of each part."""
-        return {part: self._describe_part(df, part) for part in parts}
+        described = {}
+        for part in parts:
+            mask = self._part(df, part)
+            start, end = self.interval(part)
+            described[part] = {
+                "rows": int(mask.sum()),
+                "frauds": int((df["is_fraud"][mask] == 1).sum()) if "is_fraud" in df else None,
+                "start": start.isoformat(),
+                "end": end.isoformat(),
+            }
+        return described
 
-    def _describe_part(self, df: pd.DataFrame, part: str) -> dict:
-        mask = getattr(self, part)(df)
-        frauds = int((df["is_fraud"].to_numpy()[mask] == 1).sum()) if "is_fraud" in df else None
-        return {
-            "rows": int(mask.sum()),
-            "frauds": frauds,
-            "start": getattr(self, f"{part}_start").isoformat(),
-            "end": getattr(self, f"{part}_end").isoformat(),
-        }
+    def interval(self, part: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """Start and end of a part."""
+        return getattr(self, f"{part}_start"), getattr(self, f"{part}_end")
+
+    def _part(self, df: pd.DataFrame, part: str) -> np.ndarray:
+        start, end = self.interval(part)
+        return df["timestamp"].between(start, end, inclusive="left").to_numpy(bool)
 
 
 def split_by_time(
@@ -75,7 +85,11 @@ def split_by_time(
     `dates`: mapping or dataclass with any of the six boundaries as ISO text; an end given as a
     day excludes that day. Raises DataError for impossible settings and for empty parts.
     """
-    times = _sorted_times(timestamps)
+    times = pd.DatetimeIndex(pd.to_datetime(timestamps, utc=True)).as_unit("us").sort_values()
+    if len(times) == 0:
+        raise DataError("split: there are no transactions to split")
+    if times.hasnans:
+        raise DataError("split: some transactions have no timestamp")
     given = _given_dates(dates)
     shares = _checked_fractions(fractions)
     delay = _delay(label_delay_days)
@@ -98,21 +112,8 @@ def split_by_time(
     )
     _check_order(split)
     _check_delay(split, delay)
-    _check_parts(split, times, delay)
+    _check_parts(split, times)
     return split
-
-
-def _within(times: pd.Series, start: pd.Timestamp, end: pd.Timestamp) -> np.ndarray:
-    return ((times >= start) & (times < end)).to_numpy(bool)
-
-
-def _sorted_times(timestamps) -> pd.DatetimeIndex:
-    times = pd.DatetimeIndex(pd.to_datetime(timestamps, utc=True)).as_unit("us")
-    if len(times) == 0:
-        raise DataError("split: there are no transactions to split")
-    if times.hasnans:
-        raise DataError("split: some transactions have no timestamp")
-    return times.sort_values()
 
 
 def _checked_fractions(fractions: Sequence[float]) -> list[float]:
@@ -120,8 +121,7 @@ def _checked_fractions(fractions: Sequence[float]) -> list[float]:
         shares = [float(share) for share in fractions]
     except (TypeError, ValueError):
         shares = []
-    is_valid = len(shares) == 3 and min(shares) > 0 and math.isclose(sum(shares), 1, abs_tol=1e-6)
-    if not is_valid:
+    if len(shares) != 3 or min(shares) <= 0 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
         raise DataError(
             "data.split.fractions must be 3 positive numbers (train, validation, test) that sum "
             f"to 1, such as [0.6,0.2,0.2]; got {fractions}"
@@ -146,12 +146,10 @@ def _given_dates(dates) -> dict[str, pd.Timestamp]:
     if dates is None:
         return {}
     settings = asdict(dates) if is_dataclass(dates) else dict(dates)
-    unknown = [name for name in settings if name not in BOUNDARIES]
-    if unknown:
-        raise DataError(
-            f"data.split: unknown date{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}; "
-            f"known are {', '.join(BOUNDARIES)}"
-        )
+    if unknown := [name for name in settings if name not in BOUNDARIES]:
+        plural = "s" if len(unknown) > 1 else ""
+        known = ", ".join(BOUNDARIES)
+        raise DataError(f"data.split: unknown date{plural} {', '.join(unknown)}; known are {known}")
     given = {name: _moment(name, text) for name, text in settings.items() if text is not None}
     if ("train_end" in given) != ("validation_end" in given):
         lacking = "validation_end" if "train_end" in given else "train_end"
@@ -179,13 +177,9 @@ def _ends_by_fractions(times: pd.DatetimeIndex, shares: list[float]) -> dict[str
             "split: no transactions lie between data.split.train_start and data.split.test_end"
         )
     # An end is the time of the first row beyond the share: rows of equal time stay together.
-    train_rows = round(shares[0] * len(times))
-    known_rows = round((shares[0] + shares[1]) * len(times))
-    last = len(times) - 1
-    return {
-        "train_end": times[min(train_rows, last)],
-        "validation_end": times[min(known_rows, last)],
-    }
+    rows = [round(share * len(times)) for share in (shares[0], shares[0] + shares[1])]
+    ends = [times[min(row, len(times) - 1)] for row in rows]
+    return dict(zip(("train_end", "validation_end"), ends, strict=True))
 
 
 def _ends_with_room(
@@ -230,44 +224,38 @@ def _warn_once(message: str) -> None:
 
 def _check_order(split: Split) -> None:
     if not split.train_start < split.train_end <= split.validation_end <= split.test_end:
-        shown = ", ".join(
-            f"{name}={getattr(split, name):%Y-%m-%d %H:%M:%S}"
-            for name in ("train_start", "train_end", "validation_end", "test_end")
-        )
+        names = ("train_start", "train_end", "validation_end", "test_end")
+        shown = ", ".join(f"{name}={getattr(split, name):{_SECONDS}}" for name in names)
         raise DataError(f"data.split: these must follow one another in time: {shown}")
 
 
 def _check_delay(split: Split, delay: pd.Timedelta) -> None:
-    days = delay / pd.Timedelta(days=1)
     problems = []
-    for earlier, later in (("train", "validation"), ("validation", "test")):
-        end = getattr(split, f"{earlier}_end")
-        start = getattr(split, f"{later}_start")
+    for earlier, later in itertools.pairwise(PARTS):
+        end, start = split.interval(earlier)[1], split.interval(later)[0]
         if start < end + delay:
             problems.append(
-                f"data.split.{later}_start={start:%Y-%m-%d %H:%M:%S} is too early: with a label "
-                f"delay of {days:g} days the labels of the {earlier} rows from "
-                f"{start - delay:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} are not known "
-                f"yet; the earliest start is {end + delay:%Y-%m-%d %H:%M:%S} "
-                "(or lower data.split.label_delay_days)"
+                f"data.split.{later}_start={start:{_SECONDS}} is too early: with a label delay of "
+                f"{split.label_delay_days:g} days the labels of the {earlier} rows from "
+                f"{start - delay:{_SECONDS}} to {end:{_SECONDS}} are not known yet; the earliest "
+                f"start is {end + delay:{_SECONDS}} (or lower data.split.label_delay_days)"
             )
     if problems:
         raise DataError("\n".join(problems))
 
 
-def _check_parts(split: Split, times: pd.DatetimeIndex, delay: pd.Timedelta) -> None:
+def _check_parts(split: Split, times: pd.DatetimeIndex) -> None:
     empty = []
     for part in PARTS:
-        start, end = getattr(split, f"{part}_start"), getattr(split, f"{part}_end")
+        start, end = split.interval(part)
         if times.searchsorted(start) >= times.searchsorted(end):
-            empty.append(f"{part} ({start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S})")
+            empty.append(f"{part} ({start:{_SECONDS}} to {end:{_SECONDS}})")
     if empty:
         first, last = times[0], times[-1]
         raise DataError(
-            f"split: no transactions in {', '.join(empty)}. The data go from "
-            f"{first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} "
-            f"({(last - first) / pd.Timedelta(days=1):.1f} days), the label delay is "
-            f"{delay / pd.Timedelta(days=1):g} days.\n"
+            f"split: no transactions in {', '.join(empty)}. The data go from {first:{_SECONDS}} to "
+            f"{last:{_SECONDS}} ({(last - first) / pd.Timedelta(days=1):.1f} days), the label "
+            f"delay is {split.label_delay_days:g} days.\n"
             "Shorten the delay (data.split.label_delay_days=0), change the shares "
             "(data.split.fractions=[0.6,0.2,0.2]) or set dates (data.split.train_end=DATE "
             "and data.split.validation_end=DATE)."

@@ -16,7 +16,7 @@ from fraud_ae.data.source_columns import TEXT, Sources, id_text, resolve
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind, missing_words
 from fraud_ae.data.values.labels import as_label
-from fraud_ae.data.values.numbers import as_number
+from fraud_ae.data.values.numbers import are_numbers, as_number
 from fraud_ae.data.values.text_columns import Wrong, canonical_text
 from fraud_ae.data.values.times import as_time, is_ambiguous, joined_time
 from fraud_ae.errors import DataError
@@ -27,8 +27,6 @@ _LOGGER = logging.getLogger("fraud_ae")
 _ROW = pd.Timedelta(minutes=1)
 _DAYS_OF_A_YEAR = 365.2425
 _BIRTH_DATES = ValueKind("time", missing_words(MISSING_WORDS))
-# So many values tell whether a column that nobody asked for holds numbers.
-_LOOKED_AT = 1_000
 
 
 def training_transactions(
@@ -132,9 +130,10 @@ def _typed(
     jobs = [
         partial(_column, raw, name, sources[name], source_format, name in texts) for name in names
     ]
-    typed = dict(zip(names, side_by_side(*jobs, rows=rows), strict=True))
-    refused = {name: wrong for name, (_, wrong) in typed.items() if wrong}
-    columns = {name: values for name, (values, _) in typed.items()}
+    columns, refused = {}, {}
+    for name, (values, wrong) in zip(names, side_by_side(*jobs, rows=rows), strict=True):
+        columns[name] = values
+        refused[name] = wrong
     if not source_format.sources("transaction_id") and "transaction_id" not in columns:
         columns["transaction_id"] = pd.Series(range(rows)).astype("str")
     if not source_format.sources("timestamp") and "timestamp" not in columns:
@@ -220,16 +219,7 @@ def unused_columns(raw: pd.DataFrame, source_format: SourceFormat) -> list[str]:
     """Names of the numeric columns of `raw` that the format does not use."""
     sources, _ = resolve(raw, source_format, labelled=True)
     used = {column for columns in sources.values() for column in columns}
-    return [
-        str(name)
-        for name in raw.columns
-        if name not in used and _is_numeric(raw[name].head(_LOOKED_AT))
-    ]
-
-
-def _is_numeric(values: pd.Series) -> bool:
-    numbers = as_number(values)
-    return bool(numbers.notna().any() and np.isfinite(numbers.dropna()).all())
+    return [str(name) for name in raw.columns if name not in used and are_numbers(raw[name])]
 
 
 def fingerprint(transactions: pd.DataFrame) -> str:

@@ -4,7 +4,6 @@ import gzip
 import sqlite3
 from contextlib import closing
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -33,11 +32,8 @@ def store(path, *labels: tuple) -> None:
 
 
 def labels_of(path, labels=None, **settings) -> list[int]:
-    return (
-        from_file(path, labels=labels, columns=CANONICAL, **settings)
-        .transactions["is_fraud"]
-        .tolist()
-    )
+    dataset = from_file(path, labels=labels, columns=CANONICAL, **settings)
+    return dataset.transactions["is_fraud"].tolist()
 
 
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet", "sqlite"])
@@ -58,20 +54,32 @@ def test_they_take_the_place_of_the_labels_in_the_file(transactions, tmp_path, k
 
 def test_other_outcomes_are_other_data(transactions, tmp_path):
     path = tmp_path / "outcomes.csv"
-    path.write_text(TEXT)
     plain = from_file(transactions, columns=CANONICAL).fingerprint
-    relabelled = from_file(transactions, labels=path, columns=CANONICAL).fingerprint
-    assert relabelled != plain
-    path.write_text("transaction_id,is_fraud\n001,0\n")
-    assert from_file(transactions, labels=path, columns=CANONICAL).fingerprint == plain
+    for text, is_equal in ((TEXT, False), ("transaction_id,is_fraud\n001,0\n", True)):
+        path.write_text(text)
+        relabelled = from_file(transactions, labels=path, columns=CANONICAL).fingerprint
+        assert (relabelled == plain) == is_equal
 
 
-def test_they_fill_labels_that_the_file_lacks(transactions, tmp_path):
+@pytest.mark.parametrize(
+    ("renamed", "outcomes", "expected"),
+    [
+        # Labels that the file lacks.
+        ({"5,0": "5,", "7,1": "7,"}, TEXT, [1, 0, 0]),
+        # Labels in the words of the file.
+        ({"5,0": "5,Legit", "6,0": "6,Fraud", "7,1": "7,Legit"}, TEXT, [1, 1, 0]),
+        # Ids that are numbers, with a point.
+        ({"00": "70000"}, "transaction_id,is_fraud\n700001.0,1\n700003.0,1\n", [1, 0, 1]),
+    ],
+)
+def test_they_are_read_as_the_file_is(transactions, tmp_path, renamed, outcomes, expected):
     path = tmp_path / "outcomes.csv"
-    transactions.write_text(transactions.read_text().replace("5,0", "5,").replace("7,1", "7,"))
-    assert np.isnan(labels_of(transactions)).sum() == 2
-    path.write_text(TEXT)
-    assert labels_of(transactions, path) == [1, 0, 0]
+    path.write_text(outcomes)
+    text = transactions.read_text()
+    for old, new in renamed.items():
+        text = text.replace(old, new)
+    transactions.write_text(text)
+    assert labels_of(transactions, path) == expected
 
 
 def test_the_last_one_counts_where_times_are_given(tmp_path):
@@ -82,45 +90,17 @@ def test_the_last_one_counts_where_times_are_given(tmp_path):
     assert read_labels(path).to_dict() == {"A": 1.0, "B": 0.0}
 
 
-def test_outcomes_of_no_transaction_are_told(transactions, tmp_path, caplog):
+def test_outcomes_of_no_transaction_are_counted_and_refused_where_they_are_most(
+    transactions, tmp_path, caplog
+):
     path = tmp_path / "outcomes.csv"
     path.write_text(TEXT + "777,1\n")
     labels_of(transactions, path)
     assert "1 of 3 labels are of no transaction here" in caplog.text
-
-
-def test_outcomes_that_are_mostly_of_no_transaction_are_refused(transactions, tmp_path):
-    path = tmp_path / "outcomes.csv"
     path.write_text("transaction_id,is_fraud\n777,1\n778,0\n001,1\n")
     with pytest.raises(DataError, match=r"2 of 3 labels .* 777.*--allow-unmatched"):
         labels_of(transactions, path)
-    allowed = from_file(transactions, labels=path, allow_unmatched=True, columns=CANONICAL)
-    assert allowed.transactions["is_fraud"].sum() == 2
-
-
-def test_ids_with_a_point_are_found(tmp_path):
-    transactions, path = tmp_path / "t.csv", tmp_path / "outcomes.csv"
-    pd.DataFrame(
-        {
-            "transaction_id": [700000, 700001, 700002],
-            "customer_id": 1,
-            "timestamp": pd.date_range("2024-01-01", periods=3),
-            "amount": 1.0,
-            "is_fraud": 0,
-        }
-    ).to_csv(transactions, index=False)
-    path.write_text("transaction_id,is_fraud\n700000.0,1\n700002.0,1\n")
-    assert labels_of(transactions, path) == [1, 0, 1]
-
-
-def test_outcomes_are_said_in_the_words_of_the_file(transactions, tmp_path):
-    path = tmp_path / "outcomes.csv"
-    path.write_text("transaction_id,is_fraud\n001,1\n")
-    text = transactions.read_text().replace("5,0", "5,Legit").replace("7,1", "7,Legit")
-    transactions.write_text(text)
-    labels = from_file(transactions, labels=path, columns=CANONICAL).transactions["is_fraud"]
-    assert labels.tolist().count(1) == 1
-    assert labels.notna().all()
+    assert sum(labels_of(transactions, path, allow_unmatched=True)) == 2
 
 
 @pytest.mark.parametrize(
@@ -133,14 +113,14 @@ def test_outcomes_are_said_in_the_words_of_the_file(transactions, tmp_path):
         ("transaction_id,is_fraud,labelled_at\n1,1,soon\n", "labelled_at must be a time"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_told(tmp_path, text, message):
+def test_what_is_wrong_with_a_file_is_said(tmp_path, text, message):
     path = tmp_path / "outcomes.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         read_labels(path)
 
 
-def test_a_file_that_is_not_there_or_another_store_is_told(tmp_path):
+def test_a_missing_file_or_another_store_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"data.labels: .*none.csv: no such file"):
         read_labels(tmp_path / "none.csv")
     path = tmp_path / "other.sqlite"

@@ -45,13 +45,13 @@ def message(frame: pd.DataFrame, source_format: SourceFormat = FORMAT) -> str:
     return str(error.value)
 
 
-def test_bad_values_are_told_by_row_and_transaction():
-    told = message(changed("amount", {7: -5.0, 9: "abc"}))
+def test_bad_values_are_named_by_row_and_transaction():
+    report = message(changed("amount", {7: -5.0, 9: "abc"}))
     assert (
         "amount: 2 bad values: row 7 (transaction T7) is -5.0, row 9 (transaction T9) is 'abc'; "
         "must be a finite number, 0 or more"
-    ) in told
-    assert told.count("counted from 0") == 1
+    ) in report
+    assert report.count("counted from 0") == 1
 
 
 @pytest.mark.parametrize(
@@ -79,19 +79,21 @@ def test_bad_values_are_told_by_row_and_transaction():
     ],
 )
 def test_every_rule(name, value, shown):
-    told = message(changed(name, {3: value}))
-    assert told.startswith("1 problem in the transactions")
-    assert f"{name}: 1 bad value: row 3" in told
-    assert shown in told
-    assert ("data.bad_values=missing" in told) == (name in (*OPTIONAL_NUMBERS, "amount", "score"))
+    report = message(changed(name, {3: value}))
+    assert report.startswith("1 problem in the transactions")
+    assert f"{name}: 1 bad value: row 3" in report
+    assert shown in report
+    assert ("data.bad_values=missing" in report) == (name in (*OPTIONAL_NUMBERS, "amount", "score"))
 
 
-@pytest.mark.parametrize("name", [*OPTIONAL_NUMBERS, "score"])
-def test_optional_values_may_be_missing(name):
-    for missing in (None, np.nan, pd.NA, ""):
-        frame = to_transactions(changed(name, {3: missing}), FORMAT)
-        assert frame[name].isna().sum() == 1
-    assert to_transactions(canonical(**{name: None}), FORMAT)[name].isna().all()
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, ""])
+def test_optional_values_may_be_missing(missing):
+    names = [*OPTIONAL_NUMBERS, "score"]
+    column = pd.Series([1, missing, *[2] * 8], dtype=object)
+    frame = to_transactions(canonical(**dict.fromkeys(names, column)), FORMAT)
+    assert frame[names].isna().sum().tolist() == [1, 1, 1, 1]
+    frame = to_transactions(canonical(**dict.fromkeys(names, missing)), FORMAT)
+    assert frame[names].isna().all(axis=None)
 
 
 def test_missing_columns_and_all_bad_values_are_one_report():
@@ -99,8 +101,8 @@ def test_missing_columns_and_all_bad_values_are_one_report():
     frame.loc[2, "is_fraud"] = 7
     frame.loc[4, "transaction_id"] = "T5"
     frame.loc[6, "customer_age"] = -2
-    told = message(frame)
-    assert told.startswith("6 problems")
+    report = message(frame)
+    assert report.startswith("6 problems")
     for expected in (
         "amount: 1 bad value",
         "is_fraud: 1 bad value",
@@ -109,24 +111,22 @@ def test_missing_columns_and_all_bad_values_are_one_report():
         "customer_id: no column 'customer_id'",
         "no column 'score'",
     ):
-        assert expected in told
-
-
-def test_at_most_five_rows_are_shown():
-    told = message(canonical(amount=-1.0))
-    assert "amount: 10 bad values" in told
-    assert told.count("is -1.0") == 5
+        assert expected in report
 
 
 def test_duplicates_are_named():
-    told = message(canonical(transaction_id=["a", "a", "b", "b", "b", None, None, *"xyz"]))
-    assert "2 ids occur more than once: a (rows 0, 1), b (rows 2, 3, 4)" in told
-    assert "2 bad values: row 5 is missing, row 6 is missing" in told
+    report = message(canonical(transaction_id=["a", "a", "b", "b", "b", None, None, *"xyz"]))
+    assert "2 ids occur more than once: a (rows 0, 1), b (rows 2, 3, 4)" in report
+    assert "2 bad values: row 5 is missing, row 6 is missing" in report
 
 
-def test_required_values_never_become_missing():
+def test_required_values_never_become_missing_and_optional_ones_do_with_a_warning(caplog):
     source = SourceFormat(FORMAT.columns, ("score",), bad_values="missing")
     assert "row 1" in message(changed("customer_id", {1: None}), source)
+    frame = to_transactions(changed("quantity", {0: -1, 2: "many"}), source)
+    assert frame["quantity"].isna().tolist() == [True, False, True] + [False] * 7
+    assert "quantity: 2 bad values: row 0 (transaction T0) is -1" in caplog.text
+    assert len(caplog.records) == 1
 
 
 def test_negative_amounts_are_what_the_format_says():
@@ -146,7 +146,8 @@ def test_rows_are_those_of_the_file(tmp_path):
         read_transactions(tmp_path / "t.csv", FORMAT)
 
 
-def test_many_bad_rows_are_counted_and_only_some_shown():
-    told = message(canonical(rows=50_000).assign(amount=-1.0, customer_id=None))
-    assert "amount: 50000 bad values" in told
-    assert len(told) < 3000
+def test_many_bad_rows_are_counted_and_five_of_them_shown():
+    report = message(canonical(rows=1_000).assign(amount=-1.0, customer_id=None))
+    assert "amount: 1000 bad values" in report
+    assert report.count("is -1.0") == 5
+    assert len(report) < 3000

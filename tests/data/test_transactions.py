@@ -1,8 +1,5 @@
 import gzip
 import json
-import logging
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,22 +60,14 @@ def written(path: Path, content: str | bytes) -> Path:
 def test_csv_becomes_canonical(tmp_path, name):
     frame, _ = read_transactions(written(tmp_path / name, HEADER + ROWS), FORMAT)
 
-    assert frame.columns.tolist() == [
-        "transaction_id",
-        "customer_id",
-        "timestamp",
-        "amount",
-        "is_fraud",
-        "quantity",
-    ]
-    assert frame.dtypes.astype(str).tolist() == [
-        "str",
-        "str",
-        "datetime64[us, UTC]",
-        "float64",
-        "int8",
-        "float64",
-    ]
+    assert frame.dtypes.astype(str).to_dict() == {
+        "transaction_id": "str",
+        "customer_id": "str",
+        "timestamp": "datetime64[us, UTC]",
+        "amount": "float64",
+        "is_fraud": "int8",
+        "quantity": "float64",
+    }
     assert sorted(frame["transaction_id"][:2]) == ["008", "009"]
     assert frame["transaction_id"].tolist()[2] == "007"
     assert frame.index.tolist() == [0, 1, 2]
@@ -99,16 +88,11 @@ def test_csv_and_parquet_give_the_same_transactions(tmp_path):
     assert len({fingerprint(frame) for frame in frames}) == 1
 
 
-@pytest.mark.parametrize("separator", [";", "\t", "|"])
-def test_other_separators_are_recognised(tmp_path, separator):
-    path = written(tmp_path / "t.csv", (HEADER + ROWS).replace(",", separator))
-    assert sorted(read_transactions(path, FORMAT)[0]["amount"]) == [3.0, 4.0, 12.5]
-
-
-def test_byte_order_mark_and_quoted_newlines(tmp_path):
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_separators_byte_order_mark_and_quoted_newlines(tmp_path, separator):
     row = '007,"a\nb",2024-01-02,1,0,1\n'
-    path = written(tmp_path / "t.csv", b"\xef\xbb\xbf" + (HEADER + row).encode())
-    frame, _ = read_transactions(path, FORMAT)
+    text = (HEADER + row).replace(",", separator)
+    frame, _ = read_transactions(written(tmp_path / "t.csv", "\ufeff" + text), FORMAT)
     assert frame["transaction_id"].tolist() == ["007"]
     assert frame["customer_id"].tolist() == ["a\nb"]
 
@@ -134,40 +118,56 @@ def test_ids_become_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "labels",
-    [[0, 1, 0], [False, True, False], ["0", "1", "0"], ["FALSE", "true", "False"], [0.0, 1.0, 0.0]],
+    ("labels", "expected"),
+    [
+        ([0, 1, 0], [1, 0, 0]),
+        ([False, True, False], [1, 0, 0]),
+        (["FALSE", "true", "False"], [1, 0, 0]),
+        ([0.0, 1.0, 0.0], [1, 0, 0]),
+        ([0, None, 1], [np.nan, 1, 0]),
+        (["0", "", "1"], [np.nan, 1, 0]),
+        (["false", " ", "True"], [np.nan, 1, 0]),
+        (pd.array([False, None, True], dtype="boolean"), [np.nan, 1, 0]),
+        (pd.Categorical(["0", None, "1"]), [np.nan, 1, 0]),
+        ([None, " ", np.nan], None),
+    ],
 )
-def test_labels(labels):
-    frame = to_transactions(raw_frame(Class=labels), FORMAT)
-    assert frame["is_fraud"].tolist() == [1, 0, 0]
-    assert frame["is_fraud"].dtype == np.int8
+@pytest.mark.parametrize("labelled", [True, False])
+def test_labels_that_are_known_are_read(labels, expected, labelled, caplog):
+    frame = to_transactions(raw_frame(Class=labels), FORMAT, labelled=labelled)
+    if expected is None:
+        assert "is_fraud" not in frame
+    else:
+        np.testing.assert_array_equal(frame["is_fraud"], expected)
+        assert frame["is_fraud"].dtype == ("float64" if np.isnan(expected).any() else "int8")
+    pd.testing.assert_frame_equal(to_transactions(frame, FORMAT, labelled=False), frame)
+    assert not caplog.records
 
 
-def test_times_of_mixed_offsets_around_a_clock_change():
-    when = ["2024-10-27T02:30:00+02:00", "2024-10-27T02:30:00+01:00", "2024-10-27T02:30:00"]
-    frame = to_transactions(raw_frame(When=when), FORMAT)
-    assert frame["timestamp"].dt.hour.tolist() == [0, 1, 2]
-
-
-def test_aware_times_are_converted():
-    when = pd.Series(pd.date_range("2024-07-01", periods=3, tz="Europe/Paris", unit="ns"))
-    frame = to_transactions(raw_frame(When=when), FORMAT)
-    assert frame["timestamp"].iloc[0] == pd.Timestamp("2024-06-30 22:00", tz="UTC")
-    assert str(frame["timestamp"].dtype) == "datetime64[us, UTC]"
+def test_scoring_needs_no_labels():
+    unlabelled = raw_frame().drop(columns="Class")
+    assert "is_fraud" not in to_transactions(unlabelled, FORMAT, labelled=False)
 
 
 @pytest.mark.parametrize(
-    ("unit", "counts"),
-    [("s", [0.5, 86400.0, 1]), ("ms", [500, 86_400_000, 1000]), ("us", [500_000, 864e8, 1e6])],
+    ("bad", "shown"), [(2, "2"), ("x", "'x'"), (0.5, "0.5"), (2.0**60, "1.15"), (["x"], r"\['x'\]")]
 )
-def test_counted_times(unit, counts):
-    source = SourceFormat(COLUMNS, time_unit=unit, time_origin="2013-09-01")
-    times = to_transactions(raw_frame(When=counts), source)["timestamp"]
-    assert [time.isoformat() for time in times] == [
-        "2013-09-01T00:00:00.500000+00:00",
-        "2013-09-01T00:00:01+00:00",
-        "2013-09-02T00:00:00+00:00",
-    ]
+@pytest.mark.parametrize("labelled", [True, False])
+def test_bad_labels_are_refused(bad, shown, labelled):
+    raw = raw_frame(Class=pd.Series([bad, None, 0], dtype=object))
+    with pytest.raises(
+        DataError, match=f"is_fraud: 1 bad value: row 0 .* is {shown}.*; must be 0 or 1"
+    ):
+        to_transactions(raw, FORMAT, labelled=labelled)
+
+
+def test_times_with_offsets_and_zones_are_converted():
+    when = ["2024-10-27T02:30:00+02:00", "2024-10-27T02:30:00+01:00", "2024-10-27T02:30:00"]
+    frame = to_transactions(raw_frame(When=when), FORMAT)
+    assert frame["timestamp"].dt.hour.tolist() == [0, 1, 2]
+    when = pd.Series(pd.date_range("2024-07-01", periods=3, tz="Europe/Paris", unit="ns"))
+    frame = to_transactions(raw_frame(When=when), FORMAT)
+    assert frame["timestamp"].iloc[0] == pd.Timestamp("2024-06-30 22:00", tz="UTC")
 
 
 def test_time_format_keeps_leading_zeros(tmp_path):
@@ -193,53 +193,6 @@ def test_canonical_frames_map_to_themselves():
     pd.testing.assert_frame_equal(to_transactions(frame, source), frame)
 
 
-def test_scoring_needs_no_labels(caplog):
-    unlabelled = raw_frame().drop(columns="Class")
-    assert "is_fraud" not in to_transactions(unlabelled, FORMAT, labelled=False)
-    for labels in (None, [np.nan] * 3, ["", " ", None]):
-        raw = raw_frame(Class=labels)
-        assert "is_fraud" not in to_transactions(raw, FORMAT, labelled=False)
-    labelled = to_transactions(raw_frame(), FORMAT, labelled=False)["is_fraud"]
-    assert labelled.tolist() == [1, 0, 0]
-    assert labelled.dtype == np.int8
-    assert not caplog.records
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [
-        [0, None, 1],
-        ["0", "", "1"],
-        ["false", " ", "True"],
-        pd.array([False, None, True], dtype="boolean"),
-        pd.Categorical(["0", None, "1"]),
-    ],
-)
-def test_scoring_keeps_the_labels_that_are_known(labels, caplog):
-    frame = to_transactions(raw_frame(Class=labels), FORMAT, labelled=False)
-    np.testing.assert_array_equal(frame["is_fraud"], [np.nan, 1, 0])
-    assert frame["is_fraud"].dtype == np.float64
-    again = to_transactions(frame, FORMAT, labelled=False)
-    pd.testing.assert_frame_equal(again, frame)
-    assert not caplog.records
-
-
-@pytest.mark.parametrize("bad", [2, "x", -1, 0.5])
-@pytest.mark.parametrize("other", [None, 1])
-def test_scoring_tells_of_bad_labels(bad, other):
-    raw = raw_frame(Class=pd.Series([bad, other, 0], dtype=object))
-    with pytest.raises(
-        DataError, match=f"is_fraud: 1 bad value: row 0 .* is '?{bad}'?; must be 0 or 1"
-    ):
-        to_transactions(raw, FORMAT, labelled=False)
-
-
-def test_training_takes_rows_without_a_label():
-    frame = to_transactions(raw_frame(Class=[0, None, 1]), FORMAT)
-    np.testing.assert_array_equal(frame["is_fraud"], [np.nan, 1, 0])
-    assert "is_fraud" not in to_transactions(raw_frame(Class=None), FORMAT)
-
-
 @pytest.mark.parametrize("kind", ["csv", "frame"])
 def test_words_for_missing_are_of_any_case_and_may_be_numbers(tmp_path, kind):
     raw = raw_frame(Items=["-1", "na", "3"]) if kind == "csv" else raw_frame(Items=[-1, None, 3])
@@ -247,7 +200,7 @@ def test_words_for_missing_are_of_any_case_and_may_be_numbers(tmp_path, kind):
     assert transactions["quantity"].isna().sum() == 2
 
 
-def test_a_birth_date_that_cannot_be_read_is_told_from_a_missing_one():
+def test_an_unreadable_birth_date_is_not_a_missing_one():
     columns = {**COLUMNS, "customer_birth_date": "Born"}
     ages = to_transactions(raw_frame(Born=["1990-01-01", None, ""]), SourceFormat(columns))
     assert ages["customer_age"].notna().sum() == 1
@@ -275,7 +228,7 @@ def test_unused_columns_are_the_numeric_ones_nobody_mapped(tmp_path):
     assert unused_columns(read_table(tmp_path / "t.parquet"), FORMAT) == ["hour", "count"]
 
 
-def test_missing_column_is_told_with_the_nearest_name():
+def test_a_missing_column_is_named_with_the_nearest_name():
     with pytest.raises(DataError) as error:
         to_transactions(raw_frame().rename(columns={"Amt": "Amnt", "Items": "N"}), FORMAT)
     message = str(error.value)
@@ -292,12 +245,6 @@ def test_a_source_may_lack_amount_time_and_label():
     assert frame["transaction_id"].tolist() == ["a", "b", "c"]  # the order of the file
 
 
-def test_repeated_header_names(tmp_path):
-    path = written(tmp_path / "t.csv", "Id,Client,When,Amt,Amt,Class,Items\n1,1,2024-01-01,1,2,0,1")
-    with pytest.raises(DataError, match="amount: the file has more than one column 'Amt'"):
-        read_transactions(path, FORMAT)
-
-
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
@@ -307,12 +254,20 @@ def test_repeated_header_names(tmp_path):
         ("t.csv", HEADER + 'a,"b,2024-01-01,1,0,1\n', "cannot be read as a CSV"),
         ("t.csv", HEADER + "1,1,2024-01-01,1,0,1,9,9\n", "cannot be read as a CSV"),
         ("t.csv", HEADER + ROWS + "1,1,2024-01-01,1,0,1,9,9\n", "Expected 6 columns, got 8"),
+        (
+            "t.csv",
+            "Amt," + HEADER + "1,7,1,2024-01-02,1,0,1\n",
+            "amount: the file has more than one",
+        ),
+        ("t.csv.gz", gzip.compress((HEADER + ROWS * 500).encode())[:-20], "be read as a CSV"),
         ("t.parquet", "Id,Client", "cannot be read as a Parquet file"),
+        ("t.jsonl", '{"Id": 1}\n[1]', "record 1 is a list, not an object"),
         ("t.xlsx", "", "must end in .csv"),
     ],
 )
 def test_unreadable_files(tmp_path, name, content, expected):
-    path = written(tmp_path / name, content)
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(DataError) as error:
         read_transactions(path, FORMAT)
     assert expected in str(error.value)
@@ -320,20 +275,13 @@ def test_unreadable_files(tmp_path, name, content, expected):
     assert len(str(error.value).splitlines()) <= 2
 
 
-def test_broken_gzip(tmp_path):
-    path = tmp_path / "t.csv.gz"
-    path.write_bytes(gzip.compress((HEADER + ROWS * 500).encode())[:-20])
-    with pytest.raises(DataError, match="cannot be read as a CSV"):
-        read_table(path)
-
-
-def test_no_file(tmp_path):
-    with pytest.raises(DataError, match="data.path=FILE"):
-        read_table(None)
-    with pytest.raises(DataError, match="no such file"):
-        read_table(tmp_path / "none.csv")
-    with pytest.raises(DataError, match="no table in it"):
-        read_table(tmp_path)
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [(None, "data.path=FILE"), ("none.csv", "no such file"), ("", "no table in it")],
+)
+def test_no_file(tmp_path, path, expected):
+    with pytest.raises(DataError, match=expected):
+        read_table(path if path is None else tmp_path / path)
 
 
 @pytest.mark.parametrize(
@@ -373,9 +321,9 @@ def test_format_survives_json():
 
 
 def test_fingerprint_sees_names_values_and_order():
-    frame = to_transactions(raw_frame(device=["phone", None, "nan"]), FORMAT)
-    assert fingerprint(frame) == fingerprint(frame.copy())
-    assert len(fingerprint(frame)) == 16
+    frame = to_transactions(raw_frame(device=["phone", None, "é"]), FORMAT)
+    # The same in every process and on every machine.
+    assert fingerprint(frame) == "b825268526e86f16"
     changed = [
         frame.iloc[::-1],
         frame.iloc[:, ::-1],
@@ -384,31 +332,4 @@ def test_fingerprint_sees_names_values_and_order():
         frame.assign(device=["phone", None, None]),
         frame.assign(timestamp=frame["timestamp"] + pd.Timedelta(1, unit="us")),
     ]
-    assert len({fingerprint(frame) for frame in [frame, *changed]}) == 7
-
-
-def test_fingerprint_is_the_same_in_another_process(tmp_path):
-    frame = to_transactions(raw_frame(device=["phone", None, "é"]), FORMAT)
-    frame.to_parquet(tmp_path / "t.parquet")
-    program = (
-        "import sys, pandas as pd\n"
-        "from fraud_ae.data.transactions import fingerprint\n"
-        "print(fingerprint(pd.read_parquet(sys.argv[1])))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "t.parquet")],
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == fingerprint(frame)
-
-
-def test_impossible_values_become_missing_with_one_warning(caplog):
-    caplog.set_level(logging.WARNING, "fraud_ae")
-    source = SourceFormat(COLUMNS, bad_values="missing")
-    frame = to_transactions(raw_frame(Items=[-1, "many", 3]), source)
-    assert frame["quantity"].isna().tolist() == [True, False, True]
-    assert len(caplog.records) == 1
-    assert "quantity: 2 bad values: row 0 (transaction a) is -1" in caplog.text
+    assert len({fingerprint(other) for other in [frame, *changed]}) == 7

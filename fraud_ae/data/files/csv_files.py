@@ -5,9 +5,9 @@ import io
 import itertools
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
@@ -22,7 +22,7 @@ _SAMPLE = 1 << 20
 _BLOCK = 1 << 24
 _RECORDS = 50
 _SEPARATORS = ",;\t|^~"
-_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,14 @@ def csv_dialect(path: Path, source_format: SourceFormat | None = None) -> Dialec
 
     Raises ValueError for a file that is no text, DataError for a header of another length.
     """
+    source_format = source_format or SourceFormat(columns={})
     with uncompressed(path) as stream:
         sample = stream.read(_SAMPLE)
-    encoding = (source_format and source_format.encoding) or _encoding(sample, path)
+    encoding = source_format.encoding or _encoding(sample, path)
     text = sample.decode(encoding, errors="replace")
     if "\0" in text:
         raise ValueError("the file is not text")
-    separator = source_format.separator if source_format else None
+    separator = source_format.separator
     if separator is None:
         separator = "\t" if ".tsv" in path.suffixes else _separator(text)
     elif len(separator) != 1:
@@ -58,18 +59,18 @@ def csv_dialect(path: Path, source_format: SourceFormat | None = None) -> Dialec
     first = next((record for record in reader if record), [])
     if not first:
         raise ValueError("the file is empty")
-    given = source_format.header if source_format else None
-    if given is None:
+    header = source_format.header
+    if header is None:
         return Dialect(encoding, separator, tuple(first), reader.line_num)
-    if len(given) != len(first):
+    if len(header) != len(first):
         raise DataError(
-            f"{path}: data.header names {len(given)} columns, and the file has {len(first)}"
+            f"{path}: data.header names {len(header)} columns, and the file has {len(first)}"
         )
-    return Dialect(encoding, separator, given, 0)
+    return Dialect(encoding, separator, header, 0)
 
 
 def _encoding(sample: bytes, path: Path) -> str:
-    for mark, encoding in _MARKS.items():
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
         if sample.startswith(mark):
             return encoding
     try:
@@ -86,7 +87,7 @@ def _encoding(sample: bytes, path: Path) -> str:
 
 
 def _separator(text: str) -> str:
-    """The mark that cuts the first records into the most columns, alike in all of them."""
+    """The character that cuts the first records into the most columns, alike in all of them."""
     best, most = ",", 1
     for separator in _SEPARATORS:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
@@ -96,21 +97,20 @@ def _separator(text: str) -> str:
         header = len(records[0]) if records else 0
         if lengths == {header} and header > most:
             best, most = separator, header
-    if most == 1 and text:
-        line = text.splitlines()[0]
-        counts = {separator: line.count(separator) for separator in _SEPARATORS}
-        best = max(counts, key=counts.get) if any(counts.values()) else ","
+    if most == 1:
+        line = next(iter(text.splitlines()), "")
+        best = max(_SEPARATORS, key=line.count)
     return best
 
 
-@contextmanager
-def csv_batches(path: Path, dialect: Dialect) -> Iterator[Iterator[pa.Table]]:
+def csv_batches(stream: BinaryIO, dialect: Dialect) -> Iterator[pa.Table]:
     """The records of a CSV as tables of text, some at a time; blank is missing.
 
-    Columns are named by their number, since names may repeat. Raises ValueError for a record with
-    more or fewer fields than the header.
+    The first table has no rows. Columns are named by their number, since names may repeat. Raises
+    ValueError for a record with more or fewer fields than the header.
     """
     numbers = [str(number) for number in range(len(dialect.names))]
+    yield pa.table({number: pa.array([], pa.large_string()) for number in numbers})
     read = arrow_csv.ReadOptions(
         column_names=numbers,
         skip_rows=dialect.header_lines,
@@ -124,19 +124,12 @@ def csv_batches(path: Path, dialect: Dialect) -> Iterator[Iterator[pa.Table]]:
         strings_can_be_null=True,
         quoted_strings_can_be_null=True,
     )
-    with uncompressed(path) as stream:
-        options = {"read_options": read, "parse_options": parse, "convert_options": convert}
-        try:
-            reader = arrow_csv.open_csv(pa.PythonFile(stream, mode="r"), **options)
-        except pa.ArrowInvalid as error:
-            if "Empty CSV file" not in str(error):
-                raise
-            yield iter([_no_records(numbers)])
-            return
-        with reader:
-            batches = (pa.Table.from_batches([batch]) for batch in reader)
-            yield itertools.chain([_no_records(numbers)], batches)
-
-
-def _no_records(names: list[str]) -> pa.Table:
-    return pa.table({name: pa.array([], pa.large_string()) for name in names})
+    try:
+        reader = arrow_csv.open_csv(pa.PythonFile(stream, mode="r"), read, parse, convert)
+    except pa.ArrowInvalid as error:
+        if "Empty CSV file" not in str(error):
+            raise
+        return
+    with reader:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])

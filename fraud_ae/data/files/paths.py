@@ -1,6 +1,7 @@
 """Which files a path stands for, what kind each of them is, and their bytes uncompressed."""
 
 import bz2
+import glob
 import gzip
 import lzma
 import zipfile
@@ -40,11 +41,13 @@ def table_files(path: str | Path | None) -> list[Path]:
         raise DataError("no file of transactions given: data.path=FILE is needed")
     path = Path(path).expanduser()
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and _is_table(file))
+        named = [file for file in path.rglob("*") if not file.name.startswith((".", "_"))]
+        files = sorted(file for file in named if file.is_file() and kind_of(file))
     elif path.exists():
         files = [path]
     else:
-        files = _globbed(path)
+        named = map(Path, glob.glob(str(path), recursive=True, include_hidden=True))
+        files = sorted(file for file in named if file.is_file())
     if not files:
         wanted = "table in it" if path.is_dir() else "such file"
         raise DataError(f"{path}: no {wanted}; data.path must name a file of transactions")
@@ -64,23 +67,11 @@ def table_files(path: str | Path | None) -> list[Path]:
 
 
 def kind_of(path: Path) -> str | None:
-    """`csv`, `parquet`, `arrow` or `json` by the name of a file; None where it tells nothing."""
+    """`csv`, `parquet`, `arrow` or `json` by the name of a file; None where it says nothing."""
     name = path.name.lower()
     for end in _COMPRESSIONS:
         name = name.removesuffix(end)
     return KINDS.get(Path(name).suffix)
-
-
-def _is_table(file: Path) -> bool:
-    return not file.name.startswith((".", "_")) and kind_of(file) is not None
-
-
-def _globbed(path: Path) -> list[Path]:
-    if not any(mark in str(path) for mark in "*?["):
-        return []
-    root = Path(path.anchor) if path.is_absolute() else Path()
-    pattern = str(path.relative_to(path.anchor) if path.is_absolute() else path)
-    return sorted(file for file in root.glob(pattern) if file.is_file())
 
 
 @contextmanager
@@ -95,11 +86,10 @@ def uncompressed(path: Path) -> Iterator[BinaryIO]:
                 raise DataError(f"{path}: holds {len(names)} files; unpack it and name one")
             with archive.open(names[0]) as stream:
                 yield stream
-        return
-    openers = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-    if end == ".zst":
+    elif end == ".zst":
         with pa.input_stream(str(path), compression="zstd") as stream:
             yield stream
     else:
+        openers = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
         with openers.get(end, open)(path, "rb") as stream:
             yield stream

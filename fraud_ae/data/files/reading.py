@@ -4,7 +4,6 @@ import logging
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -13,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fraud_ae.data.files.csv_files import csv_batches, csv_dialect
-from fraud_ae.data.files.json_files import json_frame, json_records
+from fraud_ae.data.files.json_files import json_frames
 from fraud_ae.data.files.paths import kind_of, table_files, uncompressed
 from fraud_ae.data.naming import listed, short
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import training_transactions, unused_columns
 from fraud_ae.errors import DataError
 
-log = logging.getLogger("fraud_ae")
+_LOGGER = logging.getLogger("fraud_ae")
 
 _NOT_A_TABLE = (
     ValueError,
@@ -33,7 +32,7 @@ _NOT_A_TABLE = (
     BadZipFile,
     pa.ArrowException,
 )
-_RIGHT = {
+_KIND_IN_WORDS = {
     "csv": "a CSV file",
     "parquet": "a Parquet file",
     "arrow": "an Arrow file",
@@ -58,7 +57,7 @@ def read_transactions(
         raise DataError(f"{path}: {error}") from None
     unused = unused_columns(raw, inferred)
     if unused:
-        log.warning(
+        _LOGGER.warning(
             "numeric columns of the file that are not used: %s. Those that are known when a "
             "payment is made can be named in 'data.extra_columns=[...]'",
             ", ".join(unused),
@@ -79,63 +78,45 @@ def read_table(path: str | Path | None, source_format: SourceFormat | None = Non
 def read_parts(
     path: str | Path | None, source_format: SourceFormat | None, rows: int | None
 ) -> Iterator[pd.DataFrame]:
-    """What `read_table` gives, about so many rows at a time, for files that are long.
+    """What `read_table` gives, so many rows of a file at a time, for files that are long.
 
     Raises DataError as it does, also on the way.
     """
     files = table_files(path)
-    columns: list | None = None
+    first: list[str] | None = None
     for file in files:
-        for frame in _parts(file, source_format, rows):
-            if columns is None:
-                columns = list(frame.columns)
-            elif kind_of(file) != "json" and sorted(map(str, columns)) != sorted(map(str, frame)):
-                different = set(map(str, columns)) ^ set(map(str, frame))
+        for frame in _file_parts(file, source_format, rows):
+            columns = sorted(map(str, frame))
+            first = columns if first is None else first
+            if kind_of(file) != "json" and columns != first:
+                different = set(first) ^ set(columns)
                 raise DataError(
                     f"{file}: has other columns than {files[0].name}: {listed(sorted(different))}"
                 )
             yield frame
 
 
-def _parts(
+def _file_parts(
     file: Path, source_format: SourceFormat | None, rows: int | None
 ) -> Iterator[pd.DataFrame]:
-    with _naming(file):
-        kind = kind_of(file)
-        if kind == "csv":
-            yield from _csv_parts(file, source_format, rows)
-        elif kind == "json":
-            with json_records(file) as records:
-                frame = json_frame(records, rows)
-                while len(frame):
-                    yield frame
-                    frame = json_frame(records, rows) if rows else frame.head(0)
-        else:
-            yield from _arrow_parts(file, kind, rows)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Say of which file it was that it cannot be read."""
+    kind = kind_of(file)
     try:
-        yield
+        # The dialect is found in the bytes that are then read again.
+        dialect = csv_dialect(file, source_format) if kind == "csv" else None
+        with uncompressed(file) as stream:
+            if kind == "json":
+                yield from json_frames(stream, rows)
+            elif dialect is not None:
+                for table in _regrouped(csv_batches(stream, dialect), rows):
+                    # Names may repeat: then the mapping has to see that they do.
+                    yield table.to_pandas().set_axis(list(dialect.names), axis=1)
+            else:
+                yield from map(_frame, _arrow_tables(stream, kind, rows))
     except DataError:
         raise
     except _NOT_A_TABLE as error:
-        right = _RIGHT[kind_of(path)]
-        raise DataError(f"{path}: cannot be read as {right}\n{short(error, 200)}") from None
-
-
-def _csv_parts(
-    file: Path, source_format: SourceFormat | None, rows: int | None
-) -> Iterator[pd.DataFrame]:
-    dialect = csv_dialect(file, source_format)
-    with csv_batches(file, dialect) as batches:
-        for table in _regrouped(batches, rows):
-            frame = table.to_pandas()
-            # They may repeat: then the mapping has to see that they do.
-            frame.columns = list(dialect.names)
-            yield frame
+        wanted = _KIND_IN_WORDS[kind]
+        raise DataError(f"{file}: cannot be read as {wanted}\n{short(error, 200)}") from None
 
 
 def _regrouped(batches: Iterator[pa.Table], rows: int | None) -> Iterator[pa.Table]:
@@ -152,27 +133,23 @@ def _regrouped(batches: Iterator[pa.Table], rows: int | None) -> Iterator[pa.Tab
         yield whole
 
 
-def _arrow_parts(file: Path, kind: str, rows: int | None) -> Iterator[pd.DataFrame]:
-    with uncompressed(file) as stream:
-        if kind == "arrow":
-            table = _arrow_table(stream)
-            for start in range(0, max(len(table), 1), rows or max(len(table), 1)):
-                yield _frame(table[start : start + (rows or len(table))])
-            return
-        with pq.ParquetFile(stream) as parquet:
-            if rows is None:
-                yield _frame(parquet.read())
-                return
+def _arrow_tables(stream, kind: str, rows: int | None) -> Iterator[pa.Table]:
+    if kind == "arrow":
+        source = pa.py_buffer(stream.read())
+        try:
+            table = pa.ipc.open_file(source).read_all()
+        except pa.ArrowInvalid:
+            table = pa.ipc.open_stream(source).read_all()
+        size = rows or max(len(table), 1)
+        for start in range(0, max(len(table), 1), size):
+            yield table[start : start + size]
+        return
+    with pq.ParquetFile(stream) as parquet:
+        if rows is None:
+            yield parquet.read()
+        else:
             for batch in parquet.iter_batches(batch_size=rows):
-                yield _frame(pa.Table.from_batches([batch]))
-
-
-def _arrow_table(stream) -> pa.Table:
-    source = pa.py_buffer(stream.read())
-    try:
-        return pa.ipc.open_file(source).read_all()
-    except pa.ArrowInvalid:
-        return pa.ipc.open_stream(source).read_all()
+                yield pa.Table.from_batches([batch])
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind
-from fraud_ae.data.values.text_columns import canonical_text
+from fraud_ae.data.values.text_columns import Wrong, canonical_text
 
 _FRAUD = (
     "1",
@@ -67,13 +67,17 @@ def as_label(column: pd.Series, meaning: Mapping[str, float | None] | None = Non
 
     meaning: `label_word` of a value -> 1, 0 or None; the usual words without it.
     """
-    words = canonical_text(column, _PLAIN)[0].str.strip().str.lower()
+    words, wrong = _label_words(column)
     known = USUAL if meaning is None else {label_word(key): value for key, value in meaning.items()}
-    labels = words.map(
-        {key: np.nan if value is None else float(value) for key, value in known.items()}
-    )
-    labels = labels.astype("float64")
-    return labels.mask(~words.isin([*known]) & ~column.isna() & words.notna(), np.inf)
+    values = {key: np.nan if value is None else float(value) for key, value in known.items()}
+    labels = words.map(values).astype("float64").mask(words.notna() & ~words.isin([*known]), np.inf)
+    labels.iloc[list(wrong)] = np.inf
+    return labels
+
+
+def _label_words(column: pd.Series) -> tuple[pd.Series, Wrong]:
+    texts, wrong = canonical_text(column, _PLAIN)
+    return texts.str.strip().str.lower(), wrong
 
 
 def guess_meaning(column: pd.Series) -> dict[str, float | None] | None:
@@ -81,7 +85,7 @@ def guess_meaning(column: pd.Series) -> dict[str, float | None] | None:
 
     None where all are 0, 1, true or false, which need no meaning, and where it cannot be said.
     """
-    counts = canonical_text(column, _PLAIN)[0].str.strip().str.lower().value_counts()
+    counts = _label_words(column)[0].value_counts()
     words = list(counts.index)
     if set(words) <= {"0", "1", "true", "false"}:
         return None

@@ -24,6 +24,8 @@ _THOUSANDS = {".": ",", ",": "."}
 # 1,234.5 can only be of one kind, 12,5 of the other; 1,234 may be of both.
 _POINT_ONLY = r"\d,\d{3}\.\d|\d,\d{3},\d{3}|^[^,]*\d\.\d{1,2}\D*$|^[^,]*\d\.\d{4,}\D*$"
 _COMMA_ONLY = r"\d\.\d{3},\d|\d\.\d{3}\.\d{3}|^[^.]*\d,\d{1,2}\D*$|^[^.]*\d,\d{4,}\D*$"
+# So many values show whether a column holds numbers.
+_LOOKED_AT = 1_000
 _EITHER = r"^\D*\d{1,3},\d{3}\D*$"
 
 
@@ -37,16 +39,18 @@ def as_number(
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         categories = as_number(pd.Series(column.cat.categories), decimal, missing)
-        values = np.append(categories.to_numpy(), np.nan)[column.cat.codes.to_numpy()]
-        return pd.Series(values, index=column.index, name=column.name)
-    if pd.api.types.is_datetime64_any_dtype(column) or column.dtype.kind in "mc":
+        values = categories.reindex(column.cat.codes).to_numpy()
+    elif pd.api.types.is_datetime64_any_dtype(column) or column.dtype.kind in "mc":
         values = np.where(column.isna(), np.nan, np.inf)
     elif pd.api.types.is_numeric_dtype(column.dtype):
         values = _of_numbers(column)
+    elif pd.api.types.is_string_dtype(column.dtype) and column.dtype != object:
+        values = _of_text(column, decimal, missing)
     else:
-        values = _of_values(column, decimal, missing)
-    if numbers := missing_numbers(missing):
-        values = np.where(np.isin(values, numbers), np.nan, values)
+        numbers = [_of_object(value, decimal, missing) for value in column]
+        values = np.where(column.isna(), np.nan, numbers)
+    if stand_ins := missing_numbers(missing):
+        values = np.where(np.isin(values, stand_ins), np.nan, values)
     return pd.Series(values, index=column.index, name=column.name)
 
 
@@ -58,21 +62,9 @@ def _of_numbers(column: pd.Series) -> np.ndarray:
     return column.to_numpy(np.float64, na_value=np.nan)
 
 
-def _of_values(column: pd.Series, decimal: str, missing: frozenset) -> np.ndarray:
-    """Of text, or of objects that may be text."""
-    if pd.api.types.is_object_dtype(column.dtype) or not pd.api.types.is_string_dtype(column.dtype):
-        is_text = column.map(lambda value: isinstance(value, str)).to_numpy(bool)
-        values = np.full(len(column), np.nan)
-        values[is_text] = _of_text(column[is_text].astype("str"), decimal, missing)
-        rest = column[~is_text]
-        known = rest.notna().to_numpy()
-        others = [_of_object(value) for value in rest[known]]
-        values[np.flatnonzero(~is_text)[known]] = others
-        return values
-    return _of_text(column, decimal, missing)
-
-
-def _of_object(value: object) -> float:
+def _of_object(value: object, decimal: str, missing: frozenset) -> float:
+    if isinstance(value, str):
+        return _read(value, decimal, missing)
     try:
         return float(value) if not isinstance(value, complex) else np.inf
     except (TypeError, ValueError, OverflowError):
@@ -118,6 +110,12 @@ def _without_sign(word: str) -> tuple[str, float]:
         if word.endswith(minus):
             return word[:-1].strip(), -1.0
     return word, 1.0
+
+
+def are_numbers(column: pd.Series, decimal: str = ".") -> bool:
+    """Whether the first values of a column, of which some are not missing, are finite numbers."""
+    numbers = as_number(column.head(_LOOKED_AT), decimal).dropna()
+    return len(numbers) > 0 and bool(np.isfinite(numbers).all())
 
 
 def guess_decimal(columns: Mapping[str, pd.Series]) -> str:

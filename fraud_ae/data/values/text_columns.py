@@ -32,10 +32,10 @@ def decide_kind(column: pd.Series, missing: Sequence[str] | None = None) -> Valu
     numbers, times or flags, and for none where they are text.
     """
     words = missing_words(MISSING_WORDS if missing is None else missing)
-    texts, _, _ = exact_texts(column)
-    distinct = pc.utf8_trim_whitespace(pc.unique(pa.array(texts, type=pa.large_string())))
-    lowered = pc.utf8_lower(distinct)
-    is_word = pc.is_in(lowered, value_set=pa.array([*words, ""], pa.large_string()))
+    texts = pa.array(exact_texts(column)[0], type=pa.large_string())
+    distinct = pc.utf8_trim_whitespace(pc.unique(texts))
+    stand_ins = pa.array([*words, ""], pa.large_string())
+    is_word = pc.is_in(pc.utf8_lower(distinct), value_set=stand_ins)
     values = distinct.filter(pc.and_not(pc.is_valid(distinct), is_word))
     kind = _kind_of(values)
     if kind != "text":
@@ -76,73 +76,65 @@ def canonical_text(column: pd.Series, kind: ValueKind) -> tuple[pd.Series, Wrong
         rows = np.flatnonzero(came_as_number & texts.notna().to_numpy())
         wrong = wrong | {int(row): NO_NUMBERS for row in rows}
         texts = texts.mask(came_as_number)
-    return _as_kind(texts, kind), wrong
+    if not _is_canonical(texts, kind):
+        codes, distinct = pd.factorize(texts)
+        canonical = pd.array([kind.text_of(text) for text in distinct], dtype="str")
+        taken = canonical.take(codes, allow_fill=True)
+        texts = pd.Series(taken, index=texts.index, name=texts.name)
+    return texts, wrong
 
 
-def _as_kind(texts: pd.Series, kind: ValueKind) -> pd.Series:
-    values = pa.array(texts, type=pa.large_string())
-    if _is_canonical(values, kind):
-        return texts
-    encoded = pc.dictionary_encode(values)
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    distinct = [kind.text_of(text) for text in encoded.dictionary.to_pylist()]
-    codes = pc.fill_null(encoded.indices, -1).to_numpy()
-    taken = pd.array(distinct, dtype="str").take(codes, allow_fill=True)
-    return pd.Series(taken, index=texts.index, name=texts.name)
-
-
-def _is_canonical(values: pa.Array, kind: ValueKind) -> bool:
+def _is_canonical(texts: pd.Series, kind: ValueKind) -> bool:
     """Whether all texts stand for themselves, seen without going through them one by one."""
+    values = pa.array(texts, type=pa.large_string())
 
-    def holds(pattern: str, every: bool) -> bool:
-        matched = pc.match_substring_regex(values, pattern)
-        found = pc.all(matched) if every else pc.any(matched)
-        return bool(found.as_py()) if found.as_py() is not None else every
+    def any_matches(pattern: str) -> bool:
+        return bool(pc.any(pc.match_substring_regex(values, pattern)).as_py())
 
     if kind.kind == "whole number":
-        return not missing_numbers(kind.missing) and holds(_CANONICAL_WHOLE, every=True)
-    if kind.kind != "text" or kind.missing or holds(r"^\s*$", every=False):
+        are_whole = pc.all(pc.match_substring_regex(values, _CANONICAL_WHOLE)).as_py()
+        return not missing_numbers(kind.missing) and are_whole is not False
+    if kind.kind != "text" or kind.missing or any_matches(r"^\s*$"):
         return False
-    return not (kind.as_numbers and holds(f"^{SPELLED_WHOLE}$", every=False))
+    return not (kind.as_numbers and any_matches(f"^{SPELLED_WHOLE}$"))
 
 
 def exact_texts(column: pd.Series) -> tuple[pd.Series, np.ndarray, Wrong]:
     """`exact_text` of each value: (n,) `str`, which of them were numbers, and what is wrong."""
     dtype, name, index = column.dtype, column.name, column.index
-    nothing = np.zeros(len(column), dtype=bool)
-    if isinstance(dtype, pd.CategoricalDtype):
-        texts, numbers, wrong = exact_texts(pd.Series(column.cat.categories))
-        return _taken(column, column.cat.codes.to_numpy(), texts, numbers, wrong)
+    if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_float_dtype(dtype):
+        return _texts_of_distinct(column)
     is_object = pd.api.types.is_object_dtype(dtype)
     kind = pd.api.types.infer_dtype(column, skipna=True) if is_object else ""
     if (pd.api.types.is_string_dtype(dtype) and not is_object) or kind == "string":
-        return column.astype("str"), nothing, {}
+        return column.astype("str"), np.zeros(len(column), dtype=bool), {}
     if pd.api.types.is_integer_dtype(dtype) or kind == "integer":
         return column.astype("str"), ~column.isna().to_numpy(), {}
-    if pd.api.types.is_float_dtype(dtype):
-        # Of nullable and Arrow types, too: a float of 32 bits is the text that it shows.
-        plain = column.to_numpy(getattr(dtype, "numpy_dtype", dtype), na_value=np.nan)
-        codes, distinct = pd.factorize(plain)
-        texts, numbers, wrong = exact_texts(pd.Series(list(distinct), dtype=object))
-        return _taken(column, codes, texts, numbers, wrong)
     texts, wrong = [], {}
-    numbers = nothing.copy()
     for row, value in enumerate(column.array):
         try:
             texts.append(exact_text(value))
         except ValueError as error:
             texts.append(None)
             wrong[row] = str(error)
-        numbers[row] = not isinstance(value, str | bool | np.bool_)
-    return pd.Series(pd.array(texts, dtype="str"), index=index, name=name), numbers, wrong
+    numbers = [not isinstance(value, str | bool | np.bool_) for value in column.array]
+    texts = pd.Series(pd.array(texts, dtype="str"), index=index, name=name)
+    return texts, np.array(numbers, dtype=bool), wrong
 
 
-def _taken(
-    column: pd.Series, codes: np.ndarray, texts: pd.Series, numbers: np.ndarray, wrong: Wrong
-) -> tuple[pd.Series, np.ndarray, Wrong]:
-    """The results of distinct values at the codes of a column, -1 where it is missing."""
-    taken = pd.Series(texts.array.take(codes, allow_fill=True), index=column.index)
+def _texts_of_distinct(column: pd.Series) -> tuple[pd.Series, np.ndarray, Wrong]:
+    """`exact_texts` of a column of categories or floats, by its distinct values."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes, distinct = column.cat.codes.to_numpy(), pd.Series(column.cat.categories)
+    else:
+        # Of nullable and Arrow types, too: a float of 32 bits is the text that it shows.
+        dtype = getattr(column.dtype, "numpy_dtype", column.dtype)
+        codes, floats = pd.factorize(column.to_numpy(dtype, na_value=np.nan))
+        distinct = pd.Series(list(floats), dtype=object)
+    texts, numbers, wrong = exact_texts(distinct)
+    # The code of a missing value is -1.
+    taken = texts.array.take(codes, allow_fill=True)
     rows = np.flatnonzero(np.isin(codes, [*wrong]))
     are_numbers = np.append(numbers, False)[codes]
-    return taken.rename(column.name), are_numbers, {int(row): wrong[codes[row]] for row in rows}
+    texts = pd.Series(taken, index=column.index, name=column.name)
+    return texts, are_numbers, {int(row): wrong[codes[row]] for row in rows}

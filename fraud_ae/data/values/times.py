@@ -27,7 +27,9 @@ MICROSECONDS = {
 UNITS = (*MICROSECONDS, "month")
 EARLIEST = pd.Timestamp("1900-01-01", tz="UTC")
 LATEST = pd.Timestamp("2200-01-01", tz="UTC")
-TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*", re.ASCII)
+_TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*", re.ASCII)
+# So many values show that a column has times of day.
+_LOOKED_AT = 1_000
 
 _OFFSET = r"(?:Z|[+-]\d{2}:?\d{2}|\sUTC)\s*$"
 _DIGITS = r"^\s*[+-]?[\d.]+\s*$"
@@ -68,7 +70,7 @@ def as_time(
         times = _counted(as_number(column), unit, counted_from(origin, zone))
     elif time_format is not None:
         texts, _ = canonical_text(column, ValueKind())
-        times = _parsed(texts, time_format, zone, ambiguous, "%z" in time_format)
+        times = _parsed(texts, time_format, zone, ambiguous)
     else:
         times = _of_iso(column, zone, ambiguous)
     times = times.astype("datetime64[us, UTC]")
@@ -110,19 +112,14 @@ def _of_iso(column: pd.Series, zone: str | None, ambiguous: str) -> pd.Series:
         # Numbers would be read as nanoseconds since 1970, whatever they count.
         return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us, UTC]")
     if pd.api.types.is_object_dtype(column.dtype):
-        texts = column.map(_iso_text, na_action="ignore").astype("str")
-    else:
-        texts = column.astype("str")
-    texts = texts.mask(texts.str.match(_DIGITS).fillna(False).astype(bool))
-    with_offset = texts.str.contains(_OFFSET, regex=True).fillna(False).astype(bool)
+        column = column.map(_iso_text, na_action="ignore")
+    texts = column.astype("str")
+    texts = texts.mask(texts.str.match(_DIGITS))
+    with_offset = texts.str.contains(_OFFSET)
+    local = _parsed(texts.mask(with_offset), "ISO8601", zone, ambiguous)
     if not with_offset.any():
-        return _parsed(texts, "ISO8601", zone, ambiguous, False)
-    aware = _parsed(texts.where(with_offset), "ISO8601", None, ambiguous, True)
-    if with_offset.all():
-        return aware
-    return aware.where(
-        with_offset, _parsed(texts.mask(with_offset), "ISO8601", zone, ambiguous, False)
-    )
+        return local
+    return _parsed(texts.where(with_offset), "ISO8601", None, ambiguous).where(with_offset, local)
 
 
 def _iso_text(value: object) -> str | None:
@@ -131,10 +128,11 @@ def _iso_text(value: object) -> str | None:
     return exact_text(value) if isinstance(value, dt.date | np.datetime64) else None
 
 
-def _parsed(
-    texts: pd.Series, time_format: str, zone: str | None, ambiguous: str, is_aware: bool
-) -> pd.Series:
-    times = pd.to_datetime(texts, format=time_format, errors="coerce", utc=is_aware or zone is None)
+def _parsed(texts: pd.Series, time_format: str, zone: str | None, ambiguous: str) -> pd.Series:
+    # pandas takes these words for the present.
+    texts = texts.mask(texts.isin(["now", "today"]))
+    is_utc = zone is None or "%z" in time_format
+    times = pd.to_datetime(texts, format=time_format, errors="coerce", utc=is_utc)
     return _in_utc(times, zone, ambiguous)
 
 
@@ -160,9 +158,8 @@ def joined_time(columns: Sequence[pd.Series], time_format: str | None) -> pd.Ser
     roles = [role_of(str(column.name)) for column in columns]
     parts = dict(zip(roles, texts, strict=True))
     if {"year", "month", "day"} <= set(parts):
-        day = _padded(parts["year"], 4).str.cat(
-            [_padded(parts["month"], 2), _padded(parts["day"], 2)], sep="-"
-        )
+        month_and_day = [parts["month"].str.zfill(2), parts["day"].str.zfill(2)]
+        day = parts["year"].str.zfill(4).str.cat(month_and_day, sep="-")
     elif "date" in parts:
         day = parts["date"]
     elif len(columns) == 2:
@@ -177,6 +174,13 @@ def joined_time(columns: Sequence[pd.Series], time_format: str | None) -> pd.Ser
     return day.str.cat(_clock(parts), sep="T")
 
 
+def are_times_of_day(values: pd.Series) -> bool:
+    """Whether the values of a column, of which some are not missing, are text such as 13:45."""
+    texts = values.dropna().head(_LOOKED_AT)
+    is_clock = (isinstance(text, str) and _TIME_OF_DAY.fullmatch(text) for text in texts)
+    return len(texts) > 0 and all(is_clock)
+
+
 def role_of(name: str) -> str | None:
     """Which part of a time a column of a name holds: year, month, day, date, hour, ..."""
     plain = re.sub(r"[^a-z]", "", name.lower())
@@ -189,16 +193,10 @@ def role_of(name: str) -> str | None:
 def _clock(parts: dict[str | None, pd.Series]) -> pd.Series:
     """The time of day in ISO 8601; midnight where no part says."""
     if "time" in parts:
-        texts = parts["time"].str.strip()
-        return texts.mask(texts.str.match(r"\d:").fillna(False).astype(bool), "0" + texts)
-    first = next(iter(parts.values()))
-    zero = pd.Series("0", index=first.index, dtype="str")
-    clock = [_padded(parts.get(role, zero), 2) for role in ("hour", "minute", "second")]
+        return parts["time"].str.strip().str.replace(r"^(\d:)", r"0\1", regex=True)
+    zero = pd.Series("0", index=next(iter(parts.values())).index, dtype="str")
+    clock = [parts.get(role, zero).str.zfill(2) for role in ("hour", "minute", "second")]
     return clock[0].str.cat(clock[1:], sep=":")
-
-
-def _padded(texts: pd.Series, width: int) -> pd.Series:
-    return texts.str.zfill(width)
 
 
 def has_date(time_format: str) -> bool:

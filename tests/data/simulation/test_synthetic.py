@@ -1,5 +1,7 @@
 """The simulated marketplace: its shape, its fraud patterns and how hard it is."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,8 +46,11 @@ def only(market, pattern):
     return market[market["pattern"] == pattern]
 
 
-def test_the_public_function_gives_the_same_frame_with_its_defaults(market):
-    pd.testing.assert_frame_equal(generate_transactions(), market[list(CANONICAL)])
+def test_the_public_function_gives_the_same_frame_with_its_defaults():
+    parameters = inspect.signature(simulate).parameters
+    assert {name: parameter.default for name, parameter in parameters.items()} == DEFAULTS
+    frame, _ = simulate(**DEFAULTS | {"n_transactions": 1_000})
+    pd.testing.assert_frame_equal(generate_transactions(1_000), frame)
 
 
 def test_same_seed_same_frame_other_seed_other_frame():

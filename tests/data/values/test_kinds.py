@@ -71,27 +71,28 @@ def test_what_has_no_certain_text_is_refused_by_row():
     assert "is a list" in wrong[0]
 
 
-def test_words_for_missing_are_those_of_the_format():
-    texts, _ = canonical_text(pd.Series(["NA", "x", " "]), decide_kind(pd.Series(["NA", "x"])))
-    assert texts.isna().tolist() == [False, False, True]
-    kind = decide_kind(pd.Series(["NA", "x"]), missing=["NA"])
-    assert canonical_text(pd.Series(["na", "x"]), kind)[0].isna().tolist() == [True, False]
-
-
-def test_a_word_for_missing_may_be_a_number_however_it_is_written():
-    kind = decide_kind(pd.Series(["-1", "7"]), missing=["-1"])
-    for column in (pd.Series(["-1", "-1.0", "7"]), pd.Series([-1.0, -1.0, 7.0])):
-        assert canonical_text(column, kind)[0].isna().tolist() == [True, True, False]
-
-
-def test_words_that_pandas_takes_for_the_present_are_words():
-    kind = decide_kind(pd.Series(["2024-01-01", "2024-01-02"]))
-    assert [kind.text(word) for word in ("today", "now")] == ["today", "now"]
+@pytest.mark.parametrize(
+    ("training", "missing", "values", "are_missing"),
+    [
+        (["NA", "x"], None, ["NA", "x", " "], [False, False, True]),
+        (["NA", "x"], ["NA"], ["na", "x"], [True, False]),
+        (["-1", "7"], ["-1"], ["-1", "-1.0", "7"], [True, True, False]),
+        (["-1", "7"], ["-1"], [-1.0, -1.0, 7.0], [True, True, False]),
+    ],
+)
+def test_words_for_missing_are_those_of_the_format(training, missing, values, are_missing):
+    kind = decide_kind(pd.Series(training), missing)
+    assert canonical_text(pd.Series(values), kind)[0].isna().tolist() == are_missing
 
 
 def test_arrow_floats_of_32_bits_are_what_a_csv_shows():
     column = pd.Series([0.1, 2.5], dtype="float[pyarrow]")
     assert canonical_text(column, decide_kind(column))[0].tolist() == ["0.1", "2.5"]
+
+
+def test_words_that_pandas_takes_for_the_present_are_words():
+    kind = decide_kind(pd.Series(["2024-01-01", "2024-01-02"]))
+    assert [kind.text(word) for word in ("today", "now")] == ["today", "now"]
 
 
 def test_ids_that_differ_stay_apart_in_huge_columns():

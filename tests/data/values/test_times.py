@@ -14,6 +14,9 @@ def first(*arguments, **settings) -> str:
 @pytest.mark.parametrize(
     ("count", "unit", "time"),
     [
+        (0.5, "s", "2024-01-01T00:00:00.500000+00:00"),
+        (86_400_000, "ms", "2024-01-02T00:00:00+00:00"),
+        (864e8, "us", "2024-01-02T00:00:00+00:00"),
         (36, "h", "2024-01-02T12:00:00+00:00"),
         (1.5, "d", "2024-01-02T12:00:00+00:00"),
         (2, "w", "2024-01-15T00:00:00+00:00"),
@@ -54,3 +57,9 @@ def test_a_time_of_several_columns():
 )
 def test_a_format_has_a_date_or_not(time_format, expected):
     assert has_date(time_format) == expected
+
+
+@pytest.mark.parametrize("settings", [{}, {"time_format": "%Y-%m-%d"}])
+def test_words_for_the_present_are_no_times(settings):
+    times = as_time(pd.Series(["now", "today", "2024-01-01"]), **settings)
+    assert times.isna().tolist() == [True, True, False]

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -43,18 +43,10 @@ class ScoreResult:
     model: str
     repeated: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for the store."""
-        return asdict(self)
-
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The result that `to_dict` described."""
-        return cls(**{**data, "reasons": tuple(map(Reason.of, data["reasons"]))})
-
-    def as_repeated(self) -> Self:
-        """The same result, marked as one that had been given before."""
-        return replace(self, repeated=True)
+    def of(cls, plain: dict[str, Any]) -> Self:
+        """The result that `asdict` gave, as it is after JSON too."""
+        return cls(**{**plain, "reasons": tuple(map(Reason.of, plain["reasons"]))})
 
 
 class StoredResults:
@@ -123,4 +115,4 @@ def _time(us: int) -> datetime:
 
 
 def _us(time: datetime) -> int:
-    return int(pd.Timestamp(time).tz_convert("UTC").as_unit("us").asm8.astype("int64"))
+    return round(time.timestamp() * 1e6)

@@ -1,10 +1,9 @@
 """The scoring thread: queued requests are scored in batches, in their order of arrival."""
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -44,21 +43,21 @@ class ScoringThread(Generic[Task, Result]):
 
     def __init__(self, score: Callable[[list[Task]], list[Result]], most_waiting: int) -> None:
         self._score, self._most_waiting = score, most_waiting
+        self._loop = asyncio.get_running_loop()
         self._queue: deque[_Queued[Task]] = deque()
-        self._changed = asyncio.Event()
+        self._changed = threading.Condition()
         self._stopping = False
         # Size of the last batch.
         self._last_size = 0
-        # Number of tasks without a result.
+        # Number of tasks without a result; changed in the event loop alone.
         self.waiting = 0
-        self._executor = ThreadPoolExecutor(1, "scoring")
-        self._worker = asyncio.create_task(self._work())
+        self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
+        self._thread.start()
 
     @property
     def ready(self) -> bool:
         """Whether another task would be accepted."""
-        running = not self._stopping and not self._worker.done()
-        return running and self.waiting < self._most_waiting
+        return self._thread.is_alive() and not self._stopping and self.waiting < self._most_waiting
 
     def submit(self, tasks: Sequence[Task]) -> "asyncio.Future[list[Result]]":
         """A future of the results of some tasks.
@@ -79,49 +78,37 @@ class ScoringThread(Generic[Task, Result]):
 
     async def stop(self) -> None:
         """Score what is queued, accept nothing more, and end the thread."""
-        self._stopping = True
-        self._changed.set()
-        await self._worker
-        self._executor.shutdown()
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        await asyncio.to_thread(self._thread.join)
 
     def _put(self, **entry: Any) -> asyncio.Future:
-        loop = asyncio.get_running_loop()
-        self._queue.append(_Queued(loop.create_future(), **entry))
-        self._changed.set()
-        return self._queue[-1].future
+        queued: _Queued[Task] = _Queued(self._loop.create_future(), **entry)
+        with self._changed:
+            self._queue.append(queued)
+            self._changed.notify()
+        return queued.future
 
-    async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._queue or not self._stopping:
-            if not self._queue:
-                await self._change()
-                continue
-            await self._gather()
-            batch = self._take()
-            results = await loop.run_in_executor(self._executor, self._results, batch)
-            for entry, result in zip(batch, results, strict=True):
-                self.waiting -= len(entry.tasks)
-                if entry.future.done():
-                    continue  # the client disconnected or its request timed out
-                if isinstance(result, Exception):
-                    entry.future.set_exception(result)
-                else:
-                    entry.future.set_result(result)
-
-    async def _change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
-
-    async def _gather(self) -> None:
-        """Wait a moment until as many tasks are queued as the last batch had."""
-        expected = min(self._last_size, AT_ONCE)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GATHERED_SECONDS):
-                while not self._stopping and sum(q.size for q in self._queue) < expected:
-                    await self._change()
+    def _work(self) -> None:
+        """In the thread, as are the next two methods."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._stopping)
+                if not self._queue:
+                    return
+                batch = self._take()
+            results = self._results(batch)
+            self._loop.call_soon_threadsafe(self._resolve, batch, results)
 
     def _take(self) -> list[_Queued[Task]]:
         """The next function to call by itself, or the requests of the next batch."""
+        # As many tasks as the last batch had are likely to come.
+        expected = min(self._last_size, AT_ONCE)
+        self._changed.wait_for(
+            lambda: self._stopping or sum(queued.size for queued in self._queue) >= expected,
+            _GATHERED_SECONDS,
+        )
         batch = [self._queue.popleft()]
         size = batch[0].size
         while self._queue and size + self._queue[0].size <= AT_ONCE:
@@ -132,7 +119,7 @@ class ScoringThread(Generic[Task, Result]):
         return batch
 
     def _results(self, batch: Sequence[_Queued[Task]]) -> list[Any]:
-        """In the thread: what each entry of a batch results in, or the exception that it raises."""
+        """The result of each entry of a batch, or the exception that it raises."""
         function = batch[0].function
         tasks = [task for request in batch for task in request.tasks]
         try:
@@ -145,3 +132,14 @@ class ScoringThread(Generic[Task, Result]):
             # One request is at fault; the others are scored by themselves.
             return [result for request in batch for result in self._results([request])]
         return [list(islice(results, len(request.tasks))) for request in batch]
+
+    def _resolve(self, batch: Sequence[_Queued[Task]], results: Sequence[Any]) -> None:
+        """In the event loop."""
+        for queued, result in zip(batch, results, strict=True):
+            self.waiting -= len(queued.tasks)
+            if queued.future.done():
+                continue  # the client disconnected or its request timed out
+            if isinstance(result, Exception):
+                queued.future.set_exception(result)
+            else:
+                queued.future.set_result(result)

@@ -19,7 +19,7 @@ RATED = 100
 
 
 class Metrics:
-    """The metrics of one service, in a registry of their own."""
+    """The metrics of one service, in a registry."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()

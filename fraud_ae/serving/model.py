@@ -47,7 +47,7 @@ class ServedModel:
         """Load a model for production; its ONNX file is used if there is one.
 
         Raises UserError if it is no such model, is damaged, has no threshold, has features that
-        look back further than its strategy declares, or cannot score its own example.
+        look back further than its strategy declares, or cannot score its example.
         """
         # Without the ONNX runtime, PyTorch scores.
         exported = (Path(folder) / ONNX_MODEL).is_file() and find_spec("onnxruntime") is not None

@@ -215,15 +215,17 @@ class HistoryStore:
             list(ids),
         )
         rows = {key: values for key, *values in stored}
-        found = {}
+        differences = {}
         for row, key in enumerate(ids):
             values = [columns[name][row] for name in names]
             for name, before, now in zip(names, rows.setdefault(key, values), values, strict=True):
                 if before is not None and now != before:
                     kind = self._kinds[name]
-                    found[row] = f"{name} is {_shown(now, kind)}, and was {_shown(before, kind)}"
+                    differences[row] = (
+                        f"{name} is {_shown(now, kind)}, and was {_shown(before, kind)}"
+                    )
                     break
-        return found
+        return differences
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget transactions and their results; their outcomes stay."""

@@ -61,7 +61,7 @@ def delete_expired(connection: sqlite3.Connection, history: History, cutoff: int
         (cutoff, until_us, until_seq, cutoff),
     )
     if history.previous:
-        # Those kept as the newest of their customer are examined again if a later one has arrived.
+        # The newest of a customer is examined again if a later one has arrived.
         connection.execute(
             "INSERT OR IGNORE INTO old SELECT k.seq FROM transactions n CROSS JOIN transactions o "
             "ON o.customer_id = n.customer_id AND o.timestamp < ? "

@@ -80,13 +80,13 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
     async def score(
         request: Request,
         replace: Annotated[
-            bool, Query(description="Whether it takes the place of that of the same id.")
+            bool, Query(description="Whether it replaces that of the same id.")
         ] = False,
     ) -> Response:
         """Score a transaction, or a list of them in their order of arrival.
 
-        What is given is remembered: later transactions of the same customer and terminal see it.
-        The same again gets the same answer; other values of the same id are refused with 409.
+        Each is stored: it is history of later ones of the same customer and terminal. The same
+        again gets the same answer; other values of the same id are refused with 409.
         """
         items, is_list = await read_items(request)
         results = await service.score(items, is_list, replace)
@@ -95,7 +95,7 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
 
     @app.post("/label", response_model=StoredOutcome | list[StoredOutcome])
     async def label(request: Request) -> Response:
-        """Keep a confirmed outcome, or a list of them, for monitoring and retraining."""
+        """Store a confirmed outcome, or a list of them, for monitoring and retraining."""
         items, is_list = await read_items(request)
         outcomes = service.model.reader.read_outcomes(items, is_list)
         known = await service.label(outcomes)
@@ -107,7 +107,7 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
 
     @app.post("/reload", response_model=dict[str, Any])
     async def reload() -> Response:
-        """Take up the model that is in the folder now; a bad one is refused with 409."""
+        """Load the model that is in the folder now; a bad one is refused with 409."""
         try:
             model = await service.reload()
         except UserError as error:
@@ -124,7 +124,7 @@ def _add_monitoring(app: FastAPI, service: Service) -> None:
 
     @app.get("/ready", response_model=dict[str, str])
     async def ready() -> Response:
-        """Whether a transaction would be taken now."""
+        """Whether a transaction would be accepted now."""
         if not service.scoring.ready:
             raise RequestRefused(
                 503, "too many transactions wait, or the service stops", retry_after=1

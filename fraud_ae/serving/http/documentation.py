@@ -1,4 +1,4 @@
-"""The OpenAPI document, with examples from the model's own data."""
+"""The OpenAPI document, with examples from the data of the model."""
 
 from typing import Any
 

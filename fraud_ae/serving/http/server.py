@@ -130,7 +130,7 @@ def _reload_on_hangup(service: Service) -> None:
         try:
             await service.reload()
         except UserError:
-            return  # the log tells why
+            return  # the log says why
 
     def start() -> None:
         task = asyncio.ensure_future(reload())

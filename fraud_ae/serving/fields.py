@@ -36,10 +36,11 @@ class Fields:
         self.model: type[BaseModel] = create_model(name, **fields)
 
     def validated(self, row: Row, prefix: str) -> Row:
-        """The row with converted values.
+        """The row with converted values; missing ones are None.
 
-        A time is in microseconds, or (the value that is none, whether it has its source name).
-        prefix: of the field names in errors. Raises RequestRefused (422) with the invalid field.
+        row: column -> value; a timestamp in microseconds, or as a tuple that begins with what could
+        not be parsed. prefix: of the field names in errors. Raises RequestRefused (422) with the
+        invalid field.
         """
         try:
             return self.model.__pydantic_validator__.validate_python(row).__dict__

@@ -46,8 +46,8 @@ class ServedModel:
     def load(cls, folder: Path) -> Self:
         """Load a model for production; its ONNX file is used if there is one.
 
-        Raises UserError if it is no such model, is damaged, has no threshold, has features that
-        look back further than its strategy declares, or cannot score its example.
+        Raises UserError if it is no such model, is damaged, has no threshold or no time, has
+        features that look back further than its strategy declares, or cannot score its example.
         """
         # Without the ONNX runtime, PyTorch scores.
         exported = (Path(folder) / ONNX_MODEL).is_file() and find_spec("onnxruntime") is not None
@@ -56,6 +56,8 @@ class ServedModel:
         schema = InputSchema.load(detector.folder)
         if detector.threshold is None or info is None:
             raise UserError(f"{folder}: no threshold and no {MODEL_INFO}; serve one for production")
+        if all(column.name != "timestamp" for column in schema.columns):
+            raise UserError(f"{folder}: made of data without a time; use fraud-ae score")
         forgetful = info["history"]["forgetful_features"]
         if forgetful:
             strategy = type(detector.strategy).__name__

@@ -85,12 +85,9 @@ class StoredResults:
 
     def scores(self, since: datetime, until: datetime) -> pd.DataFrame:
         """Columns us, score, alert and is_fraud (NaN where unknown), in order of time."""
-        rows = self._connection.execute(
-            f"SELECT a.us, a.score, a.alert, {_LABEL} {_RESULTS} ORDER BY a.us",
-            (_us(since), _us(until)),
-        )
-        frame = pd.DataFrame(rows.fetchall(), columns=["us", "score", "alert", "is_fraud"])
-        return frame.astype({"is_fraud": "float64"})
+        query = f"SELECT a.us, a.score, a.alert, {_LABEL} AS is_fraud {_RESULTS} ORDER BY a.us"
+        scores = pd.read_sql(query, self._connection, params=(_us(since), _us(until)))
+        return scores.astype({"is_fraud": "float64"})
 
     def counts(self) -> dict[str, Any]:
         """Numbers of `transactions`, `answers` and `labels`; `oldest` and `newest` result."""

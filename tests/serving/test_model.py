@@ -1,25 +1,27 @@
 """A model that scores transactions as they come, with a store of their history."""
 
-from collections.abc import Collection
-from dataclasses import replace
+import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fraud_ae.audit.history_check import features_beyond_history
-from fraud_ae.data.input_schema import InputSchema
+from fraud_ae.data.input_schema import INPUT_SCHEMA, InputSchema
+from fraud_ae.detector.manifest import write_manifest
 from fraud_ae.errors import UserError
 from fraud_ae.features import Baseline, Behavioural, History, compute_features, fit_strategy
 from fraud_ae.features.history import history_of
+from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.serving.model import ServedModel
 from fraud_ae.serving.tables import to_columns
 
 CUT = 1500
 
 
-def score(served, rows: pd.DataFrame, store=None, replaced: Collection[str] = ()) -> list:
-    return served.score(to_columns(rows, served.kinds), store, replaced)
+def score(served, rows: pd.DataFrame, store=None) -> list:
+    return served.score(to_columns(rows, served.kinds), store)
 
 
 def replay(served, store, rows: pd.DataFrame, size: int = 1) -> np.ndarray:
@@ -68,37 +70,6 @@ def test_without_any_label_the_scores_are_those_of_the_batch_without_labels(
     scores = [result.score for result in score(served, bare.iloc[CUT : CUT + 20], store)]
     expected = served.detector.predict_anomaly_scores(bare)[CUT : CUT + 20]
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_the_same_id_gets_the_same_result_and_counts_once(served, open_store, transactions):
-    store = open_store()
-    store.fill(transactions.iloc[:CUT])
-    rows = transactions.iloc[CUT : CUT + 5].drop(columns="is_fraud")
-    first = score(served, rows, store)
-    assert not any(result.repeated for result in first)
-    before = store.review.counts()
-    assert score(served, rows, store) == [replace(result, repeated=True) for result in first]
-    assert store.review.counts() == before
-    one, other = score(served, pd.concat([transactions.iloc[[CUT + 9]]] * 2), store)
-    assert other == replace(one, repeated=True)
-    assert store.review.counts()["answers"] == 6
-
-
-def test_other_values_of_an_id_are_a_conflict_unless_they_replace_it(
-    served, open_store, transactions
-):
-    store = open_store()
-    rows = transactions.iloc[[CUT]].drop(columns="is_fraud")
-    (first,) = score(served, rows, store)
-    amount = rows["amount"].iloc[0]
-    other = rows.assign(amount=amount + 50_000)
-    (conflict,) = score(served, other, store)
-    assert conflict.difference == f"amount is {amount + 50_000}, and was {amount}"
-    (replaced,) = score(served, other, store, {first.transaction_id})
-    assert replaced.score != first.score
-    assert score(served, other, store) == [replace(replaced, repeated=True)]
-    both = pd.concat([transactions.iloc[[CUT + 3]], transactions.iloc[[CUT + 3]].assign(amount=1)])
-    assert "amount is 1" in score(served, both, store)[1].difference
 
 
 def test_a_late_transaction_takes_its_place_in_time(served, open_store, transactions, batch_scores):
@@ -163,6 +134,16 @@ def test_such_a_model_is_not_served(compose, train, make, tmp_path):
 def test_a_run_that_is_no_model_for_production_is_not_served(finished_run):
     with pytest.raises(UserError, match="production"):
         ServedModel.load(finished_run.model_folder)
+
+
+def test_a_model_of_data_without_a_time_is_not_served(model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "model")
+    schema = json.loads((folder / INPUT_SCHEMA).read_text())
+    schema["columns"] = [c for c in schema["columns"] if c["name"] != "timestamp"]
+    write_json(folder / INPUT_SCHEMA, schema)
+    write_manifest(folder)
+    with pytest.raises(UserError, match="made of data without a time; use fraud-ae score"):
+        ServedModel.load(folder)
 
 
 def test_the_schema_names_what_is_needed_with_an_example(served, transactions):

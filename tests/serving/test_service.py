@@ -39,14 +39,17 @@ def test_a_transaction_gets_its_result_once_and_a_list_gets_a_list(shared, model
 
 
 def test_other_values_of_an_id_are_refused_unless_they_replace_it(shared, rows):
-    row = {**rows[10], "transaction_id": "changed"}
+    row = {**rows[10], "transaction_id": "changed", "amount": 10.0}
     other = {**row, "amount": 1e6}
-    shared.post("/score", row)
-    refused = shared.post("/score", [row, other])
-    assert refused.status_code == 409
-    assert "amount is 1000000.0, and was" in refused.json()["error"]
-    assert refused.json()["field"] == "1.transaction_id"
+    for request, field in (([row, other], "1.transaction_id"), (other, "transaction_id")):
+        refused = shared.post("/score", request)
+        assert refused.status_code == 409
+        assert "amount is 1000000.0, and was 10.0" in refused.json()["error"]
+        assert refused.json()["field"] == field
+    first = shared.post("/score", row).json()
+    assert first["repeated"]
     replaced = shared.post("/score?replace=true", other).json()
+    assert replaced["score"] != first["score"]
     assert not replaced["repeated"]
     assert shared.post("/score", other).json() == {**replaced, "repeated": True}
 

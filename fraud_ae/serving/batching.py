@@ -1,17 +1,14 @@
 """The scoring thread: queued requests are scored in batches, in their order of arrival."""
 
 import asyncio
-import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from fraud_ae.serving.errors import RequestRefused
-
-log = logging.getLogger("fraud_ae")
 
 # Most tasks of a batch; so many take hardly longer than one.
 AT_ONCE = 64
@@ -20,31 +17,34 @@ _GATHERED_SECONDS = 0.003
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-# A function to run in the scoring thread, and the future of what it returns.
-_Call = tuple[Callable[[], Any], asyncio.Future]
-# The future of a request, what to set it to, and the number of its tasks.
-_Outcome = tuple[asyncio.Future, Any, int]
 
 
 @dataclass
-class _QueuedRequest(Generic[Task]):
-    tasks: Sequence[Task]
+class _Queued(Generic[Task]):
+    """A request of some tasks, or a function to call between two batches."""
+
     future: asyncio.Future
+    tasks: Sequence[Task] = ()
+    function: Callable[[], Any] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of tasks; a function counts as a full batch, so that it does not wait."""
+        return AT_ONCE if self.function else len(self.tasks)
 
 
 class ScoringThread(Generic[Task, Result]):
     """Scores the tasks of several requests together, and runs other functions in the same thread.
 
     score: n tasks -> n results; called in this thread alone, as are the functions given to `run`.
-    most_waiting: limit of the queue, in tasks.
+    most_waiting: limit of the queue, in tasks. All methods belong to the event loop that runs when
+    it is made.
     """
 
     def __init__(self, score: Callable[[list[Task]], list[Result]], most_waiting: int) -> None:
         self._score, self._most_waiting = score, most_waiting
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[_QueuedRequest[Task] | tuple[Callable[[], Any], asyncio.Future]] = (
-            deque()
-        )
+        self._queue: deque[_Queued[Task]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
         # Size of the last batch.
@@ -69,16 +69,12 @@ class ScoringThread(Generic[Task, Result]):
             raise RequestRefused(503, "the service is being stopped", retry_after=5)
         if self.waiting and self.waiting + len(tasks) > self._most_waiting:
             raise RequestRefused(503, f"{self.waiting} transactions wait already", retry_after=1)
-        request = _QueuedRequest(tasks, self._loop.create_future())
         self.waiting += len(tasks)
-        self._put(request)
-        return request.future
+        return self._put(tasks=tasks)
 
-    async def run(self, function: Callable[[], Any]) -> Any:
-        """Call a function between two batches; returns or raises what it does."""
-        called: asyncio.Future = self._loop.create_future()
-        self._put((function, called))
-        return await called
+    def run(self, function: Callable[[], Any]) -> asyncio.Future:
+        """Call a function between two batches; a future of what it returns or raises."""
+        return self._put(function=function)
 
     async def stop(self) -> None:
         """Score what is queued, accept nothing more, and end the thread."""
@@ -87,87 +83,63 @@ class ScoringThread(Generic[Task, Result]):
             self._changed.notify()
         await asyncio.to_thread(self._thread.join)
 
-    def _put(self, entry: Any) -> None:
+    def _put(self, **entry: Any) -> asyncio.Future:
+        queued: _Queued[Task] = _Queued(self._loop.create_future(), **entry)
         with self._changed:
-            self._queue.append(entry)
+            self._queue.append(queued)
             self._changed.notify()
+        return queued.future
 
     def _work(self) -> None:
+        """In the thread, as are the next two methods."""
         while True:
             with self._changed:
-                while not self._queue and not self._stopping:
-                    self._changed.wait()
+                self._changed.wait_for(lambda: self._queue or self._stopping)
                 if not self._queue:
                     return
-                self._gather()
                 batch = self._take()
-            if isinstance(batch, tuple):
-                function, called = batch
-                self._publish([(called, _outcome(function), 0)])
-            else:
-                self._publish(self._score_batch(batch))
+            results = self._results(batch)
+            self._loop.call_soon_threadsafe(self._resolve, batch, results)
 
-    def _gather(self) -> None:
-        """Wait a moment until as many tasks are queued as the last batch had."""
-        deadline = time.monotonic() + _GATHERED_SECONDS
-        while not self._stopping and sum(map(_size, self._queue)) < min(self._last_size, AT_ONCE):
-            remaining = deadline - time.monotonic()
-            if remaining <= 0 or not self._changed.wait(remaining):
-                return
-
-    def _take(self) -> list[_QueuedRequest[Task]] | _Call:
-        """The next function to call, or the next batch: requests up to the next such function."""
-        first = self._queue.popleft()
-        if isinstance(first, tuple):
-            return first
-        batch, number = [first], len(first.tasks)
-        while self._queue:
-            next_entry = self._queue[0]
-            if isinstance(next_entry, tuple) or number + len(next_entry.tasks) > AT_ONCE:
-                break
-            batch.append(next_entry)
-            number += len(next_entry.tasks)
-            self._queue.popleft()
-        self._last_size = number
+    def _take(self) -> list[_Queued[Task]]:
+        """The next function to call by itself, or the requests of the next batch."""
+        # As many tasks as the last batch had are likely to come.
+        expected = min(self._last_size, AT_ONCE)
+        self._changed.wait_for(
+            lambda: self._stopping or sum(queued.size for queued in self._queue) >= expected,
+            _GATHERED_SECONDS,
+        )
+        batch = [self._queue.popleft()]
+        size = batch[0].size
+        while self._queue and size + self._queue[0].size <= AT_ONCE:
+            batch.append(self._queue.popleft())
+            size += batch[-1].size
+        if not batch[0].function:
+            self._last_size = size
         return batch
 
-    def _score_batch(self, requests: list[_QueuedRequest[Task]]) -> list[_Outcome]:
-        tasks = [task for request in requests for task in request.tasks]
-        results = _outcome(lambda: self._score(tasks))
-        if isinstance(results, Exception):
-            if len(requests) == 1:
-                return [(requests[0].future, results, len(tasks))]
+    def _results(self, batch: Sequence[_Queued[Task]]) -> list[Any]:
+        """The result of each entry of a batch, or the exception that it raises."""
+        function = batch[0].function
+        tasks = [task for request in batch for task in request.tasks]
+        try:
+            if function:
+                return [function()]
+            results = iter(self._score(tasks))
+        except Exception as error:  # raised again where the future is awaited
+            if len(batch) == 1:
+                return [error]
             # One request is at fault; the others are scored by themselves.
-            return [outcome for request in requests for outcome in self._score_batch([request])]
-        outcomes, start = [], 0
-        for request in requests:
-            end = start + len(request.tasks)
-            outcomes.append((request.future, results[start:end], end - start))
-            start = end
-        return outcomes
+            return [result for request in batch for result in self._results([request])]
+        return [list(islice(results, len(request.tasks))) for request in batch]
 
-    def _publish(self, outcomes: list[_Outcome]) -> None:
-        self._loop.call_soon_threadsafe(self._resolve, outcomes)
-
-    def _resolve(self, outcomes: list[_Outcome]) -> None:
-        for future, outcome, number in outcomes:
-            self.waiting -= number
-            if future.done():
+    def _resolve(self, batch: Sequence[_Queued[Task]], results: Sequence[Any]) -> None:
+        """In the event loop."""
+        for queued, result in zip(batch, results, strict=True):
+            self.waiting -= len(queued.tasks)
+            if queued.future.done():
                 continue  # the client disconnected or its request timed out
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
+            if isinstance(result, Exception):
+                queued.future.set_exception(result)
             else:
-                future.set_result(outcome)
-
-
-def _size(entry: Any) -> int:
-    """Number of tasks; a function to call counts as a full batch, so that it does not wait."""
-    return AT_ONCE if isinstance(entry, tuple) else len(entry.tasks)
-
-
-def _outcome(function: Callable[[], Any]) -> Any:
-    """What a function returns, or the exception that it raises."""
-    try:
-        return function()
-    except Exception as error:  # raised again where the future is awaited
-        return error
+                queued.future.set_result(result)

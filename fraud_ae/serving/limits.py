@@ -29,27 +29,22 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 
     Raises RequestRefused: 413 if it is too large, 408 if it does not arrive in time.
     """
+    parts, size = [], 0
     try:
         async with asyncio.timeout(limits.timeout):
-            return await _read(request, limits.max_body)
+            async for part in request.stream():
+                size += len(part)
+                if size <= limits.max_body:
+                    parts.append(part)
+                elif size > _MOST_DISCARDED * limits.max_body:
+                    break
+                else:
+                    parts.clear()
     except TimeoutError:
-        raise RequestRefused(
-            408, f"the body did not come within {limits.timeout:g} seconds"
-        ) from None
+        message = f"the body did not come within {limits.timeout:g} seconds"
+        raise RequestRefused(408, message) from None
     except ClientDisconnect:
         raise RequestRefused(400, "the client went away") from None
-
-
-async def _read(request: Request, max_size: int) -> bytes:
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= max_size:
-            parts.append(part)
-        elif size > _MOST_DISCARDED * max_size:
-            break
-        else:
-            parts.clear()
-    if size > max_size:
-        raise RequestRefused(413, f"the body is larger than {max_size:,} bytes")
+    if size > limits.max_body:
+        raise RequestRefused(413, f"the body is larger than {limits.max_body:,} bytes")
     return b"".join(parts)

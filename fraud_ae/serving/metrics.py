@@ -1,11 +1,13 @@
 """Prometheus metrics: requests, batches, scores, alerts, labels and the model."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from fraud_ae.serving.online.results import ScoreResult
+from fraud_ae.serving.model import ServedModel
+from fraud_ae.serving.results import ScoreResult
 
 # Scores that are probabilities lie below 1, errors of a reconstruction above it too.
 _SCORES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1, 2.5, 5, 10, 100)
@@ -17,62 +19,41 @@ RATED = 100
 
 
 class Metrics:
-    """The metrics of one service, in a registry of their own."""
+    """The metrics of one service, in a registry."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            "fraud_ae_requests", "Requests.", ("route", "status"), registry=registry
-        )
-        self._latency = Histogram(
+        self._registry = CollectorRegistry()
+        counter = partial(Counter, registry=self._registry)
+        gauge = partial(Gauge, registry=self._registry)
+        histogram = partial(Histogram, registry=self._registry)
+        self._requests = counter("fraud_ae_requests", "Requests.", ("route", "status"))
+        self._latency = histogram(
             "fraud_ae_request_seconds",
             "Seconds from a request to its answer.",
             ("route",),
             buckets=_SECONDS,
-            registry=registry,
         )
-        self._batches = Histogram(
-            "fraud_ae_batch_transactions",
-            "Transactions that were scored together.",
-            buckets=_SIZES,
-            registry=registry,
+        self._batches = histogram(
+            "fraud_ae_batch_transactions", "Transactions that were scored together.", buckets=_SIZES
         )
-        self._scores = Histogram(
-            "fraud_ae_score",
-            "Scores of transactions, each counted once.",
-            buckets=_SCORES,
-            registry=registry,
+        self._scores = histogram(
+            "fraud_ae_score", "Scores of transactions, each counted once.", buckets=_SCORES
         )
-        self._rates = Histogram(
+        self._rates = histogram(
             "fraud_ae_alert_rate",
             f"Share of alerts among {RATED} transactions that came one after another.",
             buckets=_RATES,
-            registry=registry,
         )
-        self._alerts = Counter("fraud_ae_alerts", "Alerts, each once.", registry=registry)
-        self._repeated = Counter(
-            "fraud_ae_repeated_transactions",
-            "Transactions that had been answered before.",
-            registry=registry,
+        self._alerts = counter("fraud_ae_alerts", "Alerts, each once.")
+        self._repeated = counter(
+            "fraud_ae_repeated_transactions", "Transactions that had been answered before."
         )
-        self._labels = Counter(
-            "fraud_ae_labels", "Confirmed outcomes.", ("is_fraud",), registry=registry
-        )
-        self._reloads = Counter(
-            "fraud_ae_reloads", "Attempts to take up a model.", ("result",), registry=registry
-        )
-        self._model = Gauge(
-            "fraud_ae_model_info", "The model, always 1.", ("version", "created"), registry=registry
-        )
-        self._threshold = Gauge(
-            "fraud_ae_threshold", "Scores above it are alerts.", registry=registry
-        )
-        self._waiting = Gauge(
-            "fraud_ae_waiting_transactions", "Transactions that wait.", registry=registry
-        )
-        self._history = Gauge(
-            "fraud_ae_history", "Rows of the store.", ("kind",), registry=registry
-        )
+        self._labels = counter("fraud_ae_labels", "Confirmed outcomes.", ("is_fraud",))
+        self._reloads = counter("fraud_ae_reloads", "Attempts to take up a model.", ("result",))
+        self._model = gauge("fraud_ae_model_info", "The model, always 1.", ("version", "created"))
+        self._threshold = gauge("fraud_ae_threshold", "Scores above it are alerts.")
+        self._waiting = gauge("fraud_ae_waiting_transactions", "Transactions that wait.")
+        self._history = gauge("fraud_ae_history", "Rows of the store.", ("kind",))
         self._rated = self._rated_alerts = 0
 
     def request(self, route: str, status: int, seconds: float) -> None:
@@ -80,11 +61,10 @@ class Metrics:
         self._requests.labels(route, str(status)).inc()
         self._latency.labels(route).observe(seconds)
 
-    def scored(self, results: Iterable[ScoreResult]) -> None:
+    def scored(self, results: Sequence[ScoreResult]) -> None:
         """Count the results of one batch."""
-        size = 0
+        self._batches.observe(len(results))
         for result in results:
-            size += 1
             if result.repeated:
                 self._repeated.inc()
                 continue
@@ -96,7 +76,6 @@ class Metrics:
             if self._rated == RATED:
                 self._rates.observe(self._rated_alerts / RATED)
                 self._rated = self._rated_alerts = 0
-        self._batches.observe(size)
 
     def labelled(self, is_fraud: bool) -> None:
         """Count a confirmed outcome."""
@@ -106,16 +85,16 @@ class Metrics:
         """Count an attempt to reload the model. result: `taken` or `refused`."""
         self._reloads.labels(result).inc()
 
-    def serve(self, version: str, created: str, threshold: float) -> None:
+    def serve(self, model: ServedModel) -> None:
         """Set the model that scores from now on."""
         self._model.clear()
-        self._model.labels(version, created).set(1)
-        self._threshold.set(threshold)
+        self._model.labels(model.version, model.info["created"]).set(1)
+        self._threshold.set(model.detector.threshold)
 
     def text(self, waiting: int, counts: dict[str, Any]) -> bytes:
         """All metrics in the text format of Prometheus.
 
-        waiting: transactions. counts: of the store, see `fraud_ae.serving.online.results`.
+        waiting: transactions. counts: of the store, see `fraud_ae.serving.results`.
         """
         self._waiting.set(waiting)
         for kind in ("transactions", "answers", "labels"):

@@ -12,10 +12,10 @@ from fraud_ae.errors import UserError
 from fraud_ae.serving.batching import ScoringThread
 from fraud_ae.serving.errors import RequestRefused
 from fraud_ae.serving.limits import Limits
-from fraud_ae.serving.loaded_model import LoadedModel
 from fraud_ae.serving.metrics import Metrics
-from fraud_ae.serving.online.results import Conflict, ScoreResult, StoredResults
-from fraud_ae.serving.online.store import HistoryStore
+from fraud_ae.serving.model import ServedModel
+from fraud_ae.serving.results import Conflict, ScoreResult, StoredResults
+from fraud_ae.serving.store import HistoryStore
 from fraud_ae.serving.transactions import Row, TransactionReader
 
 log = logging.getLogger("fraud_ae")
@@ -40,73 +40,42 @@ class Service:
     """Scores transactions, stores outcomes, and reloads its model.
 
     folder: of the model, loaded again by `reload`; it may be a link that points to another one by
-    then. store: open; used by the scoring thread alone after `start`. store_path: its file.
+    then. store: open; used by the scoring thread alone. To be made in a running event loop.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        loaded: LoadedModel,
-        store: HistoryStore,
-        store_path: Path,
-        limits: Limits,
+        self, folder: Path, model: ServedModel, store: HistoryStore, limits: Limits
     ) -> None:
-        self.model, self.limits, self.metrics = loaded, limits, Metrics()
+        self.model, self.limits, self.metrics = model, limits, Metrics()
         self._folder, self._store = folder, store
-        self._reloading = asyncio.Lock()
-        self._thread: ScoringThread[_Task, ScoreResult] | None = None
+        self._reloading, self._reviewing = asyncio.Lock(), asyncio.Lock()
+        self.scoring = ScoringThread(self._score_batch, limits.max_waiting)
         # A second connection, so that reading alerts does not delay the scoring.
         self._read_connection = sqlite3.connect(
-            f"{store_path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
+            f"{store.path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
         )
-        self._review, self._reviewing = StoredResults(self._read_connection), asyncio.Lock()
-        self._publish_model()
-
-    async def start(self) -> None:
-        """Start the scoring thread; needs a running event loop."""
-        self._thread = ScoringThread(self._score_batch, self.limits.max_waiting)
+        self.metrics.serve(model)
 
     async def stop(self) -> None:
         """Score what is queued, and close the store."""
-        await self._scoring.stop()
+        await self.scoring.stop()
         self._read_connection.close()
         self._store.close()
 
-    @property
-    def ready(self) -> bool:
-        """Whether another transaction would be accepted."""
-        return self._thread is not None and self._thread.ready
-
-    @property
-    def waiting(self) -> int:
-        """Number of transactions in the queue."""
-        return self._scoring.waiting
-
-    @property
-    def _scoring(self) -> ScoringThread[_Task, ScoreResult]:
-        if self._thread is None:
-            raise RequestRefused(503, "the service is starting", retry_after=1)
-        return self._thread
-
-    async def score(
-        self, values: Sequence[Any], is_list: bool, replace: bool = False
-    ) -> list[ScoreResult]:
+    async def score(self, values: Sequence[Any], is_list: bool, replace: bool) -> list[ScoreResult]:
         """Score n transactions, given as JSON values; results are in the same order.
 
         is_list: whether the request was a list. replace: whether they take the place of those of
         the same ids. Raises RequestRefused: 422 with the invalid field, 409 with what differs where
-        an id has been answered for other values,
-        503 if the queue is full or the timeout passes; the result is stored all the same, and a
-        repeated request gets it.
+        an id has been answered for other values, 503 if the queue is full or the timeout passes;
+        the result is stored all the same, and a repeated request gets it.
         """
         if not values:
             return []
         reader = self.model.reader
-        rows = reader.read(values, is_list)
-        tasks = [
-            _Task(value, row, reader, replace) for value, row in zip(values, rows, strict=True)
-        ]
-        results = await self._within_timeout(self._scoring.submit(tasks))
+        rows = zip(values, reader.read(values, is_list), strict=True)
+        tasks = [_Task(value, row, reader, replace) for value, row in rows]
+        results = await self._within_timeout(self.scoring.submit(tasks))
         for number, result in enumerate(results):
             if isinstance(result, Conflict):
                 place = f"{number}." if is_list else ""
@@ -121,59 +90,55 @@ class Service:
     async def label(self, outcomes: Sequence[tuple[str, bool]]) -> list[bool]:
         """Store n outcomes, (transaction_id, is_fraud); whether each transaction is known."""
         known = await self._within_timeout(
-            self._scoring.run(lambda: [self._store.label(*outcome) for outcome in outcomes])
+            self.scoring.run(lambda: [self._store.label(*outcome) for outcome in outcomes])
         )
         for _, is_fraud in outcomes:
             self.metrics.labelled(is_fraud)
         return known
 
-    async def review(self, query: Callable[[StoredResults], Returned]) -> Returned:
-        """Run a query on the stored results, in another thread."""
+    async def review(self, query: Callable[..., Returned], *arguments: Any) -> Returned:
+        """What a function of the stored results and other arguments returns, in another thread."""
+        stored = StoredResults(self._read_connection)
         async with self._reviewing:
-            return await asyncio.to_thread(query, self._review)
+            return await asyncio.to_thread(query, stored, *arguments)
 
-    async def reload(self) -> LoadedModel:
+    async def reload(self) -> ServedModel:
         """Load the model that is in the folder now, and switch to it between two batches.
 
         Raises UserError if it cannot be served; the current model stays then.
         """
         async with self._reloading:
             try:
-                loaded = await asyncio.to_thread(LoadedModel.load, self._folder)
-                await self._scoring.run(lambda: self._use_model(loaded))
+                model = await asyncio.to_thread(ServedModel.load, self._folder)
+                await self.scoring.run(lambda: self._use_model(model))
             except UserError as error:
                 self.metrics.reloaded("refused")
-                log.warning("the model stays %s: %s", self.model.online.version, error)
+                log.warning("the model stays %s: %s", self.model.version, error)
                 raise
         self.metrics.reloaded("taken")
-        self._publish_model()
-        log.info("the model is %s", loaded.online.version)
-        return loaded
+        self.metrics.serve(self.model)
+        log.info("the model is %s", model.version)
+        return model
 
-    def _use_model(self, loaded: LoadedModel) -> None:
+    def _use_model(self, model: ServedModel) -> None:
         """In the scoring thread."""
-        self._store.use_schema(loaded.online.schema, loaded.online.history)
-        self.model = loaded
+        self._store.use_columns(model.kinds, model.history)
+        self.model = model
 
-    def _score_batch(self, tasks: list[_Task]) -> list[ScoreResult]:
+    def _score_batch(self, tasks: list[_Task]) -> list[ScoreResult | Conflict]:
         """In the scoring thread."""
-        loaded = self.model
+        reader = self.model.reader
         # A model that was reloaded after the request came may have other columns.
         rows = [
-            task.row if task.reader is loaded.reader else loaded.reader.read([task.value], False)[0]
+            task.row if task.reader is reader else reader.read([task.value], is_list=False)[0]
             for task in tasks
         ]
         replaced = {
             row["transaction_id"] for task, row in zip(tasks, rows, strict=True) if task.replace
         }
-        columns = loaded.reader.as_columns(rows)
-        results = loaded.online.score_columns(columns, self._store, replaced)
+        results = self.model.score(reader.as_columns(rows), self._store, replaced)
         self.metrics.scored([result for result in results if isinstance(result, ScoreResult)])
         return results
-
-    def _publish_model(self) -> None:
-        online = self.model.online
-        self.metrics.serve(online.version, online.info["created"], online.detector.threshold)
 
     async def _within_timeout(self, future: Any) -> Any:
         try:

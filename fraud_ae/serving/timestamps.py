@@ -37,18 +37,21 @@ class TimeReader:
         start = counted_from(source_format.time_origin, source_format.time_zone)
         self._origin = (start.to_pydatetime() - _EPOCH) // _MICROSECOND
 
-    def read(self, values: Sequence[Any], by_source: bool) -> list[int | None]:
-        """Microseconds since 1970-01-01 UTC, in the order of n values.
+    def read(self, values: Sequence[tuple[Any, bool]]) -> list[int | None]:
+        """Microseconds since 1970-01-01 UTC of n values, each with whether it is as in the files.
 
-        by_source: whether they have the format of the source's files, ISO 8601 otherwise. None
-        stands for a value that is no time between 1900 and a day from now.
+        The others are in ISO 8601. None stands for a value that is no time between 1900 and a day
+        from now.
         """
-        microseconds = [self._parse_fast(value, by_source) for value in values]
-        slow = [row for row, us in enumerate(microseconds) if us is None]
-        if slow:
-            for row, us in zip(
-                slow, self._parse_column([values[r] for r in slow], by_source), strict=True
-            ):
+        microseconds = [self._parse_fast(*value) for value in values]
+        for by_source in (True, False):
+            slow = [
+                row
+                for row, us in enumerate(microseconds)
+                if us is None and values[row][1] == by_source
+            ]
+            parsed = self._parse_column([values[row][0] for row in slow], by_source) if slow else []
+            for row, us in zip(slow, parsed, strict=True):
                 microseconds[row] = us
         latest = max(time.time_ns() // 1000 + _DAY, self._newest + 365 * _DAY)
         return [us if us is not None and _EARLIEST <= us <= latest else None for us in microseconds]

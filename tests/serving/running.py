@@ -2,16 +2,21 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import requests
 
 from tests.commands import ROOT
+
+KEY = "secret"
 
 
 class RunningService:
@@ -51,14 +56,11 @@ class RunningService:
         until = time.monotonic() + 120
         while time.monotonic() < until:
             assert self.process.poll() is None, self.printed
-            told = [line for line in self.printed.splitlines() if line.startswith("docs ")]
-            if told:
-                port = int(told[0].rpartition(":")[2].partition("/")[0])
-                try:
-                    if self._session.get(f"http://127.0.0.1:{port}/ready").status_code == 200:
-                        return port
-                except requests.ConnectionError:
-                    pass  # it says where it will listen a moment before it does
+            address = re.search(r"^docs .*:(\d+)/docs$", self.printed, re.MULTILINE)
+            # It says where it will listen a moment before it does.
+            with suppress(requests.ConnectionError):
+                if address and self._session.get(f"http://127.0.0.1:{address[1]}/ready").ok:
+                    return int(address[1])
             time.sleep(0.05)
         raise AssertionError(self.printed)
 
@@ -76,29 +78,38 @@ class RunningService:
         )
 
     def metric(self, line: str) -> float:
-        """The value of a line of /metrics, 0 where it is not there."""
-        for one in self.get("/metrics").text.splitlines():
-            if one.startswith(f"{line} "):
-                return float(one.rpartition(" ")[2])
-        return 0.0
+        """The value of a line of /metrics, 0 without it."""
+        value = re.search(f"^{re.escape(line)} (.*)$", self.get("/metrics").text, re.MULTILINE)
+        return float(value[1]) if value else 0.0
 
-    def stop(self) -> int:
-        """Ask it to end, as an operator would, and return its exit code."""
+    @property
+    def stored(self) -> int:
+        """Number of transactions in its store."""
+        return int(self.metric('fraud_ae_history{kind="transactions"}'))
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal that ends it, and return its exit code."""
         self._session.close()
         if self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(number)
         return self.process.wait(timeout=120)
 
-    def kill(self) -> None:
-        """SIGKILL."""
-        self._session.close()
-        self.process.kill()
-        self.process.wait(timeout=120)
 
+def plain(transactions: pd.DataFrame, prefix: str = "") -> list[dict]:
+    """Canonical transactions as a client sends them; numbers to their last digit.
 
-def plain(transactions: pd.DataFrame) -> list[dict]:
-    """Canonical transactions as a client sends them; numbers to their last digit."""
+    prefix: of new ids, that number the transactions.
+    """
     times = transactions["timestamp"].map(lambda time: time.isoformat())
     rows = transactions.assign(timestamp=times).astype(object)
+    if prefix:
+        rows["transaction_id"] = [f"{prefix}{number}" for number in range(len(rows))]
     rows = rows.where(rows.notna(), None).to_dict("records")
     return json.loads(json.dumps(rows, default=float))
+
+
+def link_production(models: Path, name: str) -> None:
+    """Make `production` in a folder of models a link to one of them."""
+    draft = models / "draft"
+    draft.symlink_to(name)
+    draft.replace(models / "production")

@@ -1,152 +1,113 @@
-"""The thread that scores: order, what waits, and one request at fault."""
+"""The scoring thread: order, the queue, and one request at fault."""
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 
 import pytest
 
 from fraud_ae.serving.batching import AT_ONCE, ScoringThread
 from fraud_ae.serving.errors import RequestRefused
 
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-class Slow:
-    """Answers a task with its double, once it may; remembers what came together."""
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Doubling:
+    """Results in the double of each task, once it may; remembers the batches."""
 
     def __init__(self) -> None:
-        self.may, self.began = threading.Event(), threading.Event()
+        self.may_go_on, self.began = threading.Event(), threading.Event()
         self.batches: list[list] = []
 
     def __call__(self, tasks: list) -> list:
         self.began.set()
-        assert self.may.wait(10)
+        assert self.may_go_on.wait(10)
         self.batches.append(tasks)
         if "bad" in tasks:
             raise ValueError("bad")
         return [2 * task for task in tasks]
 
 
-def run(scenario) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 30))
+@pytest.fixture
+def score() -> Doubling:
+    return Doubling()
 
 
-async def held(slow: Slow, thread: ScoringThread):
-    """A first request that keeps the thread busy until `slow.may` is set."""
-    first = thread.submit([0])
-    await asyncio.to_thread(slow.began.wait, 10)
-    return first
+@pytest.fixture
+async def thread(score) -> AsyncIterator[ScoringThread]:
+    """One that is busy with a first task."""
+    thread = ScoringThread(score, most_waiting=100)
+    thread.first = thread.submit([0])
+    await asyncio.to_thread(score.began.wait, 10)
+    yield thread
+    await thread.stop()
+    assert thread.waiting == 0
+    assert not thread.ready
 
 
-def test_what_waits_is_answered_together_in_its_order():
-    async def scenario():
-        slow = Slow()
-        thread = ScoringThread(slow, most_waiting=1000)
-        first = await held(slow, thread)
-        others = [thread.submit([number, number]) for number in range(1, 5)]
-        slow.may.set()
-        assert await first == [0]
-        assert [await other for other in others] == [[2 * n, 2 * n] for n in range(1, 5)]
-        assert slow.batches == [[0], [1, 1, 2, 2, 3, 3, 4, 4]]
-        assert thread.waiting == 0
-        await thread.stop()
-
-    run(scenario)
+async def test_queued_requests_are_scored_together_in_their_order(score, thread):
+    others = [thread.submit([number, number]) for number in range(1, 5)]
+    score.may_go_on.set()
+    assert await thread.first == [0]
+    assert [await other for other in others] == [[2 * n, 2 * n] for n in range(1, 5)]
+    assert score.batches == [[0], [1, 1, 2, 2, 3, 3, 4, 4]]
 
 
-def test_a_long_list_does_not_wait_for_company():
-    async def scenario():
-        slow = Slow()
-        thread = ScoringThread(slow, most_waiting=1000)
-        await held(slow, thread)
-        answers = [thread.submit([1] * (AT_ONCE - 1)), thread.submit([2, 2]), thread.submit([3])]
-        slow.may.set()
-        await asyncio.gather(*answers)
-        assert [len(batch) for batch in slow.batches] == [1, AT_ONCE - 1, 3]
-        await thread.stop()
-
-    run(scenario)
+async def test_a_batch_has_a_limit(score, thread):
+    results = [thread.submit([1] * (AT_ONCE - 1)), thread.submit([2, 2]), thread.submit([3])]
+    score.may_go_on.set()
+    await asyncio.gather(*results)
+    assert [len(batch) for batch in score.batches] == [1, AT_ONCE - 1, 3]
 
 
-def test_one_at_fault_fails_alone():
-    async def scenario():
-        slow = Slow()
-        thread = ScoringThread(slow, most_waiting=1000)
-        await held(slow, thread)
-        good, bad, other = (thread.submit([task]) for task in (1, "bad", 3))
-        slow.may.set()
-        assert await good == [2]
-        assert await other == [6]
-        with pytest.raises(ValueError, match="bad"):
-            await bad
-        await thread.stop()
-
-    run(scenario)
+async def test_one_at_fault_fails_alone(score, thread):
+    good, bad, other = (thread.submit([task]) for task in (1, "bad", 3))
+    score.may_go_on.set()
+    assert [await good, await other] == [[2], [6]]
+    with pytest.raises(ValueError, match="bad"):
+        await bad
 
 
-def test_too_many_are_told_to_come_back_and_a_long_list_is_taken_alone():
-    async def scenario():
-        slow = Slow()
-        thread = ScoringThread(slow, most_waiting=3)
-        first = await held(slow, thread)
-        second = thread.submit([1, 2])
-        assert not thread.ready
-        with pytest.raises(RequestRefused, match="3 transactions wait already") as refused:
-            thread.submit([3])
-        assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "1"})
-        slow.may.set()
-        await asyncio.gather(first, second)
-        assert thread.ready
-        assert await thread.submit([1] * 5) == [2] * 5
-        await thread.stop()
-
-    run(scenario)
+async def test_a_full_queue_refuses_more_and_an_empty_one_takes_a_long_list(score, thread):
+    second = thread.submit([1] * 99)
+    assert not thread.ready
+    with pytest.raises(RequestRefused, match="100 transactions wait already") as refused:
+        thread.submit([3])
+    assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "1"})
+    score.may_go_on.set()
+    await asyncio.gather(thread.first, second)
+    assert thread.ready
+    assert await thread.submit([1] * 150) == [2] * 150
 
 
-def test_a_call_runs_between_what_came_before_it_and_after():
-    async def scenario():
-        slow, seen = Slow(), []
-        thread = ScoringThread(slow, most_waiting=1000)
-        await held(slow, thread)
-        before = thread.submit([1])
-        call = asyncio.ensure_future(thread.run(lambda: seen.extend(slow.batches)))
-        await asyncio.sleep(0)
-        after = thread.submit([2])
-        slow.may.set()
-        await asyncio.gather(before, call, after)
-        assert seen == [[0], [1]]
-        with pytest.raises(ZeroDivisionError):
-            await thread.run(lambda: 1 / 0)
-        await thread.stop()
-
-    run(scenario)
+async def test_a_function_runs_between_what_came_before_it_and_after(score, thread):
+    before = thread.submit([1])
+    batches = thread.run(score.batches.copy)
+    after = thread.submit([2])
+    score.may_go_on.set()
+    assert await batches == [[0], [1]]
+    assert [await before, await after] == [[2], [4]]
+    with pytest.raises(ZeroDivisionError):
+        await thread.run(lambda: 1 / 0)
 
 
-def test_what_waits_is_answered_before_the_end_and_nothing_is_taken_after_it():
-    async def scenario():
-        slow = Slow()
-        thread = ScoringThread(slow, most_waiting=1000)
-        first = await held(slow, thread)
-        second = thread.submit([1])
-        stopped = asyncio.ensure_future(thread.stop())
-        await asyncio.sleep(0.01)
-        with pytest.raises(RequestRefused, match="being stopped"):
-            thread.submit([2])
-        slow.may.set()
-        await stopped
-        assert [await first, await second] == [[0], [2]]
-        assert not thread.ready
-
-    run(scenario)
+async def test_what_is_queued_is_scored_before_the_end_and_nothing_more_accepted(score, thread):
+    second = thread.submit([1])
+    stopped = asyncio.ensure_future(thread.stop())
+    await asyncio.sleep(0.01)
+    with pytest.raises(RequestRefused, match="being stopped"):
+        thread.submit([2])
+    score.may_go_on.set()
+    await stopped
+    assert [await thread.first, await second] == [[0], [2]]
 
 
-def test_whoever_left_is_not_waited_for():
-    async def scenario():
-        slow = Slow()
-        thread = ScoringThread(slow, most_waiting=1000)
-        first = await held(slow, thread)
-        first.cancel()
-        slow.may.set()
-        assert await thread.submit([4]) == [8]
-        assert thread.waiting == 0
-        await thread.stop()
-
-    run(scenario)
+async def test_a_client_that_left_is_not_waited_for(score, thread):
+    thread.first.cancel()
+    score.may_go_on.set()
+    assert await thread.submit([4]) == [8]

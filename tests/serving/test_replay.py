@@ -14,43 +14,41 @@ from tests.serving.running import RunningService, plain
 TOLERANCE = 1e-5
 
 
+@pytest.fixture
+def service(serve, history) -> RunningService:
+    return serve("--history", str(history))
+
+
+@pytest.fixture
+def expected(batch_scores, validation) -> np.ndarray:
+    return batch_scores[-len(validation) :]
+
+
 def scores(answers: list[dict]) -> np.ndarray:
     assert not any(answer["repeated"] for answer in answers)
     return np.array([answer["score"] for answer in answers])
 
 
-def test_one_by_one_is_the_batch(serve, history, validation, batch_scores):
-    service = serve("--history", str(history))
-    rows = plain(validation)[:150]
-    found = scores([service.post("/score", row).json() for row in rows])
-    assert np.abs(found - batch_scores[: len(rows)]).max() < TOLERANCE
-
-
 @pytest.mark.slow
-def test_the_whole_period_one_by_one_with_labels_that_come_later(
-    serve, history, validation, batch_scores
-):
-    service = serve("--history", str(history))
-    found = []
+def test_the_whole_period_one_by_one_with_labels_that_come_later(service, validation, expected):
+    results = []
     for start in range(0, len(validation), 40):
         part = validation.iloc[start : start + 40]
         rows = plain(part.drop(columns="is_fraud"))
-        found += [service.post("/score", row).json() for row in rows]
-        told = zip(part["transaction_id"], part["is_fraud"], strict=True)
-        outcomes = [{"transaction_id": name, "is_fraud": int(label)} for name, label in told]
+        results += [service.post("/score", row).json() for row in rows]
+        outcomes = part[["transaction_id", "is_fraud"]].to_dict("records")
         assert all(one["known"] for one in service.post("/label", outcomes).json())
-    assert np.abs(scores(found) - batch_scores).max() < TOLERANCE
+    assert np.abs(scores(results) - expected).max() < TOLERANCE
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("per_second", [None, 200.0], ids=["closed loop", "open loop"])
-def test_no_answer_under_load_is_wrong(serve, history, validation, batch_scores, per_second):
-    service: RunningService = serve("--history", str(history))
+def test_no_answer_under_load_is_wrong(service, validation, expected, per_second):
     questions = [question(row) for row in plain(validation)]
     asked, _ = ask("127.0.0.1", service.port, questions, connections=12, per_second=per_second)
     assert {one.status for one in asked} == {200}
-    found = scores([one.answer for one in asked])
-    assert np.abs(found - batch_scores).max() < TOLERANCE
+    results = scores([one.answer for one in asked])
+    assert np.abs(results - expected).max() < TOLERANCE
     assert service.metric("fraud_ae_score_count") == len(validation)
     # Several were scored together.
     assert service.metric("fraud_ae_batch_transactions_count") < len(validation)

@@ -64,13 +64,14 @@ def serve(
     # One thread scores; libraries that share out a few rows only take cores from the network.
     for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ.setdefault(name, "1")
-    from fraud_ae.serving.http.server import Address, default_store, serve_model
+    from fraud_ae.serving.http.server import default_store, serve_model
     from fraud_ae.serving.limits import Limits
 
     folder = model_folder(model, outputs)
     serve_model(
         folder,
-        Address(host, port),
+        host,
+        port,
         store or default_store(folder),
         Limits(max_body, max_batch, max_waiting, timeout),
         history=history,

@@ -1,6 +1,6 @@
 """The FastAPI application: endpoints and pages."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
 from functools import partial
@@ -26,10 +26,10 @@ from fraud_ae.serving.http.schemas import (
     ScoreResponse,
     StoredOutcome,
     ThresholdsResponse,
-    parse_outcomes,
     score_response,
 )
 from fraud_ae.serving.limits import read_body
+from fraud_ae.serving.results import StoredResults
 from fraud_ae.serving.service import Service
 from fraud_ae.serving.transactions import parse_json
 
@@ -43,14 +43,13 @@ _POLICY = (
 
 
 def create_app(service: Service, key: str | None = None) -> FastAPI:
-    """The application of a service, which starts and stops with it.
+    """The application of a service, which stops with it.
 
     key: API key that clients must send, None for no check.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await service.start()
         yield
         await service.stop()
 
@@ -58,13 +57,12 @@ def create_app(service: Service, key: str | None = None) -> FastAPI:
         title="fraud_ae", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.add_middleware(Guard, metrics=service.metrics, key=key)
-    app.add_exception_handler(RequestRefused, _request_refused)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_parameter)
     _add_scoring(app, service)
     _add_monitoring(app, service)
-    _add_pages(app, service)
-    app.openapi = partial(openapi_document, app, service, key is not None)  # type: ignore[method-assign]
+    _add_pages(app)
+    app.openapi = partial(openapi_document, app, service, key is not None)
     return app
 
 
@@ -82,13 +80,13 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
     async def score(
         request: Request,
         replace: Annotated[
-            bool, Query(description="Whether it takes the place of that of the same id.")
+            bool, Query(description="Whether it replaces that of the same id.")
         ] = False,
     ) -> Response:
         """Score a transaction, or a list of them in their order of arrival.
 
-        What is given is remembered: later transactions of the same customer and terminal see it.
-        The same again gets the same answer; other values of the same id are refused with 409.
+        Each is stored: it is history of later ones of the same customer and terminal. The same
+        again gets the same answer; other values of the same id are refused with 409.
         """
         items, is_list = await read_items(request)
         results = await service.score(items, is_list, replace)
@@ -97,9 +95,9 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
 
     @app.post("/label", response_model=StoredOutcome | list[StoredOutcome])
     async def label(request: Request) -> Response:
-        """Keep a confirmed outcome, or a list of them, for monitoring and retraining."""
+        """Store a confirmed outcome, or a list of them, for monitoring and retraining."""
         items, is_list = await read_items(request)
-        outcomes = parse_outcomes(items, is_list)
+        outcomes = service.model.reader.read_outcomes(items, is_list)
         known = await service.label(outcomes)
         responses = [
             {"transaction_id": transaction, "is_fraud": is_fraud, "known": is_known}
@@ -109,13 +107,13 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
 
     @app.post("/reload", response_model=dict[str, Any])
     async def reload() -> Response:
-        """Take up the model that is in the folder now; a bad one is refused with 409."""
+        """Load the model that is in the folder now; a bad one is refused with 409."""
         try:
             model = await service.reload()
         except UserError as error:
-            message = f"the model stays {service.model.online.version}: {error}"
+            message = f"the model stays {service.model.version}: {error}"
             raise RequestRefused(409, " ".join(message.split())) from None
-        return _json({"model": model.online.version})
+        return _json({"model": model.version})
 
 
 def _add_monitoring(app: FastAPI, service: Service) -> None:
@@ -126,12 +124,12 @@ def _add_monitoring(app: FastAPI, service: Service) -> None:
 
     @app.get("/ready", response_model=dict[str, str])
     async def ready() -> Response:
-        """Whether a transaction would be taken now."""
-        if not service.ready:
+        """Whether a transaction would be accepted now."""
+        if not service.scoring.ready:
             raise RequestRefused(
                 503, "too many transactions wait, or the service stops", retry_after=1
             )
-        return _json({"status": "ready", "model": service.model.online.version})
+        return _json({"status": "ready", "model": service.model.version})
 
     @app.get("/model", response_model=dict[str, Any])
     async def model() -> Response:
@@ -141,8 +139,8 @@ def _add_monitoring(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """Requests, latency, batches, scores, alert rates, labels; in the format of Prometheus."""
-        counts = await service.review(lambda stored: stored.counts())
-        text = service.metrics.text(service.waiting, counts)
+        counts = await service.review(StoredResults.counts)
+        text = service.metrics.text(service.scoring.waiting, counts)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/alerts", response_model=AlertsResponse)
@@ -154,26 +152,25 @@ def _add_monitoring(app: FastAPI, service: Service) -> None:
     ) -> Response:
         """The alerts of a day, the highest score first, as a threshold would have it."""
         if threshold is None:
-            threshold = service.model.online.detector.threshold
-        return _json(await service.review(lambda stored: alerts_response(stored, day, threshold)))
+            threshold = service.model.detector.threshold
+        return _json(await service.review(alerts_response, day, threshold))
 
     @app.get("/thresholds", response_model=ThresholdsResponse)
     async def thresholds() -> Response:
         """What other thresholds would do: alerts per day, and precision and recall."""
         curve = service.model.threshold_explorer
-        return _json(await service.review(lambda stored: thresholds_response(stored, curve)))
+        return _json(await service.review(thresholds_response, curve))
 
 
-def _add_pages(app: FastAPI, service: Service) -> None:
-    def page(path: str, name: str) -> Callable[[], Awaitable[Response]]:
-        @app.get(path, include_in_schema=False)
-        async def send_page() -> Response:
-            return FileResponse(_PAGES / name, headers={"Content-Security-Policy": _POLICY})
+def _add_pages(app: FastAPI) -> None:
+    pages = {"/": "review.html", "/docs": "docs.html"}
 
-        return send_page
+    async def send_page(request: Request) -> Response:
+        page = _PAGES / pages[request.url.path]
+        return FileResponse(page, headers={"Content-Security-Policy": _POLICY})
 
-    page("/", "review.html")
-    page("/docs", "docs.html")
+    for path in pages:
+        app.add_api_route(path, send_page, include_in_schema=False)
     app.mount("/pages", StaticFiles(directory=_PAGES))
     # A local copy of Swagger UI, which FastAPI would load from a CDN.
     app.mount("/swagger", StaticFiles(packages=[("fastapi_offline", "static")]))
@@ -183,13 +180,7 @@ def _json(data: Any) -> Response:
     return Response(to_json(data), media_type="application/json")
 
 
-async def _request_refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestRefused)
-    return error_response(error)
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+async def _http_error(request: Request, error: HTTPException) -> Response:
     if error.status_code == 404:
         message = f"no {request.url.path} here; see /docs"
     else:
@@ -199,8 +190,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return response
 
 
-async def _invalid_parameter(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+async def _invalid_parameter(_: Request, error: RequestValidationError) -> Response:
     problem = error.errors()[0]
     field = str(problem["loc"][-1])
     return error_response(RequestRefused(422, f"{field}: {problem['msg']}", field))

@@ -10,7 +10,7 @@ from fraud_ae.detector.reasons import Reason
 from fraud_ae.evaluation.threshold import alerts as above
 from fraud_ae.features.event_time import DAY_US
 from fraud_ae.serving.http.schemas import reason_schema
-from fraud_ae.serving.online.results import StoredResults
+from fraud_ae.serving.results import StoredResults
 
 # Number of latest days that can be chosen, and that alerts per day are averaged over.
 DAYS = 7
@@ -30,9 +30,8 @@ def alerts_response(stored: StoredResults, day: date | None, threshold: float) -
     if day is not None:
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
         alerts = stored.alerts(start, start + _DAY, MOST_ALERTS, threshold)
-        if len(alerts) == MOST_ALERTS:
-            scores = stored.scores(start, start + _DAY)["score"].to_numpy()
-            omitted = int(above(scores, threshold).sum()) - MOST_ALERTS
+        scores = stored.scores(start, start + _DAY)["score"]
+        omitted = int(above(scores, threshold).sum()) - len(alerts)
     alerts = [
         {**alert, "reasons": [reason_schema(Reason.of(reason)) for reason in alert["reasons"]]}
         for alert in alerts

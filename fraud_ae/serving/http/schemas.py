@@ -1,20 +1,13 @@
-"""Pydantic models of the HTTP API, besides the transaction, which depends on the model."""
+"""Pydantic models of the responses of the HTTP API."""
 
-from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
-from pydantic.json_schema import WithJsonSchema
+from pydantic import BaseModel
 
-from fraud_ae.data.naming import short
-from fraud_ae.data.values.kinds import ValueKind
 from fraud_ae.detector.reasons import Reason
-from fraud_ae.serving.errors import RequestRefused
-from fraud_ae.serving.online.results import ScoreResult
-from fraud_ae.serving.transactions import LONGEST_ID, as_label
-
-_ID = {"anyOf": [{"type": "string", "maxLength": LONGEST_ID}, {"type": "number"}]}
+from fraud_ae.serving.results import ScoreResult
 
 
 class Error(BaseModel):
@@ -25,7 +18,7 @@ class Error(BaseModel):
 
 
 class ReasonSchema(BaseModel):
-    """What makes the score higher. share: of all that does, 0 to 1. features: that tell of it."""
+    """What makes the score higher. share: of all that does, 0 to 1. features: those it is about."""
 
     text: str
     subject: str
@@ -49,25 +42,8 @@ class ScoreResponse(BaseModel):
     repeated: bool
 
 
-class Outcome(BaseModel):
-    """A confirmed outcome: whether a transaction was fraud. The last one told counts."""
-
-    transaction_id: Annotated[
-        str,
-        Field(strict=True, max_length=LONGEST_ID),
-        BeforeValidator(ValueKind().text),
-        WithJsonSchema(_ID),
-    ]
-    is_fraud: Annotated[
-        bool,
-        Field(strict=True),
-        BeforeValidator(as_label),
-        WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "integer", "enum": [0, 1]}]}),
-    ]
-
-
 class StoredOutcome(BaseModel):
-    """An outcome that is kept. known: whether its transaction is there."""
+    """An outcome that is stored. known: whether its transaction is."""
 
     transaction_id: str
     is_fraud: bool
@@ -121,19 +97,16 @@ class Threshold(BaseModel):
 
 
 class ThresholdsResponse(BaseModel):
-    """Thresholds, the highest first. start: place of the model's own. days: that are counted."""
+    """Thresholds, the highest first. start: index of the model's. days: number that are counted."""
 
     thresholds: list[Threshold]
     start: int
     days: int
 
 
-_OUTCOME = TypeAdapter(Outcome)
-
-
 def score_response(result: ScoreResult) -> dict[str, Any]:
     """A result as the JSON of a `ScoreResponse`."""
-    return {**result.to_dict(), "reasons": [reason_schema(reason) for reason in result.reasons]}
+    return {**asdict(result), "reasons": [reason_schema(reason) for reason in result.reasons]}
 
 
 def reason_schema(reason: Reason) -> dict[str, Any]:
@@ -144,32 +117,3 @@ def reason_schema(reason: Reason) -> dict[str, Any]:
         "features": list(reason.features),
         "share": reason.share,
     }
-
-
-def parse_outcomes(values: Sequence[Any], is_list: bool) -> list[tuple[str, bool]]:
-    """(transaction_id, is_fraud) of n JSON values.
-
-    is_list: whether the request was a list. Raises RequestRefused (422) with the invalid field.
-    """
-    return [
-        _parse_outcome(value, f"{number}." if is_list else "")
-        for number, value in enumerate(values)
-    ]
-
-
-def _parse_outcome(value: Any, prefix: str) -> tuple[str, bool]:
-    if not isinstance(value, dict):
-        raise RequestRefused(422, "an outcome must be an object", prefix.rstrip(".") or None)
-    try:
-        outcome = _OUTCOME.validate_python(value)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False)[0]
-        field = str(problem["loc"][0])
-        rules = {
-            "transaction_id": f"text of 1 to {LONGEST_ID} characters",
-            "is_fraud": "0, 1, true or false",
-        }
-        got = "nothing" if problem["type"] == "missing" else short(repr(problem["input"]))
-        message = f"{prefix}{field}: must be {rules[field]}, got {got}"
-        raise RequestRefused(422, message, prefix + field) from None
-    return outcome.transaction_id, outcome.is_fraud

@@ -6,8 +6,6 @@ import logging
 import signal
 import socket
 import sys
-from dataclasses import dataclass
-from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -20,48 +18,15 @@ from fraud_ae.data.transactions import to_transactions
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.serving.http.app import create_app
 from fraud_ae.serving.limits import Limits
-from fraud_ae.serving.loaded_model import LoadedModel
-from fraud_ae.serving.online.store import HistoryStore
+from fraud_ae.serving.model import ServedModel
 from fraud_ae.serving.service import Service
+from fraud_ae.serving.store import HistoryStore
 
 log = logging.getLogger("fraud_ae")
 
 # Threads switch often, so that the event loop does not wait long for the scoring thread.
 _SWITCH_SECONDS = 0.0005
 _FEATURES = Path(features.__file__).parent
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where to listen. port: 0 takes a free one."""
-
-    host: str
-    port: int
-
-    @property
-    def is_local(self) -> bool:
-        """Whether only this machine can connect."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    def bind(self) -> socket.socket:
-        """A bound socket that does not listen yet. Raises UserError if it cannot be bound."""
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            listener = socket.socket(family, kind, protocol)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            message = f"{self.host} port {self.port}: cannot listen there ({reason})"
-            raise UserError(f"{message}; choose another --host or --port") from error
-        return listener
 
 
 def default_store(model: Path) -> Path:
@@ -71,31 +36,33 @@ def default_store(model: Path) -> Path:
 
 
 def serve_model(
-    model: Path,
-    address: Address,
+    folder: Path,
+    host: str,
+    port: int,
     store_path: Path,
     limits: Limits,
     *,
     history: Path | None = None,
     key: str | None = None,
 ) -> None:
-    """Serve a model until the process is told to stop.
+    """Serve a model until the process is stopped.
 
-    history: a file of earlier transactions, imported into the store. key: API key that clients must
-    send. Raises UserError if the model, the file, the store or the address cannot be used.
+    folder: of the model. port: 0 takes a free one. history: a file of earlier transactions,
+    imported into the store. key: API key that clients must send. Raises UserError if the model, the
+    file, the store or the address cannot be used.
     """
     log.addFilter(_drop_feature_warnings)
-    listener = address.bind()
-    loaded = LoadedModel.load(model)
-    store = HistoryStore.open(store_path, loaded.online.schema, loaded.online.history)
-    remembered = loaded.online.detector.history
-    if remembered is not None and store.lacks(remembered.transactions):
-        store.fill(remembered.transactions)
-    new = _import_history(store, loaded, history) if history else None
-    if key is None and not address.is_local:
-        log.warning("anybody who reaches %s can ask and label; set --api-key", address.host)
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    url = f"http://{host}:{listener.getsockname()[1]}"
+    listener = _bind(host, port)
+    model = ServedModel.load(folder)
+    store = HistoryStore(store_path, model.kinds, model.history)
+    trailing = model.detector.history
+    if trailing and not store.knows(trailing.transactions["transaction_id"].iloc[-1]):
+        store.fill(trailing.transactions)
+    new = _import_history(store, model, history) if history else None
+    address, port, *_ = listener.getsockname()
+    if key is None and not ip_address(address).is_loopback:
+        log.warning("anybody who reaches %s can ask and label; set --api-key", host)
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     sys.setswitchinterval(_SWITCH_SECONDS)
     # Objects that exist now stay; a garbage collection over all of them would pause the scoring.
     gc.collect()
@@ -105,7 +72,7 @@ def serve_model(
         signal.signal(number, lambda *_: None)
 
     async def run() -> None:
-        service = Service(model, loaded, store, store_path, limits)
+        service = Service(folder, model, store, limits)
         _reload_on_hangup(service)
         config = uvicorn.Config(
             create_app(service, key),
@@ -117,9 +84,7 @@ def serve_model(
             ws="none",
             timeout_graceful_shutdown=int(limits.timeout) + 5,
         )
-        counts = await service.review(lambda stored: stored.counts())
-        period = await service.review(lambda stored: stored.period())
-        _print_start(loaded, store_path, counts, period, new, url)
+        _print_start(model, store, new, url)
         await uvicorn.Server(config).serve(sockets=[listener])
 
     with asyncio.Runner(loop_factory=uvicorn.Config(lambda: None).get_loop_factory()) as runner:
@@ -131,8 +96,24 @@ def _drop_feature_warnings(record: logging.LogRecord) -> bool:
     return _FEATURES not in Path(record.pathname).parents
 
 
-def _import_history(store: HistoryStore, loaded: LoadedModel, history: Path) -> int:
-    source_format = loaded.online.detector.source_format
+def _bind(host: str, port: int) -> socket.socket:
+    """A bound socket that does not listen yet. Raises UserError if it cannot be bound."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        message = f"{host} port {port}: cannot listen there ({reason})"
+        raise UserError(f"{message}; choose another --host or --port") from error
+    return listener
+
+
+def _import_history(store: HistoryStore, model: ServedModel, history: Path) -> int:
+    source_format = model.detector.source_format
     raw = read_table(history, source_format)
     try:
         return store.fill(to_transactions(raw, source_format, labelled=False))
@@ -149,7 +130,7 @@ def _reload_on_hangup(service: Service) -> None:
         try:
             await service.reload()
         except UserError:
-            return  # the log tells why
+            return  # the log says why
 
     def start() -> None:
         task = asyncio.ensure_future(reload())
@@ -159,23 +140,18 @@ def _reload_on_hangup(service: Service) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, start)
 
 
-def _print_start(
-    loaded: LoadedModel,
-    store_path: Path,
-    counts: dict,
-    period: tuple[datetime, datetime] | None,
-    new: int | None,
-    url: str,
-) -> None:
+def _print_start(model: ServedModel, store: HistoryStore, new: int | None, url: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    added = "" if new is None else f", {new:,} new"
-    if not counts["transactions"]:
-        added = "; everybody looks new until --history FILE, or time, tells more"
-    reach = f", {period[0]:%Y-%m-%d} to {period[1]:%Y-%m-%d}" if period else ""
+    number, period = store.review.counts()["transactions"], store.review.period()
+    if period:
+        added = "" if new is None else f", {new:,} new"
+        history = f", {period[0]:%Y-%m-%d} to {period[1]:%Y-%m-%d}{added}"
+    else:
+        history = "; everybody looks new until --history FILE, or time, tells more"
     rows = {
-        "model": f"{loaded.online.version}, threshold {loaded.online.detector.threshold:.6g}",
-        "history": f"{counts['transactions']:,} transactions{reach}{added}",
-        "store": str(store_path),
+        "model": f"{model.version}, threshold {model.detector.threshold:.6g}",
+        "history": f"{number:,} transactions{history}",
+        "store": str(store.path),
         "review": f"{url}/",
         "docs": f"{url}/docs",
     }

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from tests.browsers import NEEDS_BROWSER, browsers, expect
-from tests.serving.running import RunningService, plain
+from tests.serving.running import KEY, RunningService, plain
 
 pytestmark = [pytest.mark.slow, *NEEDS_BROWSER]
 
-KEY = "secret"
 EVIL = "<img src=x onerror=alert(1)>"
 
 
@@ -66,22 +65,22 @@ def opened(browser, service):
     yield opened
     for context in contexts:
         context.close()
-    # What is told of the first requests, which had no key.
+    # The first requests had no key.
     assert [text for text in complaints if "401" not in text] == []
     assert all(url.startswith((service.url, "data:")) for url in requests)
 
 
 def above(service: RunningService, threshold: float, day: str) -> list[str]:
     """Ids of a day's answers above a threshold, the highest score first."""
-    found = service.get("/alerts", params={"threshold": threshold, "day": day}).json()["alerts"]
-    return [one["transaction_id"] for one in found]
+    alerts = service.get("/alerts", params={"threshold": threshold, "day": day}).json()["alerts"]
+    return [alert["transaction_id"] for alert in alerts]
 
 
 def listed(page) -> list[str]:
     return [item.get_attribute("data-id") for item in page.locator("#alerts > li").all()]
 
 
-def test_the_alerts_of_the_newest_day_are_there_with_their_reasons(opened, service, rows):
+def test_the_alerts_of_the_newest_day_are_shown_with_their_reasons(opened, service, rows):
     page = opened()
     expect(page.locator("#alerts > li").first).to_be_visible()
     day = rows[-1]["timestamp"][:10]
@@ -93,45 +92,45 @@ def test_the_alerts_of_the_newest_day_are_there_with_their_reasons(opened, servi
     item = page.locator("[data-id=strange]")
     expect(item.locator(".amount")).to_have_text("98,765.43")
     expect(item.locator(".customer")).to_have_text(f"customer {EVIL}")
-    told = next(a for a in service.results if a["transaction_id"] == "strange")["reasons"]
-    assert item.locator(".reasons li").all_inner_texts() == [reason["text"] for reason in told]
+    reasons = next(a for a in service.results if a["transaction_id"] == "strange")["reasons"]
+    assert item.locator(".reasons li").all_inner_texts() == [reason["text"] for reason in reasons]
     assert page.locator("#alerts img").count() == 0
 
 
 def test_the_slider_lists_what_its_threshold_would_alert_on(opened, service):
     page = opened()
-    found = service.get("/thresholds").json()
+    curve = service.get("/thresholds").json()
     day = page.locator("#day").input_value()
     scores = np.array([answer["score"] for answer in service.results])
-    for place in (len(found["thresholds"]) - 1, found["start"] // 2, 0):
-        at = found["thresholds"][place]
-        page.locator("#threshold").fill(str(place))
+    for index in (len(curve["thresholds"]) - 1, curve["start"] // 2, 0):
+        at = curve["thresholds"][index]
+        page.locator("#threshold").fill(str(index))
         expect(page.locator("#state")).to_have_attribute(
             "data-threshold", re.compile(re.escape(str(at["threshold"])[:8]))
         )
         assert listed(page) == above(service, at["threshold"], day)
-        per_day = (scores > at["threshold"]).sum() / found["days"]
+        per_day = (scores > at["threshold"]).sum() / curve["days"]
         assert float(page.locator("#per-day").inner_text().replace(",", "")) == pytest.approx(
             per_day, abs=0.051
         )
         recall = f"{100 * at['recall']:.1f}\xa0%"
         assert page.locator("#recall").inner_text() == recall
-    page.locator("#own").click()
-    expect(page.locator("#own")).to_be_disabled()
-    own = found["thresholds"][found["start"]]["threshold"]
-    assert own == service.get("/model").json()["threshold"]
+    page.locator("#reset").click()
+    expect(page.locator("#reset")).to_be_disabled()
+    threshold = curve["thresholds"][curve["start"]]["threshold"]
+    assert threshold == service.get("/model").json()["threshold"]
 
 
-def test_an_outcome_is_kept_and_still_there_on_another_visit(opened, service):
+def test_an_outcome_is_stored_and_shown_on_another_visit(opened, service):
     page = opened()
     item = page.locator("[data-id=strange]")
     before = service.metric('fraud_ae_history{kind="labels"}')
-    for name, told in (("Fraud", "confirmed as fraud"), ("Not fraud", "confirmed as not fraud")):
+    for name, text in (("Fraud", "confirmed as fraud"), ("Not fraud", "confirmed as not fraud")):
         item.get_by_role("button", name=name, exact=True).click()
-        expect(item.locator(".told")).to_have_text(told)
+        expect(item.locator(".confirmed")).to_have_text(text)
     page.reload()
     item = page.locator("[data-id=strange]")
-    expect(item.locator(".told")).to_have_text("confirmed as not fraud")
+    expect(item.locator(".confirmed")).to_have_text("confirmed as not fraud")
     pressed = item.get_by_role("button", name="Not fraud", exact=True)
     assert pressed.get_attribute("aria-pressed") == "true"
     assert service.metric('fraud_ae_history{kind="labels"}') in (before, before + 1)

@@ -1,11 +1,21 @@
 "use strict";
-// The key of the service, if it asks for one; kept until the tab is closed.
+// The key of the service, if it asks for one; stored until the tab is closed.
 const service = (() => {
   const NAME = "fraud_ae key";
   const headers = () => {
     const key = sessionStorage.getItem(NAME);
     return key === null ? {} : { "X-API-Key": key };
   };
+
+  const form = document.createElement("form");
+  form.id = "key-form";
+  form.hidden = true;
+  form.innerHTML = `
+    <label for="key">This service asks for its key</label>
+    <input id="key" type="password" autocomplete="current-password" required>
+    <button type="submit">Continue</button>
+    <p id="key-wrong" role="alert" hidden>That is not the key.</p>`;
+  document.querySelector("main, #api").before(form);
 
   class NeedsKey extends Error {}
 
@@ -25,7 +35,6 @@ const service = (() => {
 
   // Starts the page, and again once there is a key where one is needed.
   async function begin(start) {
-    const form = document.getElementById("key-form");
     try {
       await start();
       form.hidden = true;

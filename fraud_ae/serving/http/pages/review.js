@@ -7,7 +7,7 @@
   const amount = (v) => v === null ? NOTHING : v.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
   let thresholds = [], start = 0;
-  let asked = 0, later = null;
+  let requests = 0, timer = null;
 
   const chosen = () => thresholds[Number(by("threshold").value)];
 
@@ -18,7 +18,7 @@
     by("held-out").textContent = perDay(held_out_alerts_per_day);
     by("precision").textContent = percent(precision);
     by("recall").textContent = percent(recall);
-    by("own").disabled = Number(by("threshold").value) === start;
+    by("reset").disabled = Number(by("threshold").value) === start;
   }
 
   function showOutcome(item, isFraud) {
@@ -26,7 +26,7 @@
       button.setAttribute("aria-pressed", String(button.dataset.fraud === String(isFraud)));
     }
     item.classList.toggle("labelled", isFraud !== null);
-    item.querySelector(".told").textContent =
+    item.querySelector(".confirmed").textContent =
       isFraud === null ? "" : isFraud ? "confirmed as fraud" : "confirmed as not fraud";
   }
 
@@ -35,7 +35,7 @@
       await service.ask("/label", { transaction_id: id, is_fraud: isFraud });
       showOutcome(item, isFraud);
     } catch (error) {
-      item.querySelector(".told").textContent = `not kept: ${error.message}`;
+      item.querySelector(".confirmed").textContent = `not kept: ${error.message}`;
     }
   }
 
@@ -50,19 +50,14 @@
     set(".id", alert.transaction_id);
     set(".score span", `score ${alert.score.toPrecision(4)}`);
     Object.assign(item.querySelector("meter"), { max: highest, value: alert.score });
-    const reasons = item.querySelector(".reasons");
-    for (const reason of alert.reasons) {
-      const line = document.createElement("li");
-      line.textContent = reason.text;
-      reasons.append(line);
-    }
-    if (!alert.reasons.length) {
-      const line = document.createElement("li");
-      line.textContent = alert.alert
+    const reasons = alert.reasons.map((reason) => reason.text);
+    if (!reasons.length) {
+      reasons.push(alert.alert
         ? "no single feature stands out"
-        : "no alert when it was scored, so that no reasons were kept";
-      reasons.append(line);
+        : "no alert when it was scored, so that no reasons were kept");
     }
+    item.querySelector(".reasons").append(...reasons.map((text) =>
+      Object.assign(document.createElement("li"), { textContent: text })));
     item.querySelector(".outcome").setAttribute("aria-label", `Outcome of ${alert.transaction_id}`);
     for (const button of item.querySelectorAll(".outcome button")) {
       button.addEventListener("click", () =>
@@ -73,44 +68,44 @@
   }
 
   function showDays(days, day) {
-    by("day").replaceChildren(...days.map((one) => {
-      const text = `${one.day}: ${one.alerts} of ${one.transactions}`;
-      return new Option(text, one.day, false, one.day === day);
+    by("day").replaceChildren(...days.map((count) => {
+      const text = `${count.day}: ${count.alerts} of ${count.transactions}`;
+      return new Option(text, count.day, false, count.day === day);
     }));
     by("day").disabled = !days.length;
   }
 
   async function showAlerts(day) {
-    const own = ++asked;
+    const request = ++requests;
     const { threshold } = chosen();
     const query = new URLSearchParams({ threshold });
     if (day) query.set("day", day);
-    const found = await service.ask(`/alerts?${query}`);
-    if (own !== asked) return;  // another one was asked for meanwhile
-    showDays(found.days, found.day);
-    const highest = Math.max(threshold, ...found.alerts.map((alert) => alert.score));
-    by("alerts").replaceChildren(...found.alerts.map((alert) => alertItem(alert, highest)));
-    const number = found.alerts.length + found.more;
-    const rest = found.more ? `; the ${found.alerts.length} of highest score are shown` : "";
-    by("state").textContent = found.day === null
+    const response = await service.ask(`/alerts?${query}`);
+    if (request !== requests) return;  // a later one is on its way
+    showDays(response.days, response.day);
+    const highest = Math.max(threshold, ...response.alerts.map((alert) => alert.score));
+    by("alerts").replaceChildren(...response.alerts.map((alert) => alertItem(alert, highest)));
+    const number = response.alerts.length + response.more;
+    const rest = response.more ? `; the ${response.alerts.length} of highest score are shown` : "";
+    by("state").textContent = response.day === null
       ? "No transaction has been scored yet."
-      : `${number} alert${number === 1 ? "" : "s"} on ${found.day}${rest}`;
+      : `${number} alert${number === 1 ? "" : "s"} on ${response.day}${rest}`;
     by("state").dataset.threshold = threshold;
   }
 
-  function tell(error) { by("state").textContent = `not shown: ${error.message}`; }
+  function showError(error) { by("state").textContent = `not shown: ${error.message}`; }
 
-  function moved() {
+  function thresholdMoved() {
     showFigures();
-    clearTimeout(later);
-    later = setTimeout(() => showAlerts(by("day").value).catch(tell), 150);
+    clearTimeout(timer);
+    timer = setTimeout(() => showAlerts(by("day").value).catch(showError), 150);
   }
 
   async function begin() {
-    const [model, found] = await Promise.all([service.ask("/model"), service.ask("/thresholds")]);
+    const [model, response] = await Promise.all([service.ask("/model"), service.ask("/thresholds")]);
     by("model").textContent = model.version;
-    ({ thresholds, start } = found);
-    by("days").textContent = found.days === 1 ? "day" : `${found.days} days`;
+    ({ thresholds, start } = response);
+    by("days").textContent = response.days === 1 ? "day" : `${response.days} days`;
     by("threshold").max = thresholds.length - 1;
     by("threshold").value = start;
     showFigures();
@@ -118,11 +113,11 @@
     await showAlerts();
   }
 
-  by("threshold").addEventListener("input", moved);
-  by("own").addEventListener("click", () => { by("threshold").value = start; moved(); });
-  by("day").addEventListener("change", () => showAlerts(by("day").value).catch(tell));
+  by("threshold").addEventListener("input", thresholdMoved);
+  by("reset").addEventListener("click", () => { by("threshold").value = start; thresholdMoved(); });
+  by("day").addEventListener("change", () => showAlerts(by("day").value).catch(showError));
   service.begin(begin).catch((error) => {
     document.querySelector("main").hidden = false;
-    tell(error);
+    showError(error);
   });
 })();

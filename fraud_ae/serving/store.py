@@ -5,21 +5,20 @@ A SQLite file in WAL mode: committed data survive a killed process.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from fraud_ae.data.input_schema import InputSchema
 from fraud_ae.errors import UserError
 from fraud_ae.features.event_time import days_to_microseconds
 from fraud_ae.features.history import History, needed_later
-from fraud_ae.serving.online.results import ScoreResult, StoredResults
-from fraud_ae.serving.online.tables import (
+from fraud_ae.serving.results import ScoreResult, StoredResults
+from fraud_ae.serving.tables import (
     FIXED_TABLES,
     Columns,
     add_columns,
@@ -54,43 +53,41 @@ class HistoryStore:
     transaction. Transactions may arrive late; results that were given do not change.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, lock: FileLock, schema: InputSchema, history: History
-    ) -> None:
-        self._connection, self._lock = connection, lock
-        self._connection.executescript(f"{_PRAGMAS} {FIXED_TABLES}")
-        self.review = StoredResults(connection)
-        self.use_schema(schema, history)
-        self._since_pruned = 0
-
-    @classmethod
-    def open(cls, path: Path, schema: InputSchema, history: History) -> Self:
-        """Open or create the file.
+    def __init__(self, path: Path, kinds: Mapping[str, str], history: History) -> None:
+        """Open or create the file; the other arguments are those of `use_columns`.
 
         Raises UserError if it cannot be written, is no such file, or another process has it open.
         """
-        lock = FileLock(path.with_name(f"{path.name}.lock"))
+        self.path, self._lock = path, FileLock(path.with_name(f"{path.name}.lock"))
+        self._since_pruned = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            self._lock.acquire(timeout=0)
         except Timeout as error:
             raise UserError(f"{path}: another service has it; use another --store") from error
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror})") from error
         try:
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            return cls(connection, lock, schema, history)
+            # Each `with self._connection` is one database transaction, begun by its first change.
+            self._connection = sqlite3.connect(
+                path, isolation_level="IMMEDIATE", check_same_thread=False
+            )
+            self._connection.executescript(f"{_PRAGMAS} {FIXED_TABLES}")
+            self.use_columns(kinds, history)
         except sqlite3.Error as error:
-            lock.release()
+            self._lock.release()
             raise UserError(f"{path}: not a store of transactions ({error})") from error
+        self.review = StoredResults(self._connection)
 
-    def use_schema(self, schema: InputSchema, history: History) -> None:
-        """Store the columns of a model from now on; older transactions lack new columns."""
-        self._kinds = {column.name: column.type for column in schema.columns}
-        self._kinds["is_fraud"] = "label"
-        self._column_list = ", ".join(map(quoted, self._kinds))
-        self.history = history.within(list(self._kinds))
-        add_columns(self._connection, self._kinds, self.history)
+    def use_columns(self, kinds: Mapping[str, str], history: History) -> None:
+        """Store the columns of a model from now on; older transactions lack new columns.
+
+        kinds: column -> key of SQL_TYPES, with the label. history: that the model needs.
+        """
+        self._kinds = dict(kinds)
+        self._column_list = ", ".join(map(quoted, kinds))
+        self.history = history.within(list(kinds))
+        add_columns(self._connection, kinds, self.history)
         self._has_labels = self._any_labels()
 
     @property
@@ -121,14 +118,22 @@ class HistoryStore:
 
     def _related(self, new: Columns) -> list[tuple]:
         """Stored transactions of the same customers and terminals, without the new ones."""
+        history, earliest = self.history, min(new["timestamp"])
+        # Older transactions than the window are stored only because these features need them.
+        every = bool(history.previous or history.first_uses)
         queries, values = [], []
-        for key, since in self._earliest_needed(min(new["timestamp"])).items():
-            keys = [value for value in dict.fromkeys(new[key]) if value is not None]
-            queries.append(
-                f"SELECT seq FROM transactions "
-                f"WHERE {key} IN ({placeholders(keys)}) AND timestamp >= ?"
-            )
-            values += [*keys, since]
+        for key, days, unlimited in (
+            ("customer_id", history.customer_days, every),
+            ("terminal_id", history.terminal_days, False),
+        ):
+            if days or unlimited:
+                keys = [value for value in dict.fromkeys(new[key]) if value is not None]
+                queries.append(
+                    f"SELECT seq FROM transactions "
+                    f"WHERE {key} IN ({placeholders(keys)}) AND timestamp >= ?"
+                )
+                since = earliest - days_to_microseconds(days)
+                values += [*keys, _ALWAYS if unlimited else since]
         if not queries:
             return []
         ids = new["transaction_id"]
@@ -139,18 +144,6 @@ class HistoryStore:
             [*values, *ids],
         ).fetchall()
 
-    def _earliest_needed(self, earliest: int) -> dict[str, int]:
-        """Key column -> time since which stored transactions with the same value are needed."""
-        since = {}
-        if self.history.customer_days:
-            since["customer_id"] = earliest - days_to_microseconds(self.history.customer_days)
-        if self.history.previous or self.history.first_uses:
-            # Older transactions than the window are stored only because these features need them.
-            since["customer_id"] = _ALWAYS
-        if self.history.terminal_days:
-            since["terminal_id"] = earliest - days_to_microseconds(self.history.terminal_days)
-        return since
-
     def results(self, ids: Sequence[str]) -> dict[str, ScoreResult]:
         """Stored results by transaction id."""
         rows = self._connection.execute(
@@ -158,7 +151,7 @@ class HistoryStore:
             f"WHERE transaction_id IN ({placeholders(ids)})",
             list(ids),
         )
-        return {key: ScoreResult.from_dict(json.loads(text)) for key, text in rows}
+        return {key: ScoreResult.of(json.loads(text)) for key, text in rows}
 
     def append(self, new: Columns, results: Sequence[ScoreResult]) -> None:
         """Store transactions with their results, in one database transaction.
@@ -168,14 +161,13 @@ class HistoryStore:
         ids, now = new["transaction_id"], _now()
         labels = zip(ids, new["is_fraud"], strict=True)
         with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
             self._insert(new)
             self._label([(key, label) for key, label in labels if label is not None])
             self._copy_labels(ids)
             self._connection.executemany(
                 "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
                 [
-                    (r.transaction_id, us, r.score, r.alert, json.dumps(r.to_dict()), now)
+                    (r.transaction_id, us, r.score, r.alert, json.dumps(asdict(r)), now)
                     for us, r in zip(new["timestamp"], results, strict=True)
                 ],
             )
@@ -193,7 +185,6 @@ class HistoryStore:
         recent = transactions[needed]
         changes = self._connection.total_changes
         with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
             self._insert(self.columns(recent))
             new = self._connection.total_changes - changes
             self._copy_labels(recent["transaction_id"].tolist())
@@ -201,13 +192,14 @@ class HistoryStore:
         self.prune()
         return new
 
-    def lacks(self, transactions: pd.DataFrame) -> bool:
-        """Whether the last of canonical transactions, (n, d) in order of time, is not stored."""
-        found = self._connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM transactions WHERE transaction_id = ?)",
-            (transactions["transaction_id"].iloc[-1],),
+    def knows(self, transaction_id: str) -> bool:
+        """Whether a transaction or its result is stored."""
+        known = self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM transactions WHERE transaction_id = ?1) "
+            "OR EXISTS (SELECT 1 FROM answers WHERE transaction_id = ?1)",
+            (transaction_id,),
         )
-        return found.fetchone() == (0,)
+        return known.fetchone() == (1,)
 
     def differences(self, columns: Columns) -> dict[int, str]:
         """Which of n transactions have other values than the one before of their id: row -> what.
@@ -223,20 +215,21 @@ class HistoryStore:
             list(ids),
         )
         rows = {key: values for key, *values in stored}
-        found = {}
+        differences = {}
         for row, key in enumerate(ids):
             values = [columns[name][row] for name in names]
             for name, before, now in zip(names, rows.setdefault(key, values), values, strict=True):
                 if before is not None and now != before:
                     kind = self._kinds[name]
-                    found[row] = f"{name} is {_shown(now, kind)}, and was {_shown(before, kind)}"
+                    differences[row] = (
+                        f"{name} is {_shown(now, kind)}, and was {_shown(before, kind)}"
+                    )
                     break
-        return found
+        return differences
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget transactions and their results; their outcomes stay."""
         with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
             for table in ("transactions", "answers"):
                 self._connection.execute(
                     f"DELETE FROM {table} WHERE transaction_id IN ({placeholders(ids)})", list(ids)
@@ -261,15 +254,9 @@ class HistoryStore:
     def label(self, transaction_id: str, is_fraud: bool) -> bool:
         """Store a confirmed outcome, replacing an earlier one; whether its transaction is known."""
         with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
             self._label([(transaction_id, is_fraud)])
             self._copy_labels([transaction_id])
-        known = self._connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM transactions WHERE transaction_id = ?1) "
-            "OR EXISTS (SELECT 1 FROM answers WHERE transaction_id = ?1)",
-            (transaction_id,),
-        )
-        return known.fetchone() == (1,)
+        return self.knows(transaction_id)
 
     def _label(self, labels: Iterable[tuple[str, bool | float]]) -> None:
         now = _now()
@@ -292,7 +279,6 @@ class HistoryStore:
         newest = int(np.median([us for (us,) in recent]))
         cutoff = newest - days_to_microseconds(self._retention_days)
         with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("DELETE FROM answers WHERE us < ?", (cutoff,))
             return delete_expired(self._connection, self.history, cutoff)
 

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -43,18 +43,10 @@ class ScoreResult:
     model: str
     repeated: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for the store."""
-        return asdict(self)
-
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The result that `to_dict` described."""
-        return cls(**{**data, "reasons": tuple(map(Reason.of, data["reasons"]))})
-
-    def as_repeated(self) -> Self:
-        """The same result, marked as one that had been given before."""
-        return replace(self, repeated=True)
+    def of(cls, plain: dict[str, Any]) -> Self:
+        """The result that `asdict` gave, as it is after JSON too."""
+        return cls(**{**plain, "reasons": tuple(map(Reason.of, plain["reasons"]))})
 
 
 class StoredResults:
@@ -93,12 +85,9 @@ class StoredResults:
 
     def scores(self, since: datetime, until: datetime) -> pd.DataFrame:
         """Columns us, score, alert and is_fraud (NaN where unknown), in order of time."""
-        rows = self._connection.execute(
-            f"SELECT a.us, a.score, a.alert, {_LABEL} {_RESULTS} ORDER BY a.us",
-            (_us(since), _us(until)),
-        )
-        frame = pd.DataFrame(rows.fetchall(), columns=["us", "score", "alert", "is_fraud"])
-        return frame.astype({"is_fraud": "float64"})
+        query = f"SELECT a.us, a.score, a.alert, {_LABEL} AS is_fraud {_RESULTS} ORDER BY a.us"
+        scores = pd.read_sql(query, self._connection, params=(_us(since), _us(until)))
+        return scores.astype({"is_fraud": "float64"})
 
     def counts(self) -> dict[str, Any]:
         """Numbers of `transactions`, `answers` and `labels`; `oldest` and `newest` result."""
@@ -123,4 +112,4 @@ def _time(us: int) -> datetime:
 
 
 def _us(time: datetime) -> int:
-    return int(pd.Timestamp(time).tz_convert("UTC").as_unit("us").asm8.astype("int64"))
+    return round(time.timestamp() * 1e6)

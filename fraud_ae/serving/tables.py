@@ -61,7 +61,7 @@ def delete_expired(connection: sqlite3.Connection, history: History, cutoff: int
         (cutoff, until_us, until_seq, cutoff),
     )
     if history.previous:
-        # Those kept as the newest of their customer are examined again if a later one has arrived.
+        # The newest of a customer is examined again if a later one has arrived.
         connection.execute(
             "INSERT OR IGNORE INTO old SELECT k.seq FROM transactions n CROSS JOIN transactions o "
             "ON o.customer_id = n.customer_id AND o.timestamp < ? "
@@ -109,11 +109,6 @@ def placeholders(values: Sequence) -> str:
     return ", ".join("?" * len(values))
 
 
-def microseconds_of(timestamp: pd.Series) -> np.ndarray:
-    """Microseconds since 1970-01-01 UTC: (n,) int64."""
-    return timestamp.dt.as_unit("us").astype("int64").to_numpy()
-
-
 # Transactions as SQLite stores them: column -> n values, None for missing ones.
 Columns = dict[str, list]
 
@@ -125,7 +120,7 @@ def to_columns(transactions: pd.DataFrame, kinds: Mapping[str, str]) -> Columns:
         if name not in transactions:
             columns[name] = [None] * len(transactions)
         elif kind == "time":
-            columns[name] = microseconds_of(transactions[name]).tolist()
+            columns[name] = transactions[name].dt.as_unit("us").astype("int64").tolist()
         else:
             values = transactions[name].tolist()
             columns[name] = [None if value != value else value for value in values]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fraud_ae.errors import UserError
 from fraud_ae.features.encoder import Encoder
-from fraud_ae.features.serialization.strategies import strategy_from_dict, strategy_to_dict
+from fraud_ae.features.serialization import strategy_from_dict, strategy_to_dict
 from fraud_ae.features.strategy import compute_features, fit_strategy
 from fraud_ae.runtime.atomic_files import write_json
 

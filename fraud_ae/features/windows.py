@@ -166,7 +166,7 @@ def _labels(df: pd.DataFrame) -> np.ndarray:
 
 
 class _RunningTotals:
-    """How much there was of each key up to any time; all are whole numbers, and so exact.
+    """Cumulative counts of each key up to any time; all are whole numbers, and so exact.
 
     keys: (n,) int from 0. times: (n,) int, never decreasing. labels: (n,) 0, 1 or NaN.
     """
@@ -184,7 +184,7 @@ class _RunningTotals:
         self._totals = [np.append(0, np.cumsum(column[self._order])) for column in columns]
 
     def places(self, cutoff: np.ndarray) -> np.ndarray:
-        """Where in the order of keys each row's key has got to, up to and with its cutoff."""
+        """Positions in the order of keys: the end of each row's key up to and with its cutoff."""
         ranks = np.searchsorted(self._instants, cutoff, side="right")[self._order]
         return np.searchsorted(self._places, self._keys + ranks, side="right")
 

@@ -47,12 +47,12 @@ def through_json(encoder: Encoder) -> Encoder:
 )
 def test_numbers_are_scaled_as_sklearn_scales_them(scaling, scaler):
     train, later = features(), features(seed=1)
-    found = encoded(Encoder(scaling, clip=None).fit(train), later)
+    inputs = encoded(Encoder(scaling, clip=None).fit(train), later)
     for name in ("amount", "age"):
         median = train[name].median()
         scaler.fit(train[[name]].fillna(median).to_numpy())
         expected = scaler.transform(later[[name]].fillna(median).to_numpy())[:, 0]
-        np.testing.assert_allclose(found[name], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(inputs[name], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_an_unknown_scaling_is_named_with_those_that_are_known():
@@ -65,24 +65,24 @@ def test_scaled_numbers_are_kept_within_clip(clip):
     later = features()
     later.loc[0, "amount"] = 1e9
     later.loc[1, "amount"] = -1e9
-    found = encoded(Encoder(clip=clip).fit(features()), later)["amount"]
+    inputs = encoded(Encoder(clip=clip).fit(features()), later)["amount"]
     if clip is None:
-        assert found[0] > 1e4
-        assert found[1] < -1e4
+        assert inputs[0] > 1e4
+        assert inputs[1] < -1e4
     else:
-        assert (found.min(), found.max()) == (-clip, clip)
+        assert (inputs.min(), inputs.max()) == (-clip, clip)
 
 
 def test_categories_have_a_column_for_each_value_and_exactly_one_is_set():
     later = features(seed=1)
     later.loc[:3, "device"] = ["fridge", None, "toaster", None]
-    found = encoded(Encoder().fit(features()), later)
-    devices = found.filter(regex="^device=")
+    inputs = encoded(Encoder().fit(features()), later)
+    devices = inputs.filter(regex="^device=")
     for value in ("phone", "tablet", "laptop"):
         np.testing.assert_array_equal(devices[f"device={value}"], later["device"] == value)
     assert len(devices.columns) == 5
     for column in ("device", "city"):
-        assert (found.filter(regex=f"^{column}=").sum(axis=1) == 1).all()
+        assert (inputs.filter(regex=f"^{column}=").sum(axis=1) == 1).all()
     # A value that training never saw, and a missing one, each have a column of their own.
     names = devices.idxmax(axis=1).tolist()
     assert names[0] == names[2] != names[1] == names[3]
@@ -109,8 +109,8 @@ def test_which_of_equally_frequent_categories_are_kept_does_not_depend_on_the_or
 
 
 def test_unusual_categories_in_training_do_not_break_it():
-    marks = pd.Series(["phone", "<missing>", "<unseen>", None] * 75, dtype="str")
-    for cities in (marks, pd.Series([None] * 300, dtype="str")):
+    lookalikes = pd.Series(["phone", "<missing>", "<unseen>", None] * 75, dtype="str")
+    for cities in (lookalikes, pd.Series([None] * 300, dtype="str")):
         train = features().assign(city=cities)
         encoder = Encoder().fit(train)
         for frame in (train, features()):
@@ -121,14 +121,14 @@ def test_missing_numbers_become_the_median_and_are_marked_if_some_were_in_traini
     train, later = features(), features(seed=1)
     later.loc[:9, "amount"] = np.nan
     encoder = Encoder().fit(train)
-    found = encoded(encoder, later)
+    inputs = encoded(encoder, later)
     missing = later["age"].isna().to_numpy()
     assert missing.any()
-    np.testing.assert_array_equal(found["age_missing"], missing)
-    assert "amount_missing" not in found
+    np.testing.assert_array_equal(inputs["age_missing"], missing)
+    assert "amount_missing" not in inputs
     medians = {name: train[name].median() for name in ("age", "amount")}
     at_median = encoded(encoder, later.fillna(medians)).assign(age_missing=missing)
-    np.testing.assert_array_equal(found, at_median)
+    np.testing.assert_array_equal(inputs, at_median)
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
@@ -144,10 +144,10 @@ def test_a_column_without_information_does_no_harm(scaling, values):
 
 
 def test_bools_are_numbers():
-    found = encoded(Encoder().fit(features()), features(seed=1))["is_night"]
+    inputs = encoded(Encoder().fit(features()), features(seed=1))["is_night"]
     is_night = features(seed=1)["is_night"].to_numpy()
-    assert found[is_night].nunique() == 1
-    assert found[is_night].iloc[0] > 0 > found[~is_night].iloc[0]
+    assert inputs[is_night].nunique() == 1
+    assert inputs[is_night].iloc[0] > 0 > inputs[~is_night].iloc[0]
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float32", "bool", "Int64", "boolean"])

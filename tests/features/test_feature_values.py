@@ -62,8 +62,8 @@ def test_time_since_previous_transaction_of_the_customer():
         ["2024-01-01T00:00:00"] * 2 + ["2024-01-01T00:00:09"] * 4,
         customer_id=["a", "b", "a", "a", None, None],
     )
-    found = values(Temporal(), df, "log_seconds_since_previous")
-    assert found == pytest.approx([NAN, NAN, math.log(10), math.log(10), NAN, NAN], nan_ok=True)
+    seconds = values(Temporal(), df, "log_seconds_since_previous")
+    assert seconds == pytest.approx([NAN, NAN, math.log(10), math.log(10), NAN, NAN], nan_ok=True)
 
 
 def test_first_uses_are_as_defined(transactions):
@@ -118,8 +118,8 @@ def test_windows_of_customer_and_terminal():
         "terminal_delayed_fraud_rate_1d": [0, 0, 0, NAN, 0],
         "terminal_delayed_fraud_rate_3d": [0, 0, 0, NAN, 1 / 3],
     }
-    for name, found in expected.items():
-        assert values(strategy, df, name) == pytest.approx(found, nan_ok=True), name
+    for name, column in expected.items():
+        assert values(strategy, df, name) == pytest.approx(column, nan_ok=True), name
 
 
 def test_unknown_fraud_rates_are_named_in_one_warning_where_some_are_lost(caplog):

@@ -54,8 +54,8 @@ def test_a_new_value_gets_the_overall_rate(transactions):
     _, _, number, frauds = known_counts(transactions, last, "customer_location", 2.0)
     for smoothing in (0.0, 20.0):
         strategy = DemographicRisk(2.0, smoothing).fit(transactions)
-        found = strategy.generate_features(last)["risk_of_customer_location"]
-        assert found.item() == pytest.approx((frauds / number).item())
+        features = strategy.generate_features(last)["risk_of_customer_location"]
+        assert features.item() == pytest.approx((frauds / number).item())
 
 
 def test_nothing_is_known_on_the_first_day(transactions):
@@ -67,8 +67,8 @@ def test_nothing_is_known_on_the_first_day(transactions):
 def test_a_longer_history_changes_nothing_within_the_shorter(transactions):
     short = transactions.iloc[:250]
     expected = compute_features(DemographicRisk(2.0).fit(short), short)
-    found = compute_features(DemographicRisk(2.0).fit(transactions), short)
-    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    features = compute_features(DemographicRisk(2.0).fit(transactions), short)
+    pd.testing.assert_frame_equal(features, expected, check_exact=True)
 
 
 def test_there_is_no_risk_without_labels(transactions):

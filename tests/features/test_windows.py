@@ -44,13 +44,13 @@ def by_definition(df: pd.DataFrame, key: str, delay_days: float, rows: np.ndarra
 
 def assert_as_defined(df: pd.DataFrame, key: str, delay_days: float, rows: np.ndarray) -> None:
     expected, keys = by_definition(df, key, delay_days, rows), key_codes(df[key])
-    found = amounts(df, keys, WINDOWS, earlier_days=WINDOWS)
-    found |= delayed_rates(df, keys, WINDOWS, delay_days)
-    assert found.keys() == set(expected)
+    windows = amounts(df, keys, WINDOWS, earlier_days=WINDOWS)
+    windows |= delayed_rates(df, keys, WINDOWS, delay_days)
+    assert windows.keys() == set(expected)
     for name, values in expected.items():
         # Counts and rates to the last bit, means up to the order of summing.
         tolerance = {"rtol": 1e-9, "atol": 1e-6} if "mean" in name or "std" in name else {"rtol": 0}
-        np.testing.assert_allclose(found[name][rows], values, err_msg=name, **tolerance)
+        np.testing.assert_allclose(windows[name][rows], values, err_msg=name, **tolerance)
 
 
 def quarters_of_days() -> pd.DataFrame:
@@ -107,45 +107,45 @@ def at_one_key(timestamp: pd.DatetimeIndex, **columns: object) -> tuple[pd.DataF
 
 def test_refunds_are_no_spending():
     hours = pd.date_range("2024-01-01", periods=4, freq="1h", tz="UTC")
-    found = amounts(*at_one_key(hours, amount=[10.0, -10.0, 30.0, -5.0]), [1], earlier_days=[1])
-    assert found["count_1d"].tolist() == [1, 1, 2, 2]
-    assert found["mean_amount_1d"].tolist() == [10, 10, 20, 20]
-    assert found["earlier_mean_1d"].tolist()[1:] == [10, 10, 20]
+    windows = amounts(*at_one_key(hours, amount=[10.0, -10.0, 30.0, -5.0]), [1], earlier_days=[1])
+    assert windows["count_1d"].tolist() == [1, 1, 2, 2]
+    assert windows["mean_amount_1d"].tolist() == [10, 10, 20, 20]
+    assert windows["earlier_mean_1d"].tolist()[1:] == [10, 10, 20]
 
 
 def test_without_amounts_there_are_counts():
-    found = amounts(*at_one_key(pd.date_range("2024-01-01", periods=2, tz="UTC")), [7])
-    assert found["count_7d"].tolist() == [1, 2]
+    windows = amounts(*at_one_key(pd.date_range("2024-01-01", periods=2, tz="UTC")), [7])
+    assert windows["count_7d"].tolist() == [1, 2]
 
 
 def test_equal_amounts_after_a_huge_one_have_no_deviation():
     times = pd.date_range("2024-01-01", periods=6, freq="4D", tz="UTC")
-    found = amounts(*at_one_key(times, amount=[1e9, 3.3, 3.3, 3.3, 3.3, 8.0]), earlier_days=[9])
-    assert found["earlier_std_9d"][3:].tolist() == [0.0, 0.0, 0.0]
+    windows = amounts(*at_one_key(times, amount=[1e9, 3.3, 3.3, 3.3, 3.3, 8.0]), earlier_days=[9])
+    assert windows["earlier_std_9d"][3:].tolist() == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("delay_days", [1e-12, 1 / DAY_US])
 def test_the_least_delay_counts_what_was_a_microsecond_before(delay_days):
     times = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta([0, 1, 1], unit="us")
-    found = delayed_rates(*at_one_key(times, is_fraud=1), (1,), delay_days)
-    assert found["delayed_count_1d"].tolist() == [0, 1, 1]
-    assert found["delayed_fraud_rate_1d"].tolist() == [0, 1, 1]
+    windows = delayed_rates(*at_one_key(times, is_fraud=1), (1,), delay_days)
+    assert windows["delayed_count_1d"].tolist() == [0, 1, 1]
+    assert windows["delayed_fraud_rate_1d"].tolist() == [0, 1, 1]
 
 
 def test_rows_without_a_label_count_but_have_no_part_in_the_rate():
     times = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta([0, 1, 2, 3, 24, 26, 27], "h")
     labels = [np.nan, 1, np.nan, 0, np.nan, 0, 0]
-    found = delayed_rates(*at_one_key(times, is_fraud=labels), (1,), 1)
-    assert found["delayed_count_1d"].tolist() == [0, 0, 0, 0, 1, 3, 4]
-    assert found["delayed_fraud_rate_1d"].tolist() == [0, 0, 0, 0, 0, 1, 0.5]
+    windows = delayed_rates(*at_one_key(times, is_fraud=labels), (1,), 1)
+    assert windows["delayed_count_1d"].tolist() == [0, 0, 0, 0, 1, 3, 4]
+    assert windows["delayed_fraud_rate_1d"].tolist() == [0, 0, 0, 0, 0, 1, 0.5]
 
 
 def test_the_rate_is_unknown_without_labels_and_the_count_is_not(transactions):
     keys = key_codes(transactions["terminal_id"])
-    found = delayed_rates(transactions.drop(columns="is_fraud"), keys, (7,), 2.0)
+    windows = delayed_rates(transactions.drop(columns="is_fraud"), keys, (7,), 2.0)
     expected = delayed_rates(transactions, keys, (7,), 2.0)
-    np.testing.assert_array_equal(found["delayed_count_7d"], expected["delayed_count_7d"])
-    assert np.isnan(found["delayed_fraud_rate_7d"]).all()
+    np.testing.assert_array_equal(windows["delayed_count_7d"], expected["delayed_count_7d"])
+    assert np.isnan(windows["delayed_fraud_rate_7d"]).all()
 
 
 @pytest.mark.parametrize("dtype", ["float64", "bool", "Int8", "boolean"])

@@ -28,19 +28,19 @@ def test_scores_are_squared_mahalanobis_distances():
 def test_errors_that_are_unusual_together_alone_are_seen():
     rows = signals()
     rows.residuals[:, 1] = rows.residuals[:, 0] * 3 + 0.1 * rows.residuals[:, 1]
-    found = MahalanobisScorer().fit(rows, NORMAL)
+    scorer = MahalanobisScorer().fit(rows, NORMAL)
     usual, odd = signals(seed=1), signals(seed=1)
     usual.residuals[:, :2] = [0.1, 0.3]
     odd.residuals[:, :2] = [0.1, -0.3]  # each by itself as large as before
-    assert (found.score(odd) > found.score(usual) + 100).all()
+    assert (scorer.score(odd) > scorer.score(usual) + 100).all()
 
 
 def test_a_row_that_is_reconstructed_well_from_an_unusual_code_is_seen():
-    found = MahalanobisScorer().fit(signals(), NORMAL)
+    scorer = MahalanobisScorer().fit(signals(), NORMAL)
     odd = signals(50, seed=1)
-    before = found.score(odd)
+    before = scorer.score(odd)
     odd.code[:, 0] += 20
-    assert (found.score(odd) > before + 50).all()
+    assert (scorer.score(odd) > before + 50).all()
 
 
 @pytest.mark.parametrize("n_constant", [1, 3, 7])
@@ -48,27 +48,27 @@ def test_constant_errors_do_not_blow_up(n_constant):
     rows, others = signals(), signals(seed=1)
     for some in (rows, others):
         some.residuals[:, :n_constant] = 0.25
-    found = MahalanobisScorer().fit(rows, NORMAL)
-    scores = found.score(others)
+    scorer = MahalanobisScorer().fit(rows, NORMAL)
+    scores = scorer.score(others)
     rest, other_rest = (replace(r, residuals=r.residuals[:, n_constant:]) for r in (rows, others))
     expected = MahalanobisScorer().fit(rest, NORMAL).score(other_rest)
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
     # What was constant varies by next to nothing, and that is no reason for an alert.
     others.residuals[:, :n_constant] += 1e-6
-    np.testing.assert_allclose(found.score(others), scores, rtol=1e-3)
+    np.testing.assert_allclose(scorer.score(others), scores, rtol=1e-3)
 
 
 @pytest.mark.parametrize("n", [1, 5])
 def test_fewer_rows_than_directions_give_finite_scores(n):
-    found = MahalanobisScorer().fit(signals(n), NORMAL[:n])
-    scores = found.score(signals(seed=1))
+    scorer = MahalanobisScorer().fit(signals(n), NORMAL[:n])
+    scores = scorer.score(signals(seed=1))
     assert scores.shape == (400,)
     assert np.isfinite(scores).all()
 
 
 def test_rows_that_are_all_alike_tell_nothing(tmp_path):
     rows = signals(3)[np.zeros(9, dtype=int)]
-    found = MahalanobisScorer().fit(rows, NORMAL[:9])
-    assert (found.score(signals()) == 0).all()
-    found.save(tmp_path)
+    scorer = MahalanobisScorer().fit(rows, NORMAL[:9])
+    assert (scorer.score(signals()) == 0).all()
+    scorer.save(tmp_path)
     assert (MahalanobisScorer.load(tmp_path).score(signals()) == 0).all()

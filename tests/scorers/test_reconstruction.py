@@ -28,9 +28,9 @@ def test_a_category_counts_as_one_feature_however_many_values_it_has():
 def test_typical_errors_are_those_of_normal_validation_rows():
     validation, labels = signals(seed=2), (np.arange(400) < 40).astype(np.int8)
     validation.residuals[labels == 1] *= 100
-    found = ReconstructionScorer().fit(signals(), NORMAL, validation, labels)
+    scorer = ReconstructionScorer().fit(signals(), NORMAL, validation, labels)
     expected = validation.errors[labels == 0].mean(axis=0)
-    np.testing.assert_allclose(found.scale_, expected, rtol=1e-5)
+    np.testing.assert_allclose(scorer.scale_, expected, rtol=1e-5)
 
 
 def test_without_normal_validation_rows_they_are_those_of_normal_fitted_rows():
@@ -47,8 +47,8 @@ def test_without_normal_validation_rows_they_are_those_of_normal_fitted_rows():
 def test_a_feature_with_small_errors_is_heard():
     odd = signals()
     odd.residuals[:10, 0] = 8 * SIZES[0]  # still below the errors of other features
-    found = fitted()
-    assert found.score(odd)[:10].mean() / found.score(signals())[:10].mean() > 2
+    scorer = fitted()
+    assert scorer.score(odd)[:10].mean() / scorer.score(signals())[:10].mean() > 2
 
 
 def test_one_feature_counts_no_more_than_the_cap():
@@ -61,6 +61,6 @@ def test_one_feature_counts_no_more_than_the_cap():
 def test_a_feature_that_is_always_reconstructed_does_not_make_scores_infinite():
     constant = signals()
     constant.residuals[:, 2] = 0
-    found = ReconstructionScorer().fit(constant, NORMAL)
-    assert np.isfinite(found.score(signals())).all()
-    assert len(found.scale_) == len(set(GROUPS))
+    scorer = ReconstructionScorer().fit(constant, NORMAL)
+    assert np.isfinite(scorer.score(signals())).all()
+    assert len(scorer.scale_) == len(set(GROUPS))

@@ -41,23 +41,23 @@ def network() -> Autoencoder:
 
 def test_signals_are_what_the_network_makes_of_the_inputs(network):
     inputs = signals(30).inputs
-    found = signals_of(network, inputs, GROUPS.tolist())
+    computed = signals_of(network, inputs, GROUPS.tolist())
     with torch.inference_mode():
         batch = torch.from_numpy(inputs).double()
-        np.testing.assert_allclose(found.residuals, network(batch) - batch, rtol=1e-12)
-        np.testing.assert_allclose(found.code, network.encode(batch), rtol=1e-12)
-    np.testing.assert_array_equal(found.inputs, inputs)
-    np.testing.assert_array_equal(found.groups, GROUPS)
+        np.testing.assert_allclose(computed.residuals, network(batch) - batch, rtol=1e-12)
+        np.testing.assert_allclose(computed.code, network.encode(batch), rtol=1e-12)
+    np.testing.assert_array_equal(computed.inputs, inputs)
+    np.testing.assert_array_equal(computed.groups, GROUPS)
 
 
 @pytest.mark.parametrize("n", [0, 1, 70_000])
 def test_any_number_of_rows_has_signals(network, n):
-    found = signals_of(network, signals(n).inputs, GROUPS)
-    assert found.residuals.shape == (n, len(GROUPS))
-    assert found.code.shape == (n, 2)
-    assert found.errors.shape == (n, 5)
-    last = signals_of(network, found.inputs[-1:], GROUPS)
-    np.testing.assert_allclose(found.residuals[-1:], last.residuals, atol=1e-6)
+    computed = signals_of(network, signals(n).inputs, GROUPS)
+    assert computed.residuals.shape == (n, len(GROUPS))
+    assert computed.code.shape == (n, 2)
+    assert computed.errors.shape == (n, 5)
+    last = signals_of(network, computed.inputs[-1:], GROUPS)
+    np.testing.assert_allclose(computed.residuals[-1:], last.residuals, atol=1e-6)
 
 
 def test_the_network_that_was_trained_is_left_as_it_is():

@@ -105,8 +105,7 @@ class Encoder:
         return len(self.input_groups())
 
     def _encoded(self, features: pd.DataFrame) -> np.ndarray:
-        inputs = np.zeros((len(features), self.n_inputs), dtype=np.float32)
-        end = len(self.numeric_)
+        blocks = [np.empty((len(features), 0), dtype=np.float32)]
         if self.numeric_:
             numbers = features[self.numeric_].to_numpy(dtype=np.float64)
             missing = np.isnan(numbers)
@@ -114,14 +113,12 @@ class Encoder:
             scaled = self._scaler.transform(np.where(missing, fill, numbers))
             if self.clip is not None:
                 np.clip(scaled, -self.clip, self.clip, out=scaled)
-            inputs[:, :end] = scaled
             indicators = [self.numeric_.index(name) for name in self.indicators_]
-            inputs[:, end : end + len(indicators)] = missing[:, indicators]
-            end += len(indicators)
+            blocks += [scaled, missing[:, indicators]]
         for name, values in self.categories_.items():
-            inputs[np.arange(len(features)), end + category_codes(features[name], values)] = 1.0
-            end += len(values)
-        return inputs
+            one_hot = np.eye(len(values), dtype=np.float32)
+            blocks.append(one_hot[category_codes(features[name], values)])
+        return np.hstack(blocks, dtype=np.float32)
 
     def usual_inputs(self) -> np.ndarray:
         """The encoded row of medians and most frequent categories: (n_inputs,) float32."""

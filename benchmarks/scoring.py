@@ -55,7 +55,7 @@ def usual(dataset: Dataset) -> None:
     inputs = torch.from_numpy(encoder.fit_transform(table).astype(np.float32))
     network = Autoencoder(inputs.shape[1]).eval()
     with torch.inference_mode():
-        network.residuals(inputs).square().mean(dim=1)
+        network.signals(inputs)[0].square().mean(dim=1)
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ from fraud_ae.evaluation.threshold import ThresholdPolicy, alerts, policy_of
 from fraud_ae.features.customer_history import CustomerHistory, customer_histories
 from fraud_ae.features.descriptions import descriptions_of
 from fraud_ae.features.encoder import Encoder
-from fraud_ae.features.serialization.strategies import strategy_from_dict, strategy_to_dict
+from fraud_ae.features.serialization import strategy_from_dict, strategy_to_dict
 from fraud_ae.features.strategy import compute_features
 from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.runtime.threads import one_thread_each, side_by_side

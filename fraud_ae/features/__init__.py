@@ -1,7 +1,7 @@
 """Feature strategies: transactions in, named point-in-time features out."""
 
 from fraud_ae.features.history import History
-from fraud_ae.features.serialization.strategies import strategy_from_dict, strategy_to_dict
+from fraud_ae.features.serialization import strategy_from_dict, strategy_to_dict
 from fraud_ae.features.strategies.baseline import Baseline
 from fraud_ae.features.strategies.behavioural import Behavioural
 from fraud_ae.features.strategies.combined import Combined

@@ -40,9 +40,9 @@ class CustomerHistory:
         return float(self.transactions["amount"].iat[self.row])
 
     def value(self, column: str) -> str | None:
-        """What a column of text holds; None where it is missing or not there."""
-        held = self.transactions[column].iat[self.row] if column in self.transactions else None
-        return held if isinstance(held, str) else None
+        """The value of a column of text; None where it is missing, or the column is."""
+        value = self.transactions[column].iat[self.row] if column in self.transactions else None
+        return value if isinstance(value, str) else None
 
     def usual_amounts(self) -> tuple[float, float] | None:
         """Where 90 % of the customer's earlier amounts lie; None of a customer hardly known."""
@@ -84,17 +84,17 @@ class CustomerHistory:
 
 
 def customer_histories(transactions: pd.DataFrame, rows: np.ndarray) -> Iterator[CustomerHistory]:
-    """The past of some transactions, in their order.
+    """The history of the customers of some transactions, in the order of `rows`.
 
-    transactions: (n, d) canonical, in order of time. rows: (m,) int, positions. Only customers that
-    are asked for are gone through; without customers nobody has a past.
+    transactions: (n, d) canonical, in order of time. rows: (m,) int, positions. Other customers are
+    left out at once; without customers all histories are empty.
     """
     us = microseconds(transactions["timestamp"])
     codes = np.full(len(transactions), -1)
     if "customer_id" in transactions:
         codes = pd.factorize(transactions["customer_id"])[0]
-    asked = np.flatnonzero(np.isin(codes, codes[rows]) & (codes >= 0))
-    order = asked[np.argsort(codes[asked], kind="stable")]
+    wanted = np.flatnonzero(np.isin(codes, codes[rows]) & (codes >= 0))
+    order = wanted[np.argsort(codes[wanted], kind="stable")]
     starts, ends = (np.searchsorted(codes[order], codes[rows], side=s) for s in ("left", "right"))
     for row, start, end in zip(rows, starts, ends, strict=True):
         # Within a customer, positions are in order of time; a missing customer has none.

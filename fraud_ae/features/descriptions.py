@@ -57,11 +57,13 @@ class DescribedFeature:
             return f"usually {text(float(usual['1'] >= 0.5))}"
         return "usually missing" if usual is None else usually(usual, text)
 
-    def share(self, value: float | str | None = None) -> str:
-        """Text on the share of transactions with a value (by default the one of the feature)."""
-        value = self.value if value is None else value
-        key = value if isinstance(value, str) else f"{value:g}"
-        return f"in {percent(self.usual[self.name].get(key, 0.0))} of transactions"
+    def _share(self) -> float:
+        key = self.value if isinstance(self.value, str) else f"{self.value:g}"
+        return self.usual[self.name].get(key, 0.0)
+
+    def share(self) -> str:
+        """Text on the share of transactions with the value of the feature."""
+        return f"in {percent(self._share())} of transactions"
 
     @property
     def stands_out(self) -> bool:
@@ -70,8 +72,7 @@ class DescribedFeature:
         if self.is_missing or usual is None:
             return not (self.is_missing and usual is None)
         if isinstance(usual, dict):
-            key = self.value if isinstance(self.value, str) else f"{self.value:g}"
-            return usual.get(key, 0.0) < 0.05
+            return self._share() < 0.05
         return not usual[0] <= self.value <= usual[1]
 
 
@@ -192,7 +193,7 @@ def ordinal(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in the largest unit of which there are two, or of which it is one."""
+    """A time in the largest unit of which it holds two, or of which it is one."""
     seconds = round(max(seconds, 0))
     for unit, name in _UNITS:
         # A window of 0.007 days is 10 minutes to a reader.

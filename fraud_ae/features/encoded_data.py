@@ -11,12 +11,12 @@ import pandas as pd
 
 from fraud_ae.errors import UserError
 from fraud_ae.features.encoder import Encoder
-from fraud_ae.features.serialization.strategies import strategy_from_dict, strategy_to_dict
+from fraud_ae.features.serialization import strategy_from_dict, strategy_to_dict
 from fraud_ae.features.strategy import compute_features, fit_strategy
 from fraud_ae.runtime.atomic_files import write_json
 
 _INPUTS = "inputs.npy"
-_ROWS = "rows.npz"
+_ROWS, _OF_ROWS = "rows.npz", ("labels", "fit_rows", "train_rows")
 _STRATEGY, _ENCODER = "strategy.json", "encoder.json"
 
 
@@ -37,15 +37,10 @@ class Encoded:
     train_rows: np.ndarray
 
     def save(self, folder: Path) -> None:
-        """Write everything into a folder, which is there; inputs that lie in it already, do."""
+        """Write everything into an existing folder; inputs that lie in it are not written again."""
         if not (folder / _INPUTS).is_file():
             np.save(folder / _INPUTS, self.inputs)
-        np.savez(
-            folder / _ROWS,
-            labels=self.labels,
-            fit_rows=self.fit_rows,
-            train_rows=self.train_rows,
-        )
+        np.savez(folder / _ROWS, **{name: getattr(self, name) for name in _OF_ROWS})
         write_json(folder / _STRATEGY, strategy_to_dict(self.strategy))
         write_json(folder / _ENCODER, self.encoder.to_dict())
 
@@ -57,7 +52,7 @@ class Encoded:
             strategy=strategy_from_dict(json.loads((folder / _STRATEGY).read_text())),
             encoder=Encoder.from_dict(json.loads((folder / _ENCODER).read_text())),
             inputs=_mapped(folder / _INPUTS),
-            **{name: rows[name] for name in ("labels", "fit_rows", "train_rows")},
+            **{name: rows[name] for name in _OF_ROWS},
         )
 
 

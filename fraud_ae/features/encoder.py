@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from pandas.api.types import is_numeric_dtype
 from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardScaler
 
 from fraud_ae.errors import UserError
@@ -19,6 +19,8 @@ _AT_ONCE = 16_384
 _USUAL = (0.05, 0.95)
 _USUAL_ROWS = 100_000
 
+# What `fit` learns beside the scaler, as attributes that end in _.
+_FITTED = ("numeric", "categories", "fill", "indicators", "usual")
 # What each scaler learns: enough to make it again without fitting.
 _LEARNED = {
     "standard": (StandardScaler, ("mean_", "var_", "scale_")),
@@ -57,7 +59,7 @@ class Encoder:
         features: (n, n_features), numbers, booleans or strings. rows: (n,) bool, which of them; all
         by default. One column is copied at a time.
         """
-        self.numeric_ = [c for c in features if _is_number(features[c])]
+        self.numeric_ = [c for c in features if is_numeric_dtype(features[c])]
         self.categories_, self.fill_, self.indicators_, scalers = {}, {}, [], []
         self.usual_ = {}
         for name in features:
@@ -81,7 +83,7 @@ class Encoder:
     def transform(self, features: pd.DataFrame) -> np.ndarray:
         """Encode rows. (n, n_features) -> (n, n_inputs) float32, without missing values.
 
-        Raises UserError that names the features which were there in `fit` and are not now.
+        Raises UserError that names the features which `fit` was given and this frame lacks.
         """
         inputs = np.empty((len(features), self.n_inputs), dtype=np.float32)
         for rows, part in self.parts(features):
@@ -103,8 +105,7 @@ class Encoder:
         return len(self.input_groups())
 
     def _encoded(self, features: pd.DataFrame) -> np.ndarray:
-        inputs = np.zeros((len(features), self.n_inputs), dtype=np.float32)
-        end = len(self.numeric_)
+        blocks = [np.empty((len(features), 0), dtype=np.float32)]
         if self.numeric_:
             numbers = features[self.numeric_].to_numpy(dtype=np.float64)
             missing = np.isnan(numbers)
@@ -112,14 +113,12 @@ class Encoder:
             scaled = self._scaler.transform(np.where(missing, fill, numbers))
             if self.clip is not None:
                 np.clip(scaled, -self.clip, self.clip, out=scaled)
-            inputs[:, :end] = scaled
             indicators = [self.numeric_.index(name) for name in self.indicators_]
-            inputs[:, end : end + len(indicators)] = missing[:, indicators]
-            end += len(indicators)
+            blocks += [scaled, missing[:, indicators]]
         for name, values in self.categories_.items():
-            inputs[np.arange(len(features)), end + category_codes(features[name], values)] = 1.0
-            end += len(values)
-        return inputs
+            one_hot = np.eye(len(values), dtype=np.float32)
+            blocks.append(one_hot[category_codes(features[name], values)])
+        return np.hstack(blocks, dtype=np.float32)
 
     def usual_inputs(self) -> np.ndarray:
         """The encoded row of medians and most frequent categories: (n_inputs,) float32."""
@@ -178,11 +177,7 @@ class Encoder:
             "scaling": self.scaling,
             "max_categories": self.max_categories,
             "clip": self.clip,
-            "numeric": self.numeric_,
-            "categories": self.categories_,
-            "fill": self.fill_,
-            "indicators": self.indicators_,
-            "usual": self.usual_,
+            **{name: getattr(self, f"{name}_") for name in _FITTED},
             "scaler": scaler,
         }
 
@@ -190,11 +185,8 @@ class Encoder:
     def from_dict(cls, data: dict) -> "Encoder":
         """The encoder that `to_dict` described; it gives the same numbers."""
         encoder = cls(data["scaling"], data["max_categories"], data["clip"])
-        encoder.numeric_ = data["numeric"]
-        encoder.categories_ = data["categories"]
-        encoder.fill_ = data["fill"]
-        encoder.indicators_ = data["indicators"]
-        encoder.usual_ = data["usual"]
+        for name in _FITTED:
+            setattr(encoder, f"{name}_", data[name])
         encoder._scaler = None
         if encoder.numeric_:
             encoder._scaler = encoder._new_scaler(n_rows=1000)
@@ -253,7 +245,3 @@ def _side_by_side(scalers: list, scaling: str):
         setattr(together, name, learned[0] if shared else np.concatenate(learned, axis=-1))
     together.n_features_in_ = len(scalers)
     return together
-
-
-def _is_number(column: pd.Series) -> bool:
-    return is_numeric_dtype(column) or is_bool_dtype(column)

@@ -60,7 +60,7 @@ def needed_later(transactions: pd.DataFrame, history: History, time: pd.Timestam
     history = history.within(list(transactions.columns))
     needed = (transactions["timestamp"] >= time - pd.Timedelta(days=history.days)).to_numpy()
     if history.previous:
-        # Those at the time itself are no past of one at that time.
+        # Those at the time itself are not earlier than a transaction at that time.
         earlier = (transactions["timestamp"] < time).to_numpy()
         last = ~transactions["customer_id"][earlier].duplicated(keep="last").to_numpy()
         needed = needed | ~earlier

@@ -94,8 +94,8 @@ def as_floats(values: pd.Series) -> np.ndarray:
 
 def _check_frame(name: str, features: Any, df: pd.DataFrame) -> None:
     if not isinstance(features, pd.DataFrame):
-        found = f"{type(features).__module__}.{type(features).__name__}"
-        raise UserError(f"{name} returns a {found}; generate_features must return a pandas frame")
+        kind = f"{type(features).__module__}.{type(features).__name__}"
+        raise UserError(f"{name} returns a {kind}; generate_features must return a pandas frame")
     if len(features) != len(df):
         raise UserError(
             f"{name} returns {len(features)} rows for {len(df)} transactions; it must return one "

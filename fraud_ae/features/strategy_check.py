@@ -27,18 +27,10 @@ def check_strategy(strategy: Any, df: pd.DataFrame) -> None:
     name, rows = type(strategy).__name__, df.head(TRIAL_ROWS)
     try:
         features = _fit_and_compute(copy.deepcopy(strategy), rows)
-    except (KeyError, AttributeError) as error:
-        column = _absent_column(error, df)
-        if column is None:
-            raise StrategyRefused(_failure(name, error)) from error
-        raise StrategyRefused(
-            f"{name} reads the column {column}, which the data do not have; they have "
-            f"{', '.join(map(str, df.columns))}"
-        ) from error
     except UserError:
         raise
     except Exception as error:  # a user's class may fail in any way; the others of a sweep go on
-        raise StrategyRefused(_failure(name, error)) from error
+        raise StrategyRefused(_failure(name, error, df)) from error
     if type(strategy) is Baseline:
         return
     baseline = _fit_and_compute(Baseline(), rows)
@@ -49,7 +41,11 @@ def check_strategy(strategy: Any, df: pd.DataFrame) -> None:
         raise StrategyRefused(_adds_nothing(strategy, df))
 
 
-def _failure(name: str, error: Exception) -> str:
+def _failure(name: str, error: Exception, df: pd.DataFrame) -> str:
+    column = _absent_column(error, df)
+    if column is not None:
+        columns = ", ".join(map(str, df.columns))
+        return f"{name} reads the column {column}, which the data do not have; they have {columns}"
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{name} fails: {type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
 
@@ -67,8 +63,10 @@ def _adds_nothing(strategy: Any, df: pd.DataFrame) -> str:
     return f"{message}; it would use {', '.join(missing)}, which the data do not have"
 
 
-def _absent_column(error: KeyError | AttributeError, df: pd.DataFrame) -> str | None:
-    if isinstance(error, AttributeError):
-        return error.name if isinstance(error.obj, pd.DataFrame) else None
-    asked = error.args[0] if error.args else None
-    return asked if isinstance(asked, str) and asked not in df.columns else None
+def _absent_column(error: Exception, df: pd.DataFrame) -> str | None:
+    match error:
+        case AttributeError(obj=pd.DataFrame()):
+            return error.name
+        case KeyError(args=[str(column), *_]) if column not in df.columns:
+            return column
+    return None

@@ -115,15 +115,12 @@ def seconds_since_previous(us: np.ndarray, keys: np.ndarray) -> np.ndarray:
 def is_first_use(us: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """Whether no row at an earlier time has the same key: (n,) bool.
 
-    us: (n,) int, microseconds, never decreasing. keys: (n,), see `key_codes`.
+    us: (n,) int, microseconds, never decreasing. keys: (n,), see `key_codes`; False where one is
+    missing.
     """
-    order = _order_by_key(keys)
-    key, time = keys[order], us[order]
-    starts_key = np.append(True, key[1:] != key[:-1])[: len(key)]
-    first = np.maximum.accumulate(np.where(starts_key, np.arange(len(key)), 0))
-    is_first = np.empty(len(us), dtype=bool)
-    is_first[order] = time == time[first]
-    return is_first
+    # Keys are numbered as they appear.
+    appears = keys > np.append(-1, np.maximum.accumulate(keys))[:-1]
+    return us == np.append(us[appears], us[:1] - 1)[keys]
 
 
 def delayed_rates(
@@ -169,7 +166,7 @@ def _labels(df: pd.DataFrame) -> np.ndarray:
 
 
 class _RunningTotals:
-    """How much there was of each key up to any time; all are whole numbers, and so exact.
+    """Cumulative counts of each key up to any time; all are whole numbers, and so exact.
 
     keys: (n,) int from 0. times: (n,) int, never decreasing. labels: (n,) 0, 1 or NaN.
     """
@@ -187,7 +184,7 @@ class _RunningTotals:
         self._totals = [np.append(0, np.cumsum(column[self._order])) for column in columns]
 
     def places(self, cutoff: np.ndarray) -> np.ndarray:
-        """Where in the order of keys each row's key has got to, up to and with its cutoff."""
+        """Positions in the order of keys: the end of each row's key up to and with its cutoff."""
         ranks = np.searchsorted(self._instants, cutoff, side="right")[self._order]
         return np.searchsorted(self._places, self._keys + ranks, side="right")
 

@@ -27,7 +27,7 @@ class FusedAdam(torch.optim.Adam):
     def remember(
         self, vector: nn.Parameter, steps: int, exp_avg: Tensor, exp_avg_sq: Tensor
     ) -> None:
-        """What there is of the gradients of so many earlier steps; averages are like the vector."""
+        """Set the averages of the gradients of earlier steps, each of the vector's shape."""
         self.state[vector] = {
             "step": vector.new_tensor(steps),
             "exp_avg": exp_avg.detach(),
@@ -58,24 +58,12 @@ class FusedAdam(torch.optim.Adam):
 
     def take_step(self, start: int, end: int) -> None:
         """Move some neighbouring vectors by their gradients, those of equal rates together."""
-        if HAS_KERNEL:
-            self._step_by_kernel(start, end)
-        else:
-            self._step_in_public(start, end)
-
-    def _step_in_public(self, start: int, end: int) -> None:
-        everything = self.param_groups
-        self.param_groups = self._groups(start, end)
-        try:
-            self.step()
-        finally:
-            self.param_groups = everything
-
-    def _step_by_kernel(self, start: int, end: int) -> None:
+        if not HAS_KERNEL:
+            self._step_without_kernel(start, end)
+            return
         if (start, end) not in self._prepared:
-            groups = self._groups(start, end)
             self._prepared[start, end] = [
-                (group, self._tensors(group["params"])) for group in groups
+                (group, self._tensors(group["params"])) for group in self._groups(start, end)
             ]
         for group, (vectors, exp_avgs, exp_avg_sqs, steps) in self._prepared[start, end]:
             beta1, beta2 = group["betas"]
@@ -95,3 +83,10 @@ class FusedAdam(torch.optim.Adam):
                 amsgrad=False,
                 maximize=False,
             )
+
+    def _step_without_kernel(self, start: int, end: int) -> None:
+        everything, self.param_groups = self.param_groups, self._groups(start, end)
+        try:
+            self.step()
+        finally:
+            self.param_groups = everything

@@ -20,8 +20,7 @@ class LightningNetworks(pl.LightningModule):
 
     Optimisation is manual: Lightning hands over chunks of several mini-batches, so that what it
     does around a step is done once for all of them. states: one for each network. batches: of all
-    of them; it is told which go on. starts: where an earlier training of each left it, None where
-    there was none.
+    of them. starts: where an earlier training left each; None for a new one.
 
     ends: where the training of each has ended, once it has; None of a network that draws random
     numbers. steps_per_epoch: of the optimiser, for each network, once there was an epoch.
@@ -47,11 +46,6 @@ class LightningNetworks(pl.LightningModule):
         self._running = [n for n, state in enumerate(states) if not state.ended]
         self.batches.keep(self._running)
 
-    @property
-    def is_to_train(self) -> bool:
-        """Whether any network has not ended yet."""
-        return bool(self._running)
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         # Here, and not before, the networks lie on the device where they are trained.
         self._stack = trainable([self.networks[number] for number in self._running])
@@ -70,9 +64,6 @@ class LightningNetworks(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         self._started = time.perf_counter()
         self._train_losses, self._val_losses = (_Losses(len(self._running)) for _ in range(2))
-        self._set_learning_rates()
-
-    def _set_learning_rates(self) -> None:
         states = [self.states[number] for number in self._running]
         rates = [(state.learning_rate, state.settings.weight_decay) for state in states]
         self._optimizer().train_only(self._stack.vectors, rates)
@@ -146,22 +137,22 @@ class _Losses:
 
     def __init__(self, networks: int) -> None:
         self.steps = [0] * networks
-        self._found: list[tuple[int, int, Tensor, list[int]]] = []
+        self._batches: list[tuple[int, int, Tensor, list[int]]] = []
 
     def add(self, start: int, end: int, losses: list[Tensor], rows: list[int]) -> None:
         """Losses of some neighbouring networks, (end - start,) for each mini-batch, and its rows.
 
         They stay on the device: to read them in every step would stall a GPU.
         """
-        self._found.append((start, end, torch.stack(losses), rows))
+        self._batches.append((start, end, torch.stack(losses), rows))
         for number in range(start, end):
             self.steps[number] += len(losses)
 
     def means(self) -> list[float | None]:
-        """The mean over the rows for each network; None where there were none."""
+        """The mean over the rows for each network; None for one without rows."""
         # Summed so that no rounding depends on how many networks there are.
         total, count = torch.zeros(2, len(self.steps), dtype=torch.float64)
-        for start, end, losses, rows in self._found:
+        for start, end, losses, rows in self._batches:
             weights = torch.tensor(rows, dtype=torch.float64)
             total[start:end] += weights @ losses.cpu().double()
             count[start:end] += weights.sum()

@@ -39,6 +39,9 @@ class Autoencoder(nn.Module):
     and Szegedy, ICML 2015) or layer (Ba et al., 2016).
     """
 
+    # Numbers that enter the encoder for each input, and that leave it for each latent dimension.
+    _ENTER, _LEAVE = 1, 1
+
     def __init__(
         self,
         n_inputs: int,
@@ -51,25 +54,15 @@ class Autoencoder(nn.Module):
     ) -> None:
         super().__init__()
         self.input_noise = input_noise
-        widths = [self._fed_inputs(n_inputs), *hidden_sizes]
+        widths = [self._ENTER * n_inputs, *hidden_sizes]
         self.encoder = nn.Sequential(
             *_hidden_layers(widths, activation, norm, dropout),
-            nn.Linear(widths[-1], self._code_size(latent_dim)),
+            nn.Linear(widths[-1], self._LEAVE * latent_dim),
         )
         self.decoder = nn.Sequential(
             *_hidden_layers([latent_dim, *widths[:0:-1]], activation, norm, dropout),
             nn.Linear(widths[1] if hidden_sizes else latent_dim, n_inputs),
         )
-
-    @staticmethod
-    def _fed_inputs(n_inputs: int) -> int:
-        """So many numbers enter the encoder."""
-        return n_inputs
-
-    @staticmethod
-    def _code_size(latent_dim: int) -> int:
-        """So many numbers leave the encoder."""
-        return latent_dim
 
     def encode(self, inputs: Tensor) -> Tensor:
         """Latent code. (n, n_inputs) float32 -> (n, latent_dim) float32."""
@@ -79,12 +72,11 @@ class Autoencoder(nn.Module):
         """Reconstruction without noise. (n, n_inputs) float32 -> (n, n_inputs) float32."""
         return self.decoder(self.encode(inputs))
 
-    def residuals(self, inputs: Tensor) -> Tensor:
-        """Reconstruction minus input. (n, n_inputs) float32 -> (n, n_inputs) float32."""
-        return self(inputs) - inputs
-
     def signals(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """What scores are made of, `residuals` and `encode`, for which the encoder runs once."""
+        """What scores are made of: residuals (reconstruction minus input) and the latent code.
+
+        (n, n_inputs) float32 -> (n, n_inputs) and (n, latent_dim) float32.
+        """
         code = self.encode(inputs)
         return self.decoder(code) - inputs, code
 
@@ -106,13 +98,11 @@ class VariationalAutoencoder(Autoencoder):
     Higgins et al., ICLR 2017). Scores use the mean of the code, so they do not vary between calls.
     """
 
+    _LEAVE = 2
+
     def __init__(self, n_inputs: int, kl_weight: float = 0.01, **autoencoder: object) -> None:
         super().__init__(n_inputs, **autoencoder)
         self.kl_weight = kl_weight
-
-    @staticmethod
-    def _code_size(latent_dim: int) -> int:
-        return 2 * latent_dim
 
     def encode(self, inputs: Tensor) -> Tensor:
         """Mean of the latent code. (n, n_inputs) float32 -> (n, latent_dim) float32."""
@@ -137,13 +127,14 @@ class MaskedAutoencoder(Autoencoder):
     is mostly the hidden part. Scores come from several passes over fixed masks, which hide each
     feature once in each of `rounds`: a value that the other features do not lead one to expect has
     a large error. All inputs of a feature, such as its one-hot columns, are hidden together, and
-    the network is told which ones are (He et al., CVPR 2022, mask for images).
+    the mask is an input, too (He et al., CVPR 2022, mask for images).
 
     groups: for each input, the number of the feature that it belongs to, from 0 without gaps.
     mask_ratio: share of the features that is hidden, between 0 and 1. rounds: masks that hide all
     features once; more of them cost time and steady the scores.
     """
 
+    _ENTER = 2
     # Reconstructing what is in plain sight is easy; it only keeps the code complete.
     _VISIBLE_WEIGHT = 0.1
 
@@ -163,13 +154,9 @@ class MaskedAutoencoder(Autoencoder):
         # Part of the weights, so that a loaded model hides what the trained one did.
         self.register_buffer("masks", self._scoring_masks(rounds))
 
-    @staticmethod
-    def _fed_inputs(n_inputs: int) -> int:
-        return 2 * n_inputs
-
     def _scoring_masks(self, rounds: int) -> Tensor:
         """(n_masks, n_inputs) float32, 1 where hidden."""
-        # At least two parts: with all features hidden at once there is nothing to go by.
+        # At least two parts: with all features hidden at once nothing is left to go by.
         parts = min(self.n_features, max(2, round(1 / self.mask_ratio)))
         masks = []
         for _ in range(rounds):

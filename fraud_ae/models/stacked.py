@@ -90,7 +90,7 @@ def trainable(networks: Sequence[nn.Module]) -> Trainable:
 
 
 class SingleNetwork:
-    """One network of any kind that has a `loss(inputs) -> scalar`, by automatic differentiation.
+    """`Trainable` of one network that has a `loss(inputs) -> scalar`, by automatic differentiation.
 
     Its weights are one vector, which the optimiser takes in one go.
     """
@@ -105,27 +105,23 @@ class SingleNetwork:
             parameter.data = part.view_as(parameter)
 
     def backward(self, inputs: Tensor) -> Tensor:
-        """See `Trainable`."""
         loss = self._network.loss(inputs)
         gradients = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
         self.vectors[0].grad = torch.cat([gradient.flatten() for gradient in gradients])
         return loss.detach()[None]
 
     def losses(self, inputs: Tensor) -> Tensor:
-        """See `Trainable`."""
         return self._network.loss(inputs)[None]
 
     def select(self, numbers: Sequence[int]) -> Self:
-        """See `Trainable`."""
         return self
 
     def part(self, start: int, end: int) -> Self:
-        """See `Trainable`."""
         return self
 
 
 class StackedAutoencoders:
-    """Autoencoders of equal `stack_key` as batched matrices.
+    """`Trainable` of autoencoders of equal `stack_key`, as batched matrices.
 
     Gradients are written out: automatic differentiation takes longer for its books than for the
     products of matrices this small.
@@ -151,13 +147,11 @@ class StackedAutoencoders:
         self._parts: dict[tuple[int, int], Self] = {(0, len(networks)): self}
 
     def select(self, numbers: Sequence[int]) -> Self:
-        """See `Trainable`."""
         return type(self)(
             [self._networks[number] for number in numbers], length=self._weights.shape[1]
         )
 
     def part(self, start: int, end: int) -> Self:
-        """See `Trainable`."""
         if (start, end) not in self._parts:
             part = copy.copy(self)
             part._networks = self._networks[start:end]
@@ -169,12 +163,10 @@ class StackedAutoencoders:
 
     @torch.inference_mode()
     def losses(self, inputs: Tensor) -> Tensor:
-        """See `Trainable`."""
         return self._forward(inputs)[0]
 
     @torch.inference_mode()
     def backward(self, inputs: Tensor) -> Tensor:
-        """See `Trainable`."""
         losses, error, saved = self._forward(inputs)
         d = error.mul_(2 / error[0].numel())
         for number, layer in reversed(list(enumerate(self._layers))):

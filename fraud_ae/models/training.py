@@ -41,7 +41,7 @@ class Training:
 
     @property
     def epochs_before(self) -> int:
-        """How many are behind it."""
+        """Epochs of the shorter training that this one goes on from."""
         return self.start.epochs if self.start else 0
 
 
@@ -102,9 +102,8 @@ def train_together(
         streams.append(Stream(rows, training.seed, training.epochs_before))
     settings = trainings[0].settings
     batches = Batches(streams, settings.batch_size, together=_BATCHES_TOGETHER)
-    module = LightningNetworks(
-        networks, states, batches, [training.start for training in trainings]
-    )
+    starts = [training.start for training in trainings]
+    module = LightningNetworks(networks, states, batches, starts)
     trainer = pl.Trainer(
         max_epochs=max(
             training.settings.max_epochs - training.epochs_before for training in trainings
@@ -122,7 +121,7 @@ def train_together(
         # Lightning advises DataLoader workers, which these batches have no use for, and meets
         # deprecations of its own.
         warnings.filterwarnings("ignore", module="pytorch_lightning")
-        if module.is_to_train:
+        if not all(state.ended for state in states):
             trainer.fit(module, batches, validation_batches)
     return [
         _trained(*network_parts)

@@ -81,25 +81,24 @@ class TrainingState:
             "learning_rate": self.learning_rate,
             "seconds": seconds,
         }
+        self.history.append(row)
         self.error = _divergence(row)
-        if self.error is not None:
-            self.history.append(row)
-            return row
-        if self._judge(row):
-            self.weights = weights()
-        if self.report is not None:
-            self.report(row)
+        if self.error is None:
+            if self._update(row):
+                self.weights = weights()
+            if self.report is not None:
+                self.report(row)
         return row
 
     def resume(self, history: Sequence[dict], weights: dict[str, Tensor]) -> None:
         """Be where an earlier training ended. weights: of its best epoch."""
         for row in history:
-            self._judge(row)
+            self.history.append(row)
+            self._update(row)
         self.weights = weights
 
-    def _judge(self, row: dict) -> bool:
-        """Draw the conclusions of an epoch; whether it is the best so far."""
-        self.history.append(row)
+    def _update(self, row: dict) -> bool:
+        """Take an epoch into account; returns whether it is the best so far."""
         val_loss = row["val_loss"]
         if val_loss is None:
             self.best_epoch = row["epoch"]

@@ -18,7 +18,7 @@ from fraud_ae.scorers.trees import fit_trees, load_trees, log_odds, save_trees
 
 log = logging.getLogger("fraud_ae")
 
-# With fewer frauds, trees learn the few that there are by heart.
+# With fewer frauds, trees learn the few by heart.
 LEAST_FRAUDS = 20
 # With fewer, two numbers of a calibration are noise.
 LEAST_VALIDATION_FRAUDS = 10
@@ -32,7 +32,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class CalibratedScorer(Scorer):
-    """Probability of fraud, from the labels that there are; higher is more anomalous.
+    """Probability of fraud, learned from known labels; higher is more anomalous.
 
     Boosted trees that are fitted on the known frauds and normal rows of the training window weigh
     the inputs, the logarithm of each feature's reconstruction error, and the latent code. A
@@ -80,8 +80,7 @@ class CalibratedScorer(Scorer):
         self.trees_ = [fit_trees(seed, evidence, labels[rows]) for seed in seeds]
         if validation is not None:
             self._calibrate(validation, validation_labels)
-            return self
-        if self.curve_ == _NO_CURVE:
+        elif self.curve_ == _NO_CURVE:
             self._fall_back("no earlier fit was calibrated on validation rows", _NOT_CALIBRATED)
         return self
 

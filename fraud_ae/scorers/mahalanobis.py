@@ -34,17 +34,14 @@ class MahalanobisScorer(Scorer):
         normal = fitted[labels == 0] if (labels == 0).any() else fitted
         self.mean_, covariance = _mean_and_covariance(normal)
         variances, directions = np.linalg.eigh(covariance)
-        directions_kept = variances > self._LEAST_VARIANCE * max(
-            variances.max(), self._LEAST_VARIANCE
-        )
-        self.whitening_ = directions[:, directions_kept] / np.sqrt(variances[directions_kept])
+        least = self._LEAST_VARIANCE * max(variances.max(), self._LEAST_VARIANCE)
+        varying = variances > least
+        self.whitening_ = directions[:, varying] / np.sqrt(variances[varying])
         return self
 
     def score(self, signals: Signals) -> np.ndarray:
         """Scores of transactions: (n,) float32."""
-        values = _values(signals)
-        values -= self.mean_
-        white = values @ self.whitening_
+        white = (_values(signals) - self.mean_) @ self.whitening_
         return np.square(white).sum(axis=1).astype(np.float32)
 
     def save(self, folder: Path) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_ae.features.customer_history import customer_histories, usual_hours
+from fraud_ae.features.customer_history import CustomerHistory, customer_histories, usual_hours
 
 HOUR = 3_600_000_000
 
@@ -15,49 +15,41 @@ def transactions(customers: str, minutes: list[float], **columns: object) -> pd.
     return frame.assign(timestamp=times.as_unit("us"), amount=amount, **columns)
 
 
-def past(frame: pd.DataFrame, row: int = -1):
-    (found,) = customer_histories(frame, np.array([row % len(frame)]))
-    return found
+def last(frame: pd.DataFrame) -> CustomerHistory:
+    """The history of the last transaction."""
+    (history,) = customer_histories(frame, np.array([len(frame) - 1]))
+    return history
 
 
 def test_earlier_transactions_are_those_of_the_same_customer_before():
     frame = transactions("abaabca", range(7))
-    found = list(customer_histories(frame, np.array([6, 0, 5, 3])))
-    assert [each.earlier.tolist() for each in found] == [[0, 2, 3], [], [], [0, 2]]
-    assert [each.amount for each in found] == [7.0, 1.0, 6.0, 4.0]
-    assert str(found[0].time) == "2024-03-04 00:06:00+00:00"
-
-
-def test_transactions_without_a_customer_have_no_past():
-    frame = transactions("aaa", range(3))
+    histories = list(customer_histories(frame, np.array([6, 0, 5, 3])))
+    assert [history.earlier.tolist() for history in histories] == [[0, 2, 3], [], [], [0, 2]]
+    assert [history.amount for history in histories] == [7.0, 1.0, 6.0, 4.0]
+    assert str(histories[0].time) == "2024-03-04 00:06:00+00:00"
     for unknown in (frame.assign(customer_id=np.nan), frame.drop(columns="customer_id")):
-        assert [each.earlier.tolist() for each in customer_histories(unknown, np.arange(3))] == [
-            []
-        ] * 3
+        for history in customer_histories(unknown, np.arange(3)):
+            assert len(history.earlier) == 0
 
 
 def test_nothing_is_usual_for_a_customer_hardly_known():
-    few = past(transactions("aaaaa", range(5), device="phone"))
-    assert few.usual_amounts() is None
-    assert few.usual_gaps() is None
-    assert few.usual_hours() is None
+    few = last(transactions("aaaaa", range(5), device="phone"))
+    assert few.usual_amounts() is few.usual_gaps() is few.usual_hours() is None
     assert few.usual_category("device") is None
 
 
 def test_what_is_usual_is_that_of_the_earlier_transactions_alone():
     devices = pd.Series([*["phone"] * 4, *["tablet"] * 3], dtype="str")
-    found = past(transactions("aaaaaaa", [0, 60, 120, 180, 240, 300, 900], device=devices))
-    assert found.usual_amounts() == pytest.approx(np.quantile([1, 2, 3, 4, 5, 6], (0.05, 0.95)))
-    assert found.usual_gaps() == (3600, 3600)
-    assert found.usual_category("device") == "phone"
-    assert found.usual_category("city") is None
-    assert found.value("device") == "tablet"
-    assert found.value("city") is None
-
-
-def test_a_value_that_half_of_them_have_is_no_habit():
+    history = last(transactions("aaaaaaa", [0, 60, 120, 180, 240, 300, 900], device=devices))
+    assert history.usual_amounts() == pytest.approx(np.quantile([1, 2, 3, 4, 5, 6], (0.05, 0.95)))
+    assert history.usual_gaps() == (3600, 3600)
+    assert history.usual_category("device") == "phone"
+    assert history.usual_category("city") is None
+    assert history.value("device") == "tablet"
+    assert history.value("city") is None
+    # A value that half of them have is no habit.
     devices = pd.Series([*["phone"] * 3, *["tablet"] * 4], dtype="str")
-    assert past(transactions("a" * 7, range(7), device=devices)).usual_category("device") is None
+    assert last(transactions("a" * 7, range(7), device=devices)).usual_category("device") is None
 
 
 @pytest.mark.parametrize(
@@ -71,7 +63,7 @@ def test_a_value_that_half_of_them_have_is_no_habit():
     ],
 )
 def test_a_burst_is_three_purchases_within_ten_minutes_or_an_hour(minutes, expected):
-    assert past(transactions("a" * len(minutes), minutes)).burst() == expected
+    assert last(transactions("a" * len(minutes), minutes)).burst() == expected
 
 
 @pytest.mark.parametrize(

@@ -62,31 +62,21 @@ def test_time_since_previous_transaction_of_the_customer():
         ["2024-01-01T00:00:00"] * 2 + ["2024-01-01T00:00:09"] * 4,
         customer_id=["a", "b", "a", "a", None, None],
     )
-    found = values(Temporal(), df, "log_seconds_since_previous")
-    assert found == pytest.approx([NAN, NAN, math.log(10), math.log(10), NAN, NAN], nan_ok=True)
+    seconds = values(Temporal(), df, "log_seconds_since_previous")
+    assert seconds == pytest.approx([NAN, NAN, math.log(10), math.log(10), NAN, NAN], nan_ok=True)
 
 
-def test_first_uses():
-    df = transactions_of(
-        [f"2024-01-0{day}" for day in range(1, 8)],
-        customer_id=["a", "a", "a", "b", "a", None, "a"],
-        device=["tv", "tv", "phone", "watch", None, "tv", "watch"],
-    )
-    found = values(Behavioural(), df, "new_device")
-    assert found == pytest.approx([0, 0, 1, 0, NAN, NAN, 1], nan_ok=True)
-
-
-@pytest.mark.parametrize("column", ["device", "shipping_address", "ip_address", "terminal_id"])
-def test_first_uses_are_as_defined(transactions, column):
-    name = f"new_{column.removesuffix('_id')}"
-    expected = []
-    for _, transaction in transactions.iterrows():
-        past = transactions[transactions["timestamp"] < transaction["timestamp"]]
-        past = past[past["customer_id"] == transaction["customer_id"]]
-        first = len(past) > 0 and (past[column] != transaction[column]).all()
-        known = transaction[["customer_id", column]].notna().all()
-        expected.append(float(first) if known else NAN)
-    np.testing.assert_array_equal(values(Behavioural(), transactions, name), expected)
+def test_first_uses_are_as_defined(transactions):
+    features = Behavioural().fit(transactions).generate_features(transactions)
+    times, customers = (transactions[name].to_numpy() for name in ("timestamp", "customer_id"))
+    earlier = (times[None] < times[:, None]) & (customers[None] == customers[:, None])
+    for column in ("device", "shipping_address", "ip_address", "terminal_id"):
+        value = transactions[column].to_numpy()
+        used = (earlier & (value[None] == value[:, None])).any(axis=1)
+        known = transactions[["customer_id", column]].notna().all(axis=1)
+        expected = np.where(known, earlier.any(axis=1) & ~used, NAN)
+        name = f"new_{column.removesuffix('_id')}"
+        np.testing.assert_array_equal(features[name], expected, err_msg=name)
 
 
 def test_deviation_from_earlier_amounts():
@@ -128,35 +118,25 @@ def test_windows_of_customer_and_terminal():
         "terminal_delayed_fraud_rate_1d": [0, 0, 0, NAN, 0],
         "terminal_delayed_fraud_rate_3d": [0, 0, 0, NAN, 1 / 3],
     }
-    for name, found in expected.items():
-        assert values(strategy, df, name) == pytest.approx(found, nan_ok=True), name
+    for name, column in expected.items():
+        assert values(strategy, df, name) == pytest.approx(column, nan_ok=True), name
 
 
-UNLABELLED = {"customer_id": ["a", "b"], "terminal_id": ["m", None]}
-
-
-def test_unknown_fraud_rates_are_named_in_one_warning(caplog):
-    df = transactions_of(["2024-01-01"] * 2, **UNLABELLED)
+def test_unknown_fraud_rates_are_named_in_one_warning_where_some_are_lost(caplog):
+    terminals = {"customer_id": ["a", "b"], "terminal_id": ["m", None]}
+    for columns in (
+        {"customer_id": ["a", "b"]},
+        {**terminals, "terminal_id": pd.Series([None, None], dtype="str")},
+        {**terminals, "is_fraud": [0, 1]},
+        {**terminals, "is_fraud": [NAN, 1]},
+    ):
+        values(Behavioural(), transactions_of(["2024-01-01"] * 2, **columns), "customer_count_7d")
+    assert not caplog.records
+    df = transactions_of(["2024-01-01"] * 2, **terminals)
     assert np.isnan(values(Behavioural(), df, "terminal_delayed_fraud_rate_7d")).all()
     assert len(caplog.records) == 1
     for text in ("terminal_delayed_fraud_rate_30d are unknown", "older", "is_fraud"):
         assert text in caplog.text
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"customer_id": ["a", "b"]},
-        UNLABELLED | {"terminal_id": pd.Series([None, None], dtype="str")},
-        UNLABELLED | {"is_fraud": [0, 1]},
-        UNLABELLED | {"is_fraud": [NAN, 1]},
-    ],
-    ids=["no terminal column", "no terminal", "labels", "some labels"],
-)
-def test_nothing_is_said_where_no_fraud_rate_is_lost(caplog, columns):
-    df = transactions_of(["2024-01-01"] * 2, **columns)
-    Behavioural().fit(df).generate_features(df)
-    assert not caplog.records
 
 
 def test_demographics():

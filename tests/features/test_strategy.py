@@ -64,7 +64,7 @@ def test_own_strategy_cannot_alter_the_transactions(transactions):
 
 def test_features_are_floats_bools_and_strings(transactions):
     df = transactions.head(3)
-    found = {
+    columns = {
         "float": [1.0, np.inf, -np.inf],
         "small": np.array([1, 2, 3], dtype="int8"),
         "flag": [True, False, True],
@@ -75,7 +75,7 @@ def test_features_are_floats_bools_and_strings(transactions):
         "half": pd.Categorical([0.5, None, 1.5]),
         "nothing": [None, None, None],
     }
-    features = compute_features(Returning(lambda df: pd.DataFrame(found)), df)
+    features = compute_features(Returning(lambda df: pd.DataFrame(columns)), df)
     numbers = ["float", "small", "unsure", "whole", "half", "nothing"]
     assert set(features[numbers].dtypes) == {np.dtype("float64")}
     assert features["flag"].dtype == bool
@@ -141,9 +141,7 @@ def test_strategy_that_adds_nothing_is_refused(anonymous, strategy, missing):
 def test_own_strategy_that_adds_nothing_is_refused(transactions):
     with pytest.raises(StrategyRefused, match="Returning adds nothing .*; leave it out, or"):
         check_strategy(Returning(lambda df: df[["amount", "V1"]]), transactions)
-
-
-def test_other_values_under_a_name_of_the_baseline_are_something(transactions):
+    # Other values under a name of the baseline are something.
     check_strategy(Returning(lambda df: df[["amount"]] ** 2), transactions)
 
 

@@ -22,7 +22,6 @@ from fraud_ae.features import (
     strategy_to_dict,
 )
 
-ABSENTEES = ("transaction_id", "customer_id", "is_fraud", *OPTIONAL)
 CUTS = (1, 57, 200, 233, 399)
 DELAY_DAYS = 2.0
 STRATEGIES = {
@@ -37,38 +36,52 @@ LEARN_FROM_LABELS = (Behavioural, DemographicRisk, Combined)
 DELAYED_RATES = ["terminal_delayed_fraud_rate_1d", "terminal_delayed_fraud_rate_7d"]
 
 
-@pytest.fixture(params=STRATEGIES)
-def strategy(request: pytest.FixtureRequest) -> object:
-    return copy.deepcopy(STRATEGIES[request.param])
-
-
 def refitted_features(strategy: object, df: pd.DataFrame) -> pd.DataFrame:
     return compute_features(fit_strategy(copy.deepcopy(strategy), df), df)
 
 
-def test_index_is_kept_and_frame_unchanged(strategy, transactions):
+@pytest.fixture(params=STRATEGIES, scope="module")
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def strategy(name) -> object:
+    return copy.deepcopy(STRATEGIES[name])
+
+
+@pytest.fixture
+def fitted(strategy, transactions) -> object:
+    return fit_strategy(strategy, transactions)
+
+
+@pytest.fixture(scope="module")
+def complete(name, transactions) -> pd.DataFrame:
+    """Features of a strategy that was fitted on the same transactions."""
+    return refitted_features(STRATEGIES[name], transactions)
+
+
+def test_features_have_the_index_of_the_frame_which_stays_as_it_is(strategy, transactions):
     shifted = transactions.set_index(transactions.index + 1000)
     before = shifted.copy(deep=True)
-    fit_strategy(strategy, shifted)
-    features = strategy.generate_features(shifted)
+    features = fit_strategy(strategy, shifted).generate_features(shifted)
     assert features.index.equals(shifted.index)
     assert features.columns.is_unique
     assert len(features.columns) >= 10
+    assert features.notna().any().all()
     assert_frame_equal(shifted, before)
 
 
-def test_no_feature_is_always_missing(strategy, transactions):
-    features = refitted_features(strategy, transactions)
-    assert features.notna().any().all()
-
-
 @pytest.mark.parametrize("cut", CUTS)
-def test_later_rows_do_not_matter(strategy, transactions, cut):
-    fitted = fit_strategy(copy.deepcopy(strategy), transactions)
-    whole = compute_features(fitted, transactions).iloc[:cut]
-    history = transactions.iloc[:cut]
-    assert_frame_equal(compute_features(fitted, history), whole, check_exact=True)
-    assert_frame_equal(refitted_features(strategy, history), whole, check_exact=True)
+def test_later_rows_their_values_and_labels_do_not_matter(fitted, transactions, complete, cut):
+    expected, history = complete.iloc[:cut], transactions.iloc[:cut]
+    assert_frame_equal(compute_features(fitted, history), expected, check_exact=True)
+    assert_frame_equal(refitted_features(fitted, history), expected, check_exact=True)
+    order = np.random.default_rng(cut).permutation(len(transactions) - cut) + cut
+    later = transactions.iloc[order].assign(timestamp=transactions["timestamp"].iloc[cut:].array)
+    later["is_fraud"] = 1 - later["is_fraud"]
+    altered = refitted_features(fitted, pd.concat([history, later], ignore_index=True))
+    assert_frame_equal(altered.iloc[:cut], expected, check_exact=True)
 
 
 def test_some_cuts_stand_between_ties(transactions):
@@ -76,50 +89,18 @@ def test_some_cuts_stand_between_ties(transactions):
     assert sum(instants[cut - 1] == instants[cut] for cut in CUTS) >= 2
 
 
-@pytest.mark.parametrize("cut", CUTS)
-def test_later_values_and_labels_do_not_matter(strategy, transactions, cut):
-    order = np.random.default_rng(cut).permutation(len(transactions) - cut) + cut
-    later = transactions.iloc[order].assign(timestamp=transactions["timestamp"].iloc[cut:].array)
-    later["is_fraud"] = 1 - later["is_fraud"]
-    altered = pd.concat([transactions.iloc[:cut], later], ignore_index=True)
-    assert_frame_equal(
-        refitted_features(strategy, altered).iloc[:cut],
-        refitted_features(strategy, transactions).iloc[:cut],
-        check_exact=True,
-    )
-
-
-def test_own_label_does_not_matter(strategy, transactions):
-    row = 300
-    altered = transactions.copy()
-    altered.loc[row, "is_fraud"] = 1 - altered.loc[row, "is_fraud"]
-    assert_frame_equal(
-        refitted_features(strategy, altered).iloc[[row]],
-        refitted_features(strategy, transactions).iloc[[row]],
-        check_exact=True,
-    )
-
-
-def test_order_of_unrelated_ties_does_not_matter(strategy, transactions):
-    order = np.lexsort([np.random.default_rng(0).random(len(transactions)), instant(transactions)])
+def test_order_of_unrelated_ties_does_not_matter(strategy, transactions, complete):
+    instants = transactions["timestamp"].astype("int64")
+    order = np.lexsort([np.random.default_rng(0).random(len(transactions)), instants])
     assert (order != np.arange(len(order))).mean() > 0.5
-    shuffled = transactions.iloc[order].reset_index(drop=True)
-    there = refitted_features(strategy, shuffled)
-    back = there.iloc[np.argsort(order)].reset_index(drop=True)
-    unrelated = ~(shares_instant(transactions, "customer_id"))
-    unrelated &= ~(shares_instant(transactions, "terminal_id"))
+    shuffled = refitted_features(strategy, transactions.iloc[order].reset_index(drop=True))
+    back = shuffled.iloc[np.argsort(order)].reset_index(drop=True)
+    unrelated = np.ones(len(transactions), dtype=bool)
+    for key in ("customer_id", "terminal_id"):
+        shares_instant = transactions.duplicated(["timestamp", key], keep=False)
+        unrelated &= ~(shares_instant & transactions[key].notna())
     assert unrelated.sum() > 50
-    assert_frame_equal(
-        back[unrelated], refitted_features(strategy, transactions)[unrelated], rtol=1e-9, atol=1e-6
-    )
-
-
-def instant(df: pd.DataFrame) -> np.ndarray:
-    return df["timestamp"].astype("int64").to_numpy()
-
-
-def shares_instant(df: pd.DataFrame, key: str) -> pd.Series:
-    return df.duplicated(["timestamp", key], keep=False) & df[key].notna()
+    assert_frame_equal(back[unrelated], complete[unrelated], rtol=1e-9, atol=1e-6)
 
 
 def with_labels_flipped(df: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
@@ -127,103 +108,74 @@ def with_labels_flipped(df: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("cut", [200, 399])
-def test_labels_count_only_after_the_delay(strategy, transactions, cut):
+def test_labels_count_only_after_the_delay(strategy, transactions, complete, cut):
+    """The label of the row itself is among those that are flipped."""
     history = transactions.iloc[: cut + 1]
     known_by = history["timestamp"].iloc[-1] - pd.Timedelta(days=DELAY_DAYS)
     too_young = history["timestamp"] > known_by
     assert too_young.sum() > 20
-    assert_frame_equal(
-        refitted_features(strategy, with_labels_flipped(history, too_young)),
-        refitted_features(strategy, history),
-        check_exact=True,
-    )
+    features = refitted_features(strategy, with_labels_flipped(history, too_young))
+    assert_frame_equal(features, complete.iloc[: cut + 1], check_exact=True)
 
 
 @pytest.mark.parametrize("row", [10, 152])
-def test_older_labels_count(strategy, transactions, row):
+def test_older_labels_count(strategy, transactions, complete, row):
     flipped = with_labels_flipped(transactions, transactions.index == row)
-    before = refitted_features(strategy, transactions)
     after = refitted_features(strategy, flipped)
-    differs = ((before != after) & ~(before.isna() & after.isna())).any(axis=1)
+    differs = ((complete != after) & ~(complete.isna() & after.isna())).any(axis=1)
     assert differs.any() == isinstance(strategy, LEARN_FROM_LABELS)
     age = transactions["timestamp"] - transactions["timestamp"][row]
     assert (age[differs] >= pd.Timedelta(days=DELAY_DAYS)).all()
 
 
-def test_labels_of_the_frame_are_read_for_the_delayed_rates_alone(strategy, transactions):
-    fit_strategy(strategy, transactions)
-    labelled = compute_features(strategy, transactions)
-    unlabelled = compute_features(strategy, transactions.drop(columns="is_fraud"))
-    assert list(unlabelled) == list(labelled)
-    rates = [name for name in DELAYED_RATES if name in labelled]
+def test_labels_of_the_frame_are_read_for_the_delayed_rates_alone(fitted, transactions, complete):
+    unlabelled = compute_features(fitted, transactions.drop(columns="is_fraud"))
+    assert list(unlabelled) == list(complete)
+    rates = [name for name in DELAYED_RATES if name in complete]
     assert unlabelled[rates].isna().all(axis=None)
-    assert_frame_equal(
-        unlabelled.drop(columns=rates), labelled.drop(columns=rates), check_exact=True
-    )
+    others = complete.drop(columns=rates)
+    assert_frame_equal(unlabelled.drop(columns=rates), others, check_exact=True)
 
 
-def test_partly_labelled_rows_have_all_features(strategy, transactions):
-    fit_strategy(strategy, transactions)
-    newest = transactions["timestamp"] > transactions["timestamp"].iloc[-1] - pd.Timedelta(
-        days=DELAY_DAYS
-    )
-    partly = transactions.assign(is_fraud=transactions["is_fraud"].astype("float64").mask(newest))
-    assert_frame_equal(
-        compute_features(strategy, partly),
-        compute_features(strategy, transactions),
-        check_exact=True,
-    )
+def test_partly_labelled_rows_have_all_features(fitted, transactions, complete):
+    known_by = transactions["timestamp"].iloc[-1] - pd.Timedelta(days=DELAY_DAYS)
+    labels = transactions["is_fraud"].astype("float64")
+    partly = transactions.assign(is_fraud=labels.mask(transactions["timestamp"] > known_by))
+    assert_frame_equal(compute_features(fitted, partly), complete, check_exact=True)
 
 
-def test_saved_strategy_gives_the_same_features(strategy, transactions):
-    fit_strategy(strategy, transactions.iloc[:250])
-    saved = json.dumps(strategy_to_dict(strategy), allow_nan=False)
+def test_a_saved_strategy_and_a_copy_give_the_same_features(fitted, transactions, complete):
+    saved = json.dumps(strategy_to_dict(fitted), allow_nan=False)
     loaded = strategy_from_dict(json.loads(saved))
-    assert_frame_equal(
-        compute_features(loaded, transactions),
-        compute_features(strategy, transactions),
-        check_exact=True,
-    )
+    for other in (fitted, loaded, copy.deepcopy(fitted), pickle.loads(pickle.dumps(fitted))):
+        assert_frame_equal(compute_features(other, transactions), complete, check_exact=True)
+        # What it is used for changes nothing of what is saved.
+        assert json.dumps(strategy_to_dict(other), allow_nan=False) == saved
 
 
-def test_fitted_again_it_forgets_what_it_learned_before(strategy, transactions):
-    expected = refitted_features(strategy, transactions)
+def test_fitted_again_it_forgets_what_it_learned_before(strategy, transactions, complete):
     fit_strategy(strategy, transactions.iloc[:150])
     compute_features(strategy, transactions)
     fit_strategy(strategy, transactions)
-    assert_frame_equal(compute_features(strategy, transactions), expected, check_exact=True)
+    assert_frame_equal(compute_features(strategy, transactions), complete, check_exact=True)
 
 
-def test_use_changes_neither_what_is_saved_nor_a_copy(strategy, transactions):
-    fit_strategy(strategy, transactions)
-    before = strategy_to_dict(strategy)
-    features = compute_features(strategy, transactions)
-    assert strategy_to_dict(strategy) == before
-    for other in (copy.deepcopy(strategy), pickle.loads(pickle.dumps(strategy))):
-        assert_frame_equal(compute_features(other, transactions), features, check_exact=True)
+def test_absent_columns_take_only_their_own_features(strategy, transactions, complete):
+    for absent in ("transaction_id", "customer_id", "is_fraud", *OPTIONAL):
+        features = refitted_features(strategy, transactions.drop(columns=absent))
+        assert set(features) <= set(complete)
+        assert len(features.columns) >= 10 - 1
+        if absent == "is_fraud":
+            rates = [name for name in DELAYED_RATES if name in features]
+            assert features[rates].isna().all(axis=None)
+            features = features.drop(columns=rates)
+        assert_frame_equal(features, complete[features.columns], check_exact=True)
 
 
-@pytest.mark.parametrize("absent", ABSENTEES)
-def test_absent_column_takes_only_its_own_features(strategy, transactions, absent):
-    complete = refitted_features(strategy, transactions)
-    features = refitted_features(strategy, transactions.drop(columns=absent))
-    assert set(features) <= set(complete)
-    assert len(features.columns) >= 10 - 1
-    if absent == "is_fraud":
-        rates = [name for name in DELAYED_RATES if name in features]
-        assert features[rates].isna().all(axis=None)
-        features = features.drop(columns=rates)
-    assert_frame_equal(features, complete[features.columns], check_exact=True)
-
-
-def test_required_columns_are_enough(strategy, transactions):
+def test_few_rows_and_the_required_columns_are_enough(strategy, transactions, complete):
+    for n_rows in (0, 1):
+        features = refitted_features(strategy, transactions.iloc[:n_rows])
+        assert list(features) == list(complete)
+        assert len(features) == n_rows
     features = refitted_features(strategy, transactions[["timestamp", "amount"]])
     assert {"amount", "log_amount"} <= set(features)
-
-
-@pytest.mark.parametrize("n_rows", [0, 1])
-def test_few_rows(strategy, transactions, n_rows):
-    complete = refitted_features(strategy, transactions)
-    features = refitted_features(strategy, transactions.iloc[:n_rows])
-    assert list(features) == list(complete)
-    assert len(features) == n_rows

@@ -1,10 +1,12 @@
 """The transaction as it stands: what every other strategy is compared with."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Self
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype, is_string_dtype
 
 from fraud_ae.data.columns import CANONICAL, NUMERIC
 from fraud_ae.errors import UserError
@@ -25,7 +27,7 @@ from fraud_ae.features.strategy import FeatureStrategy, as_floats
 
 CATEGORIES = ("payment_method", "product_category", "device")
 
-# What several features tell of.
+# Subjects of several features.
 AMOUNT, ACCOUNT_AGE, CUSTOMER_AGE = "amount", "account age", "customer age"
 
 
@@ -42,10 +44,9 @@ class Baseline(FeatureStrategy):
 
     @property
     def descriptions(self) -> tuple[FeatureDescription, ...]:
-        """How the features are told to a reviewer, see `FeatureDescription`."""
+        """How the features are described to a reviewer, see `FeatureDescription`."""
         return (
-            FeatureDescription("(?:log_)?amount", AMOUNT, describe_amount),
-            FeatureDescription("refund", AMOUNT, describe_amount),
+            FeatureDescription("(?:log_)?amount|refund", AMOUNT, describe_amount),
             FeatureDescription("account_age_days", ACCOUNT_AGE, describe_account_age),
             FeatureDescription("customer_age", CUSTOMER_AGE, describe_customer_age),
             FeatureDescription("location_rarity", "location", _location),
@@ -92,15 +93,16 @@ class Baseline(FeatureStrategy):
         if self.location_counts_ is not None and "customer_location" in df:
             share = known_share(*self._known_locations, df["timestamp"], df["customer_location"])
             features["location_rarity"] = -np.log(share)
-        extra = extra_numeric_columns(df)
-        taken = [name for name in (*extra, *extra_categories(df)) if name in features]
+        extra = [name for name in df.columns if name not in CANONICAL]
+        numbers = [name for name in extra if is_numeric_dtype(df[name].dtype)]
+        texts = [name for name in extra if is_string_dtype(df[name].dtype)]
+        taken = [name for name in (*numbers, *texts) if name in features]
         if taken:
             raise UserError(
                 f"data.extra_columns: {taken[0]} is the name of a feature; rename the column"
             )
-        features |= {name: as_floats(df[name]) for name in extra}
-        features |= {name: df[name].astype("str") for name in extra_categories(df)}
-        return features
+        features |= {name: as_floats(df[name]) for name in numbers}
+        return features | {name: df[name].astype("str") for name in texts}
 
     @cached_property
     def _known_locations(self) -> tuple[KnownCounts, KnownCounts]:
@@ -108,10 +110,9 @@ class Baseline(FeatureStrategy):
 
 
 def amount_text(feature: DescribedFeature) -> str:
-    """The amount of the transaction itself, whatever feature is told."""
-    return (
-        f"amount {money(feature.past.amount) if feature.past else feature.shown(money, 'amount')}"
-    )
+    """The amount of the transaction itself, whatever feature is described."""
+    amount = money(feature.past.amount) if feature.past else feature.shown(money, "amount")
+    return f"amount {amount}"
 
 
 def describe_amount(feature: DescribedFeature) -> tuple[str, str]:
@@ -123,21 +124,19 @@ def describe_amount(feature: DescribedFeature) -> tuple[str, str]:
 
 
 def describe_account_age(feature: DescribedFeature) -> tuple[str, str]:
-    """How old the account is, whatever feature is told."""
-    days = feature.values.get("account_age_days", float("nan"))
-    if days != days:
+    """How old the account is, whatever feature is described."""
+    name = "account_age_days"
+    if np.isnan(feature.values.get(name, np.nan)):
         return "account age missing", "usually there"
 
     def age(days: float) -> str:
         return duration(days * DAY) if days >= 1 else "less than 1 day"
 
-    return f"account {feature.shown(age, 'account_age_days')} old", feature.range(
-        age, "account_age_days"
-    )
+    return f"account {feature.shown(age, name)} old", feature.range(age, name)
 
 
 def describe_customer_age(feature: DescribedFeature) -> tuple[str, str]:
-    """How old the customer is, whatever feature is told."""
+    """How old the customer is, whatever feature is described."""
     if "customer_age" not in feature.values or feature.is_missing:
         return plain(feature)
     name, years = "customer_age", "{:.0f}".format
@@ -163,24 +162,6 @@ def signed_log(amount: np.ndarray) -> np.ndarray:
     return np.sign(amount) * np.log1p(np.abs(amount))
 
 
-def extra_numeric_columns(df: pd.DataFrame) -> list[str]:
-    """The numeric columns that are not canonical, in the order of the frame."""
-    return [
-        name
-        for name in df.columns
-        if name not in CANONICAL and pd.api.types.is_numeric_dtype(df[name].dtype)
-    ]
-
-
-def extra_categories(df: pd.DataFrame) -> list[str]:
-    """The columns of text that are not canonical, in the order of the frame."""
-    return [
-        name
-        for name in df.columns
-        if name not in CANONICAL and pd.api.types.is_string_dtype(df[name].dtype)
-    ]
-
-
-def with_baseline_columns(family_columns: tuple[str, ...]) -> tuple[str, ...]:
+def with_baseline_columns(family_columns: Iterable[str]) -> tuple[str, ...]:
     """The columns of the baseline and of a family, each once."""
     return tuple(dict.fromkeys((*Baseline.columns, *family_columns)))

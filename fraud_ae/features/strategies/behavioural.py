@@ -45,15 +45,15 @@ from fraud_ae.runtime.threads import side_by_side
 
 _LOGGER = logging.getLogger("fraud_ae")
 
+# Column -> the feature of its first use by a customer, and the word for it.
 FIRST_USES = {
-    "device": "new_device",
-    "shipping_address": "new_shipping_address",
-    "ip_address": "new_ip_address",
-    "terminal_id": "new_terminal",
+    "device": ("new_device", "device"),
+    "shipping_address": ("new_shipping_address", "shipping address"),
+    "ip_address": ("new_ip_address", "IP address"),
+    "terminal_id": ("new_terminal", "merchant"),
 }
-
-# The length of a window in days, as a feature's name has it.
 _WHO = {"customer": "customer", "terminal": "merchant"}
+# The length of a window in days, as a feature's name has it.
 _DAYS = r"([\d.e+-]+)d"
 
 
@@ -82,31 +82,22 @@ class Behavioural(Baseline):
 
     @property
     def descriptions(self) -> tuple[FeatureDescription, ...]:
-        """How the features are told to a reviewer, see `FeatureDescription`."""
+        """How the features are described to a reviewer, see `FeatureDescription`."""
         return (
             *super().descriptions,
             FeatureDescription(f"customer_count_{_DAYS}", PACE, _count),
             FeatureDescription(f"customer_mean_amount_{_DAYS}", AMOUNT, _mean_amount),
             FeatureDescription(
-                f"amount_(?:z_|to_)(customer)(?:_mean)?_{_DAYS}", AMOUNT, _to_average
+                f"amount_(?:z|to)_(customer|terminal)(?:_mean)?_{_DAYS}", AMOUNT, _to_average
             ),
-            FeatureDescription(f"amount_to_(terminal)_mean_{_DAYS}", AMOUNT, _to_average),
             FeatureDescription("amount_per_item", AMOUNT, _per_item),
             FeatureDescription(
                 f"terminal_delayed_fraud_rate_{_DAYS}", "fraud at merchant", self._fraud_rate
             ),
             FeatureDescription(f"terminal_delayed_count_{_DAYS}", "sales of merchant", self._sales),
-            FeatureDescription("new_device", "new device", flag("new device", "known device")),
-            FeatureDescription(
-                "new_terminal", "new merchant", flag("new merchant", "known merchant")
-            ),
-            FeatureDescription(
-                "new_ip_address", "new IP address", flag("new IP address", "known IP address")
-            ),
-            FeatureDescription(
-                "new_shipping_address",
-                "new shipping address",
-                flag("new shipping address", "known shipping address"),
+            *(
+                FeatureDescription(name, f"new {word}", flag(f"new {word}", f"known {word}"))
+                for name, word in FIRST_USES.values()
             ),
         )
 
@@ -124,8 +115,8 @@ class Behavioural(Baseline):
         return value, feature.range(number)
 
     def _until(self, feature: DescribedFeature) -> str:
-        delay = duration(self.label_delay_days * DAY) if self.label_delay_days else ""
-        return f"{window(feature.parts[0])}{f' (up to {delay} ago)' if delay else ''}"
+        days, delay = window(feature.parts[0]), duration(self.label_delay_days * DAY)
+        return f"{days} (up to {delay} ago)" if self.label_delay_days else days
 
     @property
     def history(self) -> History:
@@ -175,7 +166,11 @@ class Behavioural(Baseline):
             if self.has_labels_ or "fraud_rate" not in name
         }
         if self.has_labels_ and "is_fraud" not in df and (terminal >= 0).any():
-            _warn_of_unknown_rates([name for name in features if "fraud_rate" in name])
+            _LOGGER.warning(
+                "%s are unknown: these transactions have no is_fraud; add the older transactions "
+                "of the same terminals, with the labels that are known by now in is_fraud",
+                ", ".join(name for name in features if "fraud_rate" in name),
+            )
         if "amount" in df:
             days = longest_window(self.windows_days)
             mean = amounts(df, terminal, earlier_days=[days])[f"earlier_mean_{days:g}d"]
@@ -187,11 +182,10 @@ def _count(feature: DescribedFeature) -> tuple[str, str]:
     if feature.is_missing:
         return plain(feature)
     burst = feature.past.burst() if feature.past else None
+    usual, days = feature.range(number), window(feature.parts[0])
     if burst:
-        usual = f"{feature.range(number)} within {window(feature.parts[0])}"
-        return burst_text(burst), usual
-    value = f"{feature.shown(ordinal)} purchase within {window(feature.parts[0])}"
-    return value, feature.range(number)
+        return burst_text(burst), f"{usual} within {days}"
+    return f"{feature.shown(ordinal)} purchase within {days}", usual
 
 
 def _breaks_habit(feature: DescribedFeature) -> bool:
@@ -227,14 +221,6 @@ def _per_item(feature: DescribedFeature) -> tuple[str, str]:
     return f"{amount_text(feature)}, {feature.shown(money)} per item", feature.range(about)
 
 
-def _warn_of_unknown_rates(names: list[str]) -> None:
-    _LOGGER.warning(
-        "%s are unknown: these transactions have no is_fraud; add the older transactions of the "
-        "same terminals, with the labels that are known by now in is_fraud",
-        ", ".join(names),
-    )
-
-
 def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
     """NaN where the denominator is missing, zero or negative."""
     above, below = (np.asarray(values, dtype=np.float64) for values in (numerator, denominator))
@@ -246,7 +232,7 @@ def _first_uses(us: np.ndarray, codes: dict[str, np.ndarray]) -> dict[str, np.nd
     customer = codes["customer_id"]
     is_returning = ~is_first_use(us, customer)
     features = {}
-    for column, name in FIRST_USES.items():
+    for column, (name, _) in FIRST_USES.items():
         if column not in codes:
             continue
         value = codes[column]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial, reduce
+from itertools import chain
 from operator import or_
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from fraud_ae.errors import UserError
 from fraud_ae.features.descriptions import FeatureDescription, descriptions_of
 from fraud_ae.features.history import History, history_of
-from fraud_ae.features.strategies.baseline import Baseline
+from fraud_ae.features.strategies.baseline import Baseline, with_baseline_columns
 from fraud_ae.features.strategy import compute_features, feature_frame, fit_strategy
 from fraud_ae.runtime.threads import side_by_side
 
@@ -28,7 +29,7 @@ class Combined(Baseline):
     def columns(self) -> tuple[str, ...]:
         """The columns that the baseline or any of the parts can use."""
         declared = (getattr(part, "columns", ()) for part in self.parts.values())
-        return tuple(dict.fromkeys((*Baseline.columns, *(c for part in declared for c in part))))
+        return with_baseline_columns(chain.from_iterable(declared))
 
     @property
     def family_columns(self) -> tuple[str, ...]:
@@ -37,11 +38,11 @@ class Combined(Baseline):
             getattr(part, "family_columns", getattr(part, "columns", ()))
             for part in self.parts.values()
         )
-        return tuple(dict.fromkeys(column for part in declared for column in part))
+        return tuple(dict.fromkeys(chain.from_iterable(declared)))
 
     @property
     def descriptions(self) -> tuple[FeatureDescription, ...]:
-        """Those of the baseline and of the parts; the first that knows a feature tells it."""
+        """Those of the baseline and of the parts; the first that matches a feature counts."""
         return (
             *super().descriptions,
             *(d for part in self.parts.values() for d in descriptions_of(part)),
@@ -62,17 +63,15 @@ class Combined(Baseline):
 
     def generate_features(self, df: pd.DataFrame) -> pd.DataFrame:
         """The features of all parts. Raises UserError if two parts disagree on one."""
-        built_in = [part for part in self.parts.values() if _extends_baseline(part)]
-        features, *computed = side_by_side(
+        parts = self.parts.values()
+        features, *families = side_by_side(
             partial(self._shared_features, df),
-            *(partial(part.family_features, df) for part in built_in),
+            *(partial(part.family_features, df) for part in parts if _extends_baseline(part)),
             rows=len(df),
         )
-        families = iter(computed)
         for name, part in self.parts.items():
-            part_features = (
-                next(families) if _extends_baseline(part) else compute_features(part, df)
-            )
+            built_in = _extends_baseline(part)
+            part_features = families.pop(0) if built_in else compute_features(part, df)
             for feature, values in part_features.items():
                 before = features.setdefault(feature, values)
                 if before is not values and not _equal(before, values, df.index):

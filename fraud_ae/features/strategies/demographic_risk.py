@@ -26,8 +26,6 @@ from fraud_ae.features.strategy import as_floats
 AGE_EDGES = (0, 25, 35, 45, 55, 65, np.inf)
 AGE_BANDS = ("<25", "25-34", "35-44", "45-54", "55-64", "65+")
 NEW_ACCOUNT_DAYS = 30
-# What a rate is told of.
-_OF = {"customer_location": "location"}
 RISK_COLUMNS = ("customer_location", "payment_method", "product_category")
 
 
@@ -54,7 +52,7 @@ class DemographicRisk(Baseline):
 
     @property
     def descriptions(self) -> tuple[FeatureDescription, ...]:
-        """How the features are told to a reviewer, see `FeatureDescription`."""
+        """How the features are described to a reviewer, see `FeatureDescription`."""
         mismatch = flag(
             "shipping address differs from billing address",
             "shipping address is billing address",
@@ -92,15 +90,8 @@ class DemographicRisk(Baseline):
         if "shipping_address" in df and "billing_address" in df:
             features["address_mismatch"] = _mismatch(df["shipping_address"], df["billing_address"])
         if self.risk_counts_:
-            counts, overall = self._known_risks
-            rates = known_rates(
-                counts,
-                overall,
-                df["timestamp"],
-                risk_values,
-                self.label_delay_days,
-                self.smoothing,
-            )
+            arguments = (df["timestamp"], risk_values, self.label_delay_days, self.smoothing)
+            rates = known_rates(*self._known_risks, *arguments)
             features |= {f"risk_of_{name}": rate for name, rate in rates.items()}
         return features
 
@@ -120,7 +111,7 @@ def age_band(age: pd.Series) -> pd.Series:
 
 def _risk(feature: DescribedFeature) -> tuple[str, str]:
     column = feature.parts[0]
-    of = _OF.get(column, readable(column))
+    of = "location" if column == "customer_location" else readable(column)
     if feature.is_missing:
         return f"fraud in this {of} unknown", "usually known"
     held = (feature.past and feature.past.value(column)) or feature.values.get(column)

@@ -41,12 +41,12 @@ class Temporal(Baseline):
     history = History(previous=True)
 
     def fit_family(self, df: pd.DataFrame) -> None:
-        """Learn the hours at which most pay, to tell a reviewer; no feature is made of them."""
+        """Learn the hours at which most pay, for descriptions; no feature is made of them."""
         self.usual_hours_ = usual_hours(microseconds(df["timestamp"])) if len(df) else None
 
     @property
     def descriptions(self) -> tuple[FeatureDescription, ...]:
-        """How the features are told to a reviewer, see `FeatureDescription`."""
+        """How the features are described to a reviewer, see `FeatureDescription`."""
         return (
             *super().descriptions,
             FeatureDescription("hour_(?:sin|cos)|night", "time of day", self._time_of_day),
@@ -95,17 +95,15 @@ def _on_circle(feature: DescribedFeature, name: str, period: int) -> float:
 
 
 def _weekday(feature: DescribedFeature) -> tuple[str, str]:
-    number = (
-        feature.past.time.weekday()
-        if feature.past
-        else round(_on_circle(feature, "weekday", 7)) % 7
-    )
-    is_weekend, usual = number >= SATURDAY, feature.usual["weekend"]
+    if feature.past:
+        day = feature.past.time.weekday()
+    else:
+        day = round(_on_circle(feature, "weekday", 7)) % 7
+    usual = feature.usual["weekend"]
     if not isinstance(usual, dict):
-        return f"on a {DAYS[number]}", ""
-    share = percent(usual[str(int(is_weekend))])
-    days = "weekends have" if is_weekend else "weekdays have"
-    return f"on a {DAYS[number]}", f"{days} {share} of transactions"
+        return f"on a {DAYS[day]}", ""
+    days, key = ("weekends", "1") if day >= SATURDAY else ("weekdays", "0")
+    return f"on a {DAYS[day]}", f"{days} have {percent(usual[key])} of transactions"
 
 
 def _gap(feature: DescribedFeature) -> tuple[str, str]:

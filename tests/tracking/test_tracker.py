@@ -7,9 +7,8 @@ import pytest
 import yaml
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from fraud_ae.tracking.leaderboard_run import track_board
 from fraud_ae.tracking.target import DataReference, TrackingTarget
-from fraud_ae.tracking.tracker import track
+from fraud_ae.tracking.tracker import track, track_board
 from tests.tracking.offline_runs import Tracked, inspected, settings_of, wandb_files
 
 

@@ -34,5 +34,5 @@ def test_a_view_is_saved_with_panels_of_what_runs_log(tmp_path):
 def test_without_a_server_it_says_so_in_one_line(tmp_path):
     with dead_server() as url:
         shown = saved(tmp_path, url, code=2)
-    assert shown.startswith("error: W&B cannot be reached")
+    assert shown.startswith("error: W&B does not save the view (")
     assert "Traceback" not in shown

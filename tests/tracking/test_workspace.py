@@ -24,8 +24,8 @@ def test_a_view_is_saved_with_panels_of_what_runs_log(tmp_path):
     assert (view["entityName"], view["projectName"]) == ("me", "ours")
     spec = view["spec"]
     sections = json.loads(spec)["section"]["panelBankConfig"]["sections"]
-    assert [each["name"] for each in sections][:2] == ["Strategies", "Sweeps"]
-    kinds = {panel["viewType"] for each in sections for panel in each["panels"]}
+    assert [section["name"] for section in sections][:2] == ["Strategies", "Sweeps"]
+    kinds = {panel["viewType"] for section in sections for panel in section["panels"]}
     assert {"Bar Chart", "Parallel Coordinates Plot", "Parameter Importance"} <= kinds
     for logged in ("final_auc", "roc_table", "precision_recall_table", "top_transactions"):
         assert logged in spec

@@ -14,7 +14,6 @@ from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
 if TYPE_CHECKING:
     from torch import nn
 
-# What a file that holds something else may raise.
 # What a saved detector consists of, beside the manifest of them.
 MODEL_FILES = (
     "detector.json",
@@ -25,8 +24,7 @@ MODEL_FILES = (
 )
 # Rows that the model was not fitted on, with their scores: the threshold is chosen on them.
 HELD_OUT_SCORES = "validation_scores.parquet"
-
-
+# What a file that holds something else may raise.
 _NOT_A_NETWORK = (
     SafetensorError,
     ImportError,

@@ -114,8 +114,7 @@ class Versions:
             if decision["promoted"] and number in numbers and (number, decision["time"]) not in done
         ]
         for decision in sorted(promoted, key=lambda decision: decision["time"]):
-            number, kind = decision["version"], decision["kind"]
-            self._add_event(number, because=kind, decided=decision["time"])
+            self._add_event(decision["version"], decision["kind"], decided=decision["time"])
         wanted = self.stack()
         if wanted and wanted[-1] != self.in_production:
             self._point_to(wanted[-1])
@@ -153,7 +152,7 @@ class Versions:
                     f"{self.folder}: version {stack[-1]} is in production, and none was before it"
                 )
             FraudDetector.load(self.version(stack[-2]))
-            self._add_event(stack[-2], because=_ROLLBACK, decided=None)
+            self._add_event(stack[-2], _ROLLBACK, decided=None)
             self._point_to(stack[-2])
             return stack[-1], stack[-2]
 
@@ -212,9 +211,8 @@ def publish(experiment: Path) -> str:
         follows = current is None or decided.get("of", decided.get("kind")) == "pipeline"
         verdict = "first" if current is None else "asked for" if follows else "kept"
         number = versions.next_number()
-        decision = {"kind": "pipeline", "promoted": follows, "verdict": verdict}
-        decision |= {"champion": current}
-        versions.decide(number, decision, partial(copy_model, package))
+        decision = {"promoted": follows, "verdict": verdict, "champion": current}
+        versions.decide(number, {"kind": "pipeline", **decision}, partial(copy_model, package))
         return f"version {number}" + (", in production" if follows else _not(current))
 
 

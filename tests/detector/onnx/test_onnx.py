@@ -12,8 +12,7 @@ import pytest
 
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.manifest import ONNX_MODEL
-from fraud_ae.detector.onnx.conversion import export_onnx, made_up_features
-from fraud_ae.detector.onnx.export import export_model
+from fraud_ae.detector.onnx.export import export_model, export_onnx, made_up_features
 from fraud_ae.detector.onnx.scorer import METADATA, OnnxScorer
 from fraud_ae.errors import UserError
 from fraud_ae.experiments.run_store import Run

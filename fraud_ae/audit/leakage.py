@@ -30,7 +30,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found: the names of the features that leak, and figures in a sentence."""
+    """The result of one check: the names of the features that leak, and figures in a sentence."""
 
     check: str
     passed: bool
@@ -53,7 +53,7 @@ def audit(
     strategy: not fitted; copies of it are, on training rows. transactions: (n, d) canonical, in
     order of time; rows of the test period are not read. label_delay_days: how long after its
     transaction a label is known. allowed: features that may separate fraud by themselves. seed:
-    of the shuffled labels. report: is told each finding as soon as it is there.
+    of the shuffled labels. report: called with each finding as soon as there is one.
 
     Returns a finding for each of six checks. Raises UserError if the strategy breaks the contract
     of `compute_features`. Shuffled labels follow Ojala and Garriga, "Permutation Tests for

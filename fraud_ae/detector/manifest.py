@@ -54,7 +54,7 @@ def check_manifest(folder: Path, needed: tuple[str, ...]) -> tuple[str, ...]:
     if missing:
         raise UserError(f"{folder}: not a whole detector; missing {', '.join(missing)}")
     changed = [name for name in files if _describe(folder / name) != files[name]]
-    # What is needed and was never listed has been put there by somebody else.
+    # What is needed and was never listed has been added by somebody else.
     changed += [name for name in needed if name not in files]
     if changed:
         raise UserError(

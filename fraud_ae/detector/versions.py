@@ -1,11 +1,11 @@
-"""Versions of an experiment's model: each is kept for good, and one of them is in production.
+"""Versions of an experiment's model: none is ever changed, and one of them is in production.
 
     models/versions/0001/            a whole model, to which an ONNX file of it may be added
     models/production -> versions/0001
     models/decisions/0001.json       why that version is in production, or is not
     models/decisions/history.json    what has been in production, in order
 
-A decision is written first, then its version, then the history, and the link last. Each is there
+A decision is written first, then its version, then the history, and the link last. Each is written
 whole or not at all, and `settle` makes up for what a kill left out, so that whatever is read in
 between is a whole model.
 """
@@ -40,7 +40,7 @@ class Versions:
 
     @property
     def numbers(self) -> list[str]:
-        """Of the versions that are kept, such as `0001`, the oldest first."""
+        """Of the saved versions, such as `0001`, the oldest first."""
         return sorted(p.name for p in (self.folder / _VERSIONS).glob("[0-9]*") if p.is_dir())
 
     @property
@@ -64,7 +64,7 @@ class Versions:
         return read_yaml(self.version(number) / MODEL_INFO)
 
     def decision_file(self, number: str) -> Path:
-        """Where the decision on a version is kept."""
+        """The file of the decision on a version."""
         return self.folder / _DECISIONS / f"{number}.json"
 
     def decisions(self) -> dict[str, dict]:
@@ -79,7 +79,7 @@ class Versions:
         return f"{max(used, default=0) + 1:04d}"
 
     def same_as(self, package: Path) -> str | None:
-        """The version that is the same model as a package: all files but what tells of it."""
+        """The version with the files of a package, but for those that only describe the model."""
         wanted = _hashes(package)
         return next((n for n in self.numbers if _hashes(self.version(n)) == wanted), None)
 
@@ -90,10 +90,10 @@ class Versions:
         return FileLock(locks / "versions.lock")
 
     def decide(self, number: str, decision: dict, fill: Callable[[Path], None] | None) -> dict:
-        """Keep a decision and its version, and switch where it says so; returns the decision.
+        """Write a decision and its version, and switch where it says so; returns the decision.
 
         decision: with `kind` (pipeline, retrain or change) and `promoted`. fill: writes the model
-        into the folder that it is given, where the version is not there yet; None where the
+        into the folder that it is given, where there is no such version yet; None where the
         decision is about no model.
         """
         decision = {"version": number, "time": _now(), **decision}
@@ -160,7 +160,7 @@ class Versions:
         """Of each version what a table shows: its model, its figures, and the decision on it.
 
         Keys: version, in_production, created, from, to, fitted_on, auc and average_precision (of
-        the test rows of its own data), decision (None where none is kept).
+        the test rows of its data), decision (None where there is none).
         """
         decisions, current = self.decisions(), self.in_production
         return [
@@ -189,16 +189,16 @@ class Versions:
 
 
 def publish(experiment: Path) -> str:
-    """Keep the model that a pipeline made as a version, and say what became of it.
+    """Make the model of a pipeline a version, and say what became of it.
 
     experiment: its folder, in whose `models/final_model` the model is. The rule:
 
-    - A model that is kept already is no new version, and changes nothing: who runs a finished
+    - A model that is a version already is no new one, and changes nothing: who runs a finished
       pipeline again undoes no retraining and no rollback.
     - The first version goes into production: there was nothing to compare it with.
     - So does another one, as somebody asked for it, while a model of the pipeline is in production.
     - Once a retraining has put its challenger there, only retrainings and rollbacks move it: the
-      new version is kept beside it.
+      new version stays beside it.
     """
     versions, package = Versions(experiment / "models"), experiment / "models" / "final_model"
     with versions.lock():
@@ -268,7 +268,7 @@ def _hashes(package: Path) -> dict[str, str]:
 
 
 def copy_model(package: Path, draft: Path) -> None:
-    """Copy the files of a model into a folder that is there."""
+    """Copy the files of a model into an existing folder."""
     shutil.copytree(package, draft, dirs_exist_ok=True)
 
 

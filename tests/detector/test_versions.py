@@ -20,19 +20,12 @@ from tests.commands import ROOT
 RETRAINED = {"kind": "retrain", "promoted": True, "verdict": "better", "champion": "0001"}
 
 
-@pytest.fixture(scope="module")
-def package(make, compose, finished_run, tmp_path_factory) -> Path:
-    """A model for production; tests only read it."""
-    made = make(compose(), finished_run, "train", tmp_path_factory.mktemp("made"))
-    return made.folder / "models" / "final_model"
-
-
 @pytest.fixture
-def experiment(package, tmp_path) -> Path:
+def experiment(model, tmp_path) -> Path:
     """An experiment whose pipeline has just made that model."""
     folder = tmp_path / "outputs" / "shop"
     (folder / "models" / "final_model").mkdir(parents=True)
-    copy_model(package, folder / "models" / "final_model")
+    copy_model(model, folder / "models" / "final_model")
     return folder
 
 
@@ -69,8 +62,9 @@ def test_the_first_model_is_a_version_and_in_production(experiment):
     link = experiment / "models" / "production"
     # Relative, so that the folder can be moved.
     assert os.readlink(link) == "versions/0001"
-    kept = {path.name: path.read_bytes() for path in link.iterdir()}
-    assert kept == {p.name: p.read_bytes() for p in (experiment / "models/final_model").iterdir()}
+    made = experiment / "models" / "final_model"
+    first, second = ({p.name: p.read_bytes() for p in folder.iterdir()} for folder in (link, made))
+    assert first == second
     assert Versions(experiment / "models").decisions()["0001"]["verdict"] == "first"
 
 
@@ -92,6 +86,9 @@ def test_another_model_of_the_pipeline_goes_into_production(experiment):
     assert threshold_in_production(versions) == 0.125
     assert FraudDetector.load(versions.version("0001")).threshold != 0.125
     assert [event["version"] for event in versions.history] == ["0001", "0002"]
+    # Who runs the finished pipeline again undoes no rollback.
+    versions.rollback()
+    assert publish(experiment) == "version 0002; version 0001 stays in production"
 
 
 def test_the_pipeline_takes_nothing_back_that_a_retraining_has_promoted(experiment):
@@ -109,8 +106,10 @@ def test_the_pipeline_takes_nothing_back_that_a_retraining_has_promoted(experime
 
 
 def test_rollbacks_go_back_one_after_another_and_then_refuse(experiment):
-    publish(experiment)
     versions = Versions(experiment / "models")
+    with pytest.raises(UserError, match="no model is in production"):
+        versions.rollback()
+    publish(experiment)
     for threshold in (0.25, 0.5):
         promote(versions, other_model(experiment, threshold))
     assert versions.rollback() == ("0003", "0002")
@@ -124,14 +123,6 @@ def test_rollbacks_go_back_one_after_another_and_then_refuse(experiment):
     assert versions.rollback() == ("0004", "0001")
 
 
-def test_who_runs_the_finished_pipeline_again_undoes_no_rollback(experiment):
-    publish(experiment)
-    other_model(experiment, 0.125)
-    publish(experiment)
-    Versions(experiment / "models").rollback()
-    assert publish(experiment) == "version 0002; version 0001 stays in production"
-
-
 def test_a_damaged_version_is_not_put_back(experiment):
     publish(experiment)
     versions = Versions(experiment / "models")
@@ -142,11 +133,6 @@ def test_a_damaged_version_is_not_put_back(experiment):
         versions.rollback()
     assert versions.in_production == "0002"
     assert len(versions.history) == 2
-
-
-def test_without_a_model_there_is_nothing_to_roll_back(tmp_path):
-    with pytest.raises(UserError, match="no model is in production"):
-        Versions(tmp_path / "models").rollback()
 
 
 def test_a_folder_in_place_of_the_link_is_left_alone(experiment):

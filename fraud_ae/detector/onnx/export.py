@@ -79,7 +79,7 @@ def export_model(folder: Path) -> tuple[Exported, dict[str, float]]:
 def export_onnx(
     detector: FraudDetector, path: str | Path, features: pd.DataFrame | None = None
 ) -> Exported:
-    """Write what a detector does with features into an ONNX file; a file that is there goes.
+    """Write what a detector does with features into an ONNX file, in place of an earlier one.
 
     features: (n, n_features), rows on which the file must give the scores of PyTorch; by default
     made up ones, with missing and unseen values. The file takes numbers (n, n_numeric) float64 and
@@ -151,7 +151,7 @@ def _write(detector: FraudDetector, path: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What PyTorch warns of while it exports is about its own insides."""
+    """Without PyTorch's warnings about the insides of its export."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)

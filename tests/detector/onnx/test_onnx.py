@@ -231,16 +231,13 @@ def test_reasons_and_encoded_rows_are_those_of_the_network(model, dataset, tmp_p
     assert FraudDetector.load(tmp_path / "saved").threshold == 0.25
 
 
-def test_a_model_without_an_onnx_file_says_how_to_get_one(finished_run):
-    with pytest.raises(UserError, match="fraud-ae export"):
-        FraudDetector.load(finished_run.model_folder, onnx=True)
-
-
-def test_a_file_that_the_manifest_does_not_know_is_refused(model, finished_run, tmp_path):
+def test_without_a_file_that_the_manifest_knows_the_command_is_named(model, finished_run, tmp_path):
     copy = shutil.copytree(finished_run.model_folder, tmp_path / "copy")
     shutil.copy(model / ONNX_MODEL, copy)
-    with pytest.raises(UserError, match="keeps no model.onnx"):
-        FraudDetector.load(copy, onnx=True)
+    for folder in (finished_run.model_folder, copy):
+        command = f"keeps no model.onnx; write it: fraud-ae export --model {folder}"
+        with pytest.raises(UserError, match=command):
+            FraudDetector.load(folder, onnx=True)
 
 
 @pytest.mark.slow

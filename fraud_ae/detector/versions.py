@@ -206,14 +206,14 @@ def publish(experiment: Path) -> str:
         current = versions.in_production
         same = versions.same_as(package)
         if same is not None:
-            return f"version {same}" + (", in production" if same == current else _not(current))
+            return _state(same, current)
         decided = versions.decisions().get(current, {})
         follows = current is None or decided.get("of", decided.get("kind")) == "pipeline"
         verdict = "first" if current is None else "asked for" if follows else "kept"
         number = versions.next_number()
         decision = {"promoted": follows, "verdict": verdict, "champion": current}
         versions.decide(number, {"kind": "pipeline", **decision}, partial(copy_model, package))
-        return f"version {number}" + (", in production" if follows else _not(current))
+        return _state(number, versions.in_production)
 
 
 def change(model: Path, fill: Callable[[Path], None]) -> str:
@@ -245,8 +245,10 @@ def change(model: Path, fill: Callable[[Path], None]) -> str:
         return f"version {new}" + (", in production" if decision["promoted"] else "")
 
 
-def _not(current: str | None) -> str:
-    return f"; version {current} stays in production"
+def _state(number: str, current: str | None) -> str:
+    if number == current:
+        return f"version {number}, in production"
+    return f"version {number}; version {current} stays in production"
 
 
 def _of_info(info: dict) -> dict:

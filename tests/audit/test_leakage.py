@@ -171,25 +171,18 @@ def test_a_delay_shorter_than_that_of_the_split_is_found(transactions):
     assert failures(DemographicRisk(label_delay_days=5), transactions, delay=5) == {}
 
 
-@pytest.mark.parametrize("kind", ["number", "opposite", "missing", "code"])
-def test_what_separates_alone_is_refused_unless_allowed(transactions, kind):
+def test_what_separates_alone_is_refused_unless_allowed(transactions):
     is_fraud = transactions["is_fraud"] == 1
     noise = np.random.default_rng(0).normal(size=len(transactions))
-    column = {
-        "number": {"V1": noise + 8 * is_fraud},
-        "opposite": {"V1": noise - 8 * is_fraud},
-        "missing": {"V1": pd.Series(noise).mask(is_fraud)},
-        "code": {"device": np.where(is_fraud, "x", transactions["device"])},
-    }[kind]
-    (name,) = column
-    leaking = transactions.assign(**column)
+    codes = np.where(is_fraud, "x", transactions["device"])
+    leaking = transactions.assign(V1=noise - 8 * is_fraud, device=codes)
     finding = findings(Baseline(), leaking)["single feature"]
     assert not finding.passed
-    assert finding.features == (name,)
-    assert f"{name} (ROC AUC " in finding.detail
-    allowed = findings(Baseline(), leaking, allowed=[name, "absent"])["single feature"]
+    assert set(finding.features) == {"V1", "device"}
+    assert "V1 (ROC AUC " in finding.detail
+    allowed = findings(Baseline(), leaking, allowed=["V1", "device", "absent"])["single feature"]
     assert allowed.passed
-    assert f"allowed: {name}" in allowed.detail
+    assert "allowed: V1 (" in allowed.detail
 
 
 def test_few_frauds_cannot_tell(transactions):

@@ -81,15 +81,6 @@ def test_features_of_one_subject_and_inputs_of_a_category_are_one_reason(encoder
     assert (found.features, found.contribution) == (("device",), pytest.approx(6.0))
 
 
-def test_contributions_add_up_to_what_the_score_is_above_that_of_a_usual_row(encoder, score):
-    frame = pd.concat([row(amount=199.0, new=1.0), row(rate=np.nan, device="watch"), row(count=9)])
-    inputs = encoder.transform(frame.reset_index(drop=True))
-    found = Explainer(encoder, WORDS).contributions(score, inputs)
-    assert list(found) == ["amount", "rate", "count", "new", "device"]
-    expected = score(inputs) - score(encoder.usual_inputs()[None])
-    np.testing.assert_allclose(found.sum(axis=1), expected, rtol=1e-5)
-
-
 def test_only_what_raises_the_score_is_a_reason(encoder, score):
     usual = encoder.usual_inputs()[None]
     assert Explainer(encoder, WORDS).reasons(score, usual) == [[]]

@@ -10,6 +10,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 KEY = "0123456789" * 4
+# Operation -> its answer, where that is always the same.
+ANSWERS = {
+    "Viewer": {"viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}"}},
+    "GetDefaultEntity": {"viewer": {"id": "u", "entity": "me"}},
+    "CreateAgent": {"createAgent": {"agent": {"id": "agent"}}},
+    "UseArtifact": {"useArtifact": {"artifact": {"id": "a"}}},
+    "ArtifactType": {"project": {"artifact": None}},
+}
 
 
 class StandIn:
@@ -85,7 +93,7 @@ class StandIn:
         if name in self.failing:
             return {"errors": [{"message": f"{name} fails"}]}
         answering = getattr(self, f"_{name}", None)
-        return {"data": answering(variables) if answering else {}}
+        return {"data": answering(variables) if answering else ANSWERS.get(name, {})}
 
     def _stream(self, path: str, sent: dict) -> dict:
         name, files = path.split("/")[-2], sent.get("files", {})
@@ -94,12 +102,6 @@ class StandIn:
         for line in files.get("wandb-summary.json", {}).get("content", []):
             self.summaries[name] = json.loads(line)
         return {"exitcode": None, "limits": {}}
-
-    def _Viewer(self, variables: dict) -> dict:
-        return {"viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}"}}
-
-    def _GetDefaultEntity(self, variables: dict) -> dict:
-        return {"viewer": {"id": "u", "entity": "me"}}
 
     def _Runs(self, variables: dict) -> dict:
         wanted = json.loads(variables["filters"] or "{}")
@@ -122,9 +124,6 @@ class StandIn:
     def _SweepWithRuns(self, variables: dict) -> dict:
         sweep = {"id": "s", "config": self.sweeps[-1]["config"], "runs": {"edges": []}}
         return {"project": {"sweep": sweep}}
-
-    def _CreateAgent(self, variables: dict) -> dict:
-        return {"createAgent": {"agent": {"id": "agent"}}}
 
     def _Heartbeat(self, variables: dict) -> dict:
         """One combination after another, each when the one before has ended."""
@@ -165,12 +164,6 @@ class StandIn:
         # Committed: the content is there already, and need not be uploaded.
         artifact = {"id": "a", "state": "COMMITTED", "artifactSequence": {"latestArtifact": None}}
         return {"createArtifact": {"artifact": artifact}}
-
-    def _UseArtifact(self, variables: dict) -> dict:
-        return {"useArtifact": {"artifact": {"id": "a"}}}
-
-    def _ArtifactType(self, variables: dict) -> dict:
-        return {"project": {"artifact": None}}
 
     @contextmanager
     def running(self) -> Iterator["StandIn"]:
@@ -217,22 +210,11 @@ def _matches(run: dict, wanted: dict) -> bool:
 @contextmanager
 def silent_server() -> Iterator[str]:
     """The address of a socket that takes connections and never answers."""
-    held = []
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        # The system takes connections for it, and nobody ever accepts them.
         listening.listen(64)
-
-        def serve() -> None:
-            while True:
-                try:
-                    held.append(listening.accept()[0])
-                except OSError:  # closed: the test is over
-                    return
-
-        threading.Thread(target=serve, daemon=True).start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    for connection in held:
-        connection.close()
 
 
 @contextmanager

@@ -93,6 +93,7 @@ def test_without_a_server_a_pipeline_goes_on_offline_within_its_bound(
         environment |= {"WANDB_BASE_URL": url}
         shown, seconds = pipeline(tmp_path / "online", environment, *forced, "wandb.mode=online")
     assert shown.count(NOT_REACHED) == 1, shown
+    assert "Traceback" not in shown
     assert metrics(tmp_path / "online") == metrics(tmp_path / "usual")
     assert len(offline_runs(tmp_path / "online")) == len(metrics(tmp_path / "usual"))
     # Generous: what else the machine does is not known here.
@@ -151,26 +152,6 @@ def test_runs_are_told_to_the_server(stand_in, environment, tmp_path, finished_r
     kinds = [artifact["artifactTypeName"] for artifact in stand_in.artifacts]
     assert kinds.count("dataset") == 1
     assert "UseArtifact" in stand_in.asked
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("server", [dead_server, silent_server], ids=["dead", "silent"])
-def test_without_a_server_a_sweep_goes_on_offline_within_its_bound(
-    server, environment, tmp_path, finished_run
-):
-    with server() as url:
-        sweep = ("-m", "seed=42,1", "hydra.launcher.stack_size=1", "wandb.wait_seconds=4")
-        shown, seconds = train(tmp_path / "online", environment, url, *sweep)
-    assert shown.count(NOT_REACHED) == 1, shown
-    assert "wandb sync outputs/*/*/*/wandb/offline-run-*" in shown
-    assert "Traceback" not in shown
-    assert len(offline_runs(tmp_path / "online")) == 2
-    found = metrics(tmp_path / "online")
-    expected = {**finished_run.metrics(), "train_seconds": 0}
-    assert found[finished_run.id] == pytest.approx({**expected, "fitted_at": ""})
-    _, usual = train(tmp_path / "usual", environment, "http://unused", *sweep, "wandb.mode=offline")
-    # Generous: what else the machine does is not known here.
-    assert seconds < usual * 1.5 + 4 + 5
 
 
 @pytest.mark.slow

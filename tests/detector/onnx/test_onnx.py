@@ -65,13 +65,6 @@ def assert_exported(detector: FraudDetector, features: pd.DataFrame, path: Path)
     assert scorer.score(features.iloc[:0]).shape == (0,)
 
 
-@pytest.mark.slow
-def test_the_file_gives_the_scores_of_the_detector(tmp_path):
-    features, labels = with_gaps(1000)
-    detector = made_detector(features, labels, PLAIN, CalibratedScorer(members=2))
-    assert_exported(detector, features, tmp_path / "model.onnx")
-
-
 SCORERS = {
     "reconstruction": ReconstructionScorer(cap=5.0),
     "mahalanobis": MahalanobisScorer(),
@@ -81,58 +74,28 @@ SCORERS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("scaling", "clip", "scorer"),
+    ("network", "activation", "norm", "scorer", "scaling", "clip"),
     [
-        ("standard", 3.0, "calibrated"),
-        ("standard", None, "reconstruction"),
-        ("robust", 3.0, "mahalanobis"),
-        ("robust", None, "calibrated"),
-        ("quantile", 3.0, "reconstruction"),
-        ("quantile", None, "calibrated"),
+        ("plain", "relu", "none", "calibrated", "standard", 3.0),
+        ("plain", "leaky_relu", "batch", "reconstruction", "standard", None),
+        ("plain", "tanh", "layer", "mahalanobis", "robust", 3.0),
+        ("plain", "silu", "batch", "calibrated", "robust", None),
+        ("masked", "leaky_relu", "layer", "calibrated", "quantile", 3.0),
+        ("masked", "silu", "none", "mahalanobis", "quantile", None),
+        ("variational", "relu", "none", "calibrated", "quantile", None),
+        ("variational", "tanh", "none", "reconstruction", "quantile", 3.0),
+        ("members", "relu", "batch", "calibrated", "standard", 3.0),
+        ("members", "silu", "layer", "reconstruction", "robust", None),
     ],
 )
-def test_every_encoder_gives_the_scores_of_the_detector(scaling, clip, scorer, tmp_path):
-    features, labels = with_gaps(20_000)
-    encoder = Encoder(scaling, clip=clip)
-    detector = made_detector(features, labels, PLAIN, SCORERS[scorer], encoder)
-    assert_exported(detector, features, tmp_path / "model.onnx")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("network", "scorer"),
-    [
-        ("plain", "mahalanobis"),
-        ("variational", "calibrated"),
-        ("variational", "reconstruction"),
-        ("masked", "mahalanobis"),
-        ("members", "calibrated"),
-        ("members", "reconstruction"),
-    ],
-)
-def test_every_network_gives_the_scores_of_the_detector(network, scorer, tmp_path):
-    features, labels = with_gaps(5000)
-    detector = made_detector(features, labels, NETWORKS[network], SCORERS[scorer])
-    assert_exported(detector, features, tmp_path / "model.onnx")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("network", "activation", "norm"),
-    [
-        ("plain", "relu", "none"),
-        ("plain", "leaky_relu", "batch"),
-        ("plain", "tanh", "layer"),
-        ("plain", "silu", "batch"),
-        ("masked", "leaky_relu", "layer"),
-        ("masked", "silu", "none"),
-    ],
-)
-def test_every_layer_gives_the_scores_of_the_detector(network, activation, norm, tmp_path):
+def test_the_file_gives_the_scores_of_every_kind_of_detector(
+    network, activation, norm, scorer, scaling, clip, tmp_path
+):
+    features, labels = with_gaps(20_000 if scaling == "quantile" else 3000)
     several = {"members": 2, "rounds": 1} if network == "masked" else {}
     settings = {**NETWORKS[network], **SMALL, **several, "activation": activation, "norm": norm}
-    features, labels = with_gaps(3000)
-    detector = made_detector(features, labels, settings, CalibratedScorer())
+    encoder = Encoder(scaling, clip=clip)
+    detector = made_detector(features, labels, settings, SCORERS[scorer], encoder)
     assert_exported(detector, features, tmp_path / "model.onnx")
 
 

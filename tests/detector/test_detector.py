@@ -144,9 +144,6 @@ def test_an_alert_is_a_score_above_the_threshold(detector, transactions, scores)
     assert set(found) == {0, 1}
     np.testing.assert_array_equal(found, scores > detector.threshold)
     assert replace(detector, threshold=float(scores.max())).predict(transactions).sum() == 0
-
-
-def test_without_a_threshold_there_are_scores_but_no_alerts(detector, transactions, scores):
     undecided = replace(detector, threshold=None)
     assert_same(undecided.predict_anomaly_scores(transactions), scores)
     with pytest.raises(UserError, match="threshold"):

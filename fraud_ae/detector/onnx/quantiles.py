@@ -41,7 +41,21 @@ _FAR = (
 )
 
 
-class QuantileScaling(nn.Module):
+def constant(values: object) -> Tensor:
+    """A tensor of float64, of numbers of any shape."""
+    return torch.as_tensor(np.asarray(values, dtype=np.float64))
+
+
+class Constants(nn.Module):
+    """A module whose named numbers are buffers in float64; None stays None."""
+
+    def __init__(self, **values: object) -> None:
+        super().__init__()
+        for name, value in values.items():
+            self.register_buffer(name, None if value is None else constant(value))
+
+
+class QuantileScaling(Constants):
     """`QuantileTransformer(output_distribution="normal")`: (n, d) float64 -> (n, d) float64.
 
     quantiles: (n_quantiles, d), each column in order. references: (n_quantiles,), the shares of the
@@ -49,34 +63,30 @@ class QuantileScaling(nn.Module):
     """
 
     def __init__(self, quantiles: np.ndarray, references: np.ndarray) -> None:
-        super().__init__()
-        self.count, self.columns = quantiles.shape
-        self.steps = [1 << power for power in reversed(range(self.count.bit_length()))]
-        # Each column after the other, so that one index says which value of which column.
-        self.register_buffer("quantiles", torch.from_numpy(quantiles.T.flatten()))
-        self.register_buffer("references", torch.from_numpy(references.astype(np.float64)))
-        self.register_buffer("first", torch.arange(self.columns) * self.count)
-        self.register_buffer("low", torch.from_numpy(quantiles[0].astype(np.float64)))
-        self.register_buffer("high", torch.from_numpy(quantiles[-1].astype(np.float64)))
         least = _NEAR_THE_END - np.spacing(1)
-        numbers = {
-            "near": _NEAR_THE_END,
-            "least": least,
-            "most": 1 - least,
-            "lowest": norm.ppf(least),
-            "highest": norm.ppf(1 - least),
-            "centre": 0.5,
-            "one": 1.0,
-            "middle": 0.425,
-            "middle_square": 0.180625,
-            "tail": 1.6,
-            "far": 5.0,
-            "tiny": np.finfo(np.float64).tiny,
-        }
-        for name, number in numbers.items():
-            self.register_buffer(name, torch.tensor(number, dtype=torch.float64))
-        table = np.array([_MIDDLE, _TAIL, _FAR]).swapaxes(1, 2)
-        self.register_buffer("coefficients", torch.from_numpy(table))
+        super().__init__(
+            # Each column after the other, so that one index says which value of which column.
+            quantiles=quantiles.T.flatten(),
+            references=references,
+            low=quantiles[0],
+            high=quantiles[-1],
+            near=_NEAR_THE_END,
+            least=least,
+            most=1 - least,
+            lowest=norm.ppf(least),
+            highest=norm.ppf(1 - least),
+            centre=0.5,
+            one=1.0,
+            middle=0.425,
+            middle_square=0.180625,
+            tail=1.6,
+            far=5.0,
+            tiny=np.finfo(np.float64).tiny,
+            coefficients=np.array([_MIDDLE, _TAIL, _FAR]).swapaxes(1, 2),
+        )
+        self.count, columns = quantiles.shape
+        self.steps = [1 << power for power in reversed(range(self.count.bit_length()))]
+        self.register_buffer("first", torch.arange(columns) * self.count)
 
     def forward(self, values: Tensor) -> Tensor:
         upwards = self._interpolated(values, self._count(values, or_equal=True) - 1, 1)

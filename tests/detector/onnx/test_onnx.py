@@ -143,6 +143,7 @@ def test_a_scorer_that_cannot_be_expressed_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_file_whose_scores_differ_is_not_written(tmp_path, monkeypatch):
     features, labels = made_up(200)
     detector = made_detector(features, labels, PLAIN, ReconstructionScorer())

@@ -1,13 +1,9 @@
-"""What a W&B run shows of an evaluation: curves, histograms, and the highest scores.
-
-Imports W&B, which takes a second: imported where a run is tracked.
-"""
+"""What a W&B run shows of an evaluation: curves, histograms, and the highest scores."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import wandb
 
 from fraud_ae.detector.reasons import Reason
 from fraud_ae.evaluation.curves import precision_recall_points, roc_points
@@ -23,6 +19,8 @@ def panels(scored: pd.DataFrame, threshold: float, top: Sequence[dict]) -> dict:
 
     scored: a scored frame. top: see `fraud_ae.detector.reasons.top_transactions`.
     """
+    import wandb
+
     scored = labelled(scored)
     if not len(scored):
         return {"top_transactions": _top_table(top, threshold)}
@@ -49,6 +47,8 @@ def board_panels(board: pd.DataFrame, label: str) -> dict:
 
     label: the column that names the bars.
     """
+    import wandb
+
     rows = board.astype(object).where(board.notna(), None)
     scored = rows[rows["final_auc"].notna()]
     bars = [
@@ -64,9 +64,10 @@ def board_panels(board: pd.DataFrame, label: str) -> dict:
     }
 
 
-def _curve(
-    points: pd.DataFrame, x: str, y: str, title: str
-):  # The same panel that `wandb.plot.roc_curve` draws, from fewer points.
+def _curve(points: pd.DataFrame, x: str, y: str, title: str):
+    import wandb
+
+    # The same panel that `wandb.plot.roc_curve` draws, from fewer points.
     rows = [["fraud", *map(float, pair)] for pair in zip(points[x], points[y], strict=True)]
     return wandb.plot_table(
         vega_spec_name="wandb/area-under-curve/v0",
@@ -82,6 +83,8 @@ def _curve(
 
 def _histograms(y_true: np.ndarray, scores: np.ndarray) -> dict:
     """Of normal and of fraudulent rows, over the same bins; the highest hundredth is one bin."""
+    import wandb
+
     high = np.quantile(scores, 0.99)
     edges = np.append(np.linspace(scores.min(), high, _BINS), max(scores.max(), high))
     edges = np.unique(edges.astype(np.float64))
@@ -96,6 +99,8 @@ def _histograms(y_true: np.ndarray, scores: np.ndarray) -> dict:
 
 
 def _top_table(top: Sequence[dict], threshold: float):
+    import wandb
+
     most = max((len(row["reasons"]) for row in top), default=0)
     rows = []
     for row in top:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from fraud_ae.models.history import curve_point
 from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.tracking.panels import board_panels, panels
 from fraud_ae.tracking.server import within
 from fraud_ae.tracking.target import DataReference, TrackingTarget
 
@@ -82,8 +83,6 @@ class Tracker:
         defined = {name: value for name, value in metrics.items() if value is not None}
 
         def send(run) -> None:
-            from fraud_ae.tracking.panels import panels
-
             run.log(panels(scored, threshold, top))
             run.summary.update(defined)
 
@@ -91,13 +90,7 @@ class Tracker:
 
     def log_board(self, board: pd.DataFrame, label: str) -> None:
         """A leaderboard as a table, and as bars: its final_auc, named by the column `label`."""
-
-        def send(run) -> None:
-            from fraud_ae.tracking.panels import board_panels
-
-            run.log(board_panels(board, label))
-
-        self._send(send)
+        self._send(lambda run: run.log(board_panels(board, label)))
 
     def use_data(self, data: DataReference) -> None:
         """The transactions as an input of the run: a reference, of which nothing is uploaded."""

@@ -49,7 +49,7 @@ def on_a_terminal(command: list[str], folder: Path, environment: dict[str, str])
         command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
     ) as child:
         os.close(theirs)
-        stop = threading.Timer(120, child.kill)
+        stop = threading.Timer(600, child.kill)
         stop.start()
         try:
             while part := os.read(ours, 65_536):
@@ -170,7 +170,7 @@ from fraud_ae.tracking.target import TrackingTarget
 from fraud_ae.tracking.tracker import track
 
 folder = Path(sys.argv[1])
-target = TrackingTarget("online", "p", None, "g", "j", (), Server.of(folder / "notes", 5.0))
+target = TrackingTarget("online", "p", None, "g", "j", (), Server.of(folder / "notes", 60.0))
 row = {"epoch": 1, "train_loss": 0.5, "val_loss": 0.5, "learning_rate": 0.1, "seconds": 1.0}
 with track(target, folder / "run") as tracker:
     tracker.log_epoch(row, 10)

@@ -72,15 +72,8 @@ def run(
         started = time.perf_counter()
         scores = method.score(protocol.final, seed, **settings[name])
         seconds = time.perf_counter() - started
-        rows.append(
-            {
-                "method": name,
-                "seed": seed,
-                **figures(protocol.final, scores),
-                "uses_labels": method.uses_labels,
-                "seconds": seconds,
-            }
-        )
+        found = {"method": name, "seed": seed, **figures(protocol.final, scores)}
+        rows.append({**found, "uses_labels": method.uses_labels, "seconds": seconds})
     return rows, settings
 
 
@@ -92,10 +85,10 @@ def table(protocol: Protocol, rows: list[dict], settings: dict[str, dict]) -> Ta
     shown.title = protocol.description
     for column in shown.columns[2:]:
         column.justify = "right"
-    for name, own in board.groupby("method", sort=False):
-        cells = [f"{_short(own[f].mean())} ±{_short(own[f].std(ddof=0))}" for f in FIGURES]
-        uses = "yes" if own["uses_labels"].iloc[0] else "no"
-        shown.add_row(name, uses, *cells, f"{own['seconds'].median():.1f}")
+    for name, seeded in board.groupby("method", sort=False):
+        cells = [f"{_short(seeded[f].mean())} ±{_short(seeded[f].std(ddof=0))}" for f in FIGURES]
+        uses = "yes" if seeded["uses_labels"].iloc[0] else "no"
+        shown.add_row(name, uses, *cells, f"{seeded['seconds'].median():.1f}")
     test = protocol.final.test
     shown.caption = (
         f"{seeds} seeds, mean ± standard deviation; {test.sum():,} test rows, "
@@ -145,12 +138,11 @@ def main() -> None:
         def report(line: str) -> None:
             progress.update(task, description=line)
 
-        if given.dataset == "handbook":
-            protocol = protocols.handbook(given.file, given.train_start)
-        elif given.dataset == "ecommerce":
-            protocol = protocols.ecommerce(given.file)
-        else:
-            protocol = protocols.synthetic_market()
+        protocol = {
+            "handbook": lambda: protocols.handbook(given.file, given.train_start),
+            "ecommerce": lambda: protocols.ecommerce(given.file),
+            "synthetic": protocols.synthetic_market,
+        }[given.dataset]()
         peers = available()
         rows, settings = run(protocol, peers, given.seeds, report)
     console.print(table(protocol, rows, settings))
@@ -159,9 +151,9 @@ def main() -> None:
             "Features made from labels that are known by then, for every method: "
             + ", ".join(protocol.labelled_features)
         )
-    for name, own in settings.items():
-        if own:
-            console.print(f"{name}: {_choice(own)}")
+    for name, chosen_settings in settings.items():
+        if chosen_settings:
+            console.print(f"{name}: {_choice(chosen_settings)}")
     if len(peers) < len(PEERS):
         console.print("PyOD is not installed, so its detectors are left out: pip install pyod")
     if given.json:

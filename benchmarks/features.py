@@ -18,12 +18,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.detectors import AUTOENCODER, combined, trained
 from benchmarks.measuring import alternated, compared, parser, show, write
 from fraud_ae.data.sources import synthetic
-from fraud_ae.features import Baseline, Behavioural, Combined, DemographicRisk, Temporal
+from fraud_ae.experiments.recipe import Recipe
 from fraud_ae.features.encoded_data import encode
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.windows import amounts, key_codes
+from fraud_ae.models.settings import TrainerSettings
+from fraud_ae.scorers.reconstruction import ReconstructionScorer
 
 WINDOWS_DAYS = (1, 7, 30)
 OURS, PANDAS = "fraud_ae", "pandas groupby.rolling"
@@ -53,17 +56,6 @@ def windows(n_rows: int, repeats: int) -> list[dict]:
     return compared(alternated(sides, repeats), dict.fromkeys(sides, n_rows), OURS)
 
 
-def strategy() -> Combined:
-    """The strategy `combined` as it is configured."""
-    parts = {
-        "baseline": Baseline(),
-        "temporal": Temporal(),
-        "behavioural": Behavioural(),
-        "demographic_risk": DemographicRisk(),
-    }
-    return Combined(parts)
-
-
 def large(n_rows: int) -> dict:
     """Seconds of each step on so many transactions, and the peak of memory.
 
@@ -77,43 +69,21 @@ def large(n_rows: int) -> dict:
     fit_rows = np.arange(len(visible)) < n_rows * 6 // 10
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        encoded = encode(strategy(), Encoder(), visible, fit_rows, "normal", Path(folder))
+        encoded = encode(combined(), Encoder(), visible, fit_rows, "normal", Path(folder))
         seconds["features_and_encoding"] = time.perf_counter() - started
         started = time.perf_counter()
-        _one_epoch(encoded)
+        settings = TrainerSettings(max_epochs=1)
+        trained(Recipe(AUTOENCODER, ReconstructionScorer(), settings, "normal", 0), encoded)
         seconds["one_epoch"] = time.perf_counter() - started
     total = sum(seconds.values())
-    # Linux tells it in kilobytes.
+    # Linux gives kilobytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return {
-        "rows": n_rows,
-        **seconds,
-        "total": total,
-        "rows_per_second": n_rows / total,
-        "peak_gb": peak,
-    }
-
-
-def _one_epoch(encoded) -> None:
-    from fraud_ae.experiments.recipe import Recipe
-    from fraud_ae.experiments.run import train_networks
-    from fraud_ae.models.settings import TrainerSettings
-    from fraud_ae.models.training import only
-    from fraud_ae.scorers.reconstruction import ReconstructionScorer
-
-    recipe = Recipe(
-        {"class": "fraud_ae.models.network.Autoencoder"},
-        ReconstructionScorer(),
-        TrainerSettings(max_epochs=1),
-        "normal",
-        0,
-    )
-    only(train_networks([recipe], [encoded], None))
+    rates = {"total": total, "rows_per_second": n_rows / total, "peak_gb": peak}
+    return {"rows": n_rows, **seconds, **rates}
 
 
 def _in_a_process(n_rows: int) -> dict:
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(large, (n_rows,))
 
 

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# So many questions wait at most: for a connection, or for an answer that they must not overtake.
+_MOST_WAITING = 200
+
 
 @dataclass(frozen=True)
 class Question:
@@ -52,85 +55,55 @@ def ask(
     could arrive in another order than that of their times: the seconds of the second one count from
     the answer to the first.
     """
-    run = _Run(questions, connections, per_second)
-    return asyncio.run(run.all(host, port, key))
+    head = f"POST /score HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    if key is not None:
+        head += f"X-API-Key: {key}\r\n"
+    return asyncio.run(_ask_all((host, port), head, questions, connections, per_second))
 
 
-class _Run:
-    def __init__(
-        self, questions: Sequence[Question], connections: int, per_second: float | None
-    ) -> None:
-        self._questions, self._number, self._rate = questions, connections, per_second
-        self._left = list(range(len(questions)))[::-1]
-        self._held: list[int] = []
-        self._busy: set[str] = set()
-        # When the last one of each key was answered.
-        self._answered: dict[str, float] = {}
-        self._changed = asyncio.Event()
-        self._answers: list[Asked | None] = [None] * len(questions)
+async def _ask_all(
+    address: tuple[str, int],
+    head: str,
+    questions: Sequence[Question],
+    connections: int,
+    per_second: float | None,
+) -> tuple[list[Asked], float]:
+    streams = [await asyncio.open_connection(*address) for _ in range(connections)]
+    free: asyncio.Queue = asyncio.Queue()
+    for stream in streams:
+        free.put_nowait(stream)
+    waiting = asyncio.Semaphore(_MOST_WAITING)
 
-    async def all(self, host: str, port: int, key: str | None) -> tuple[list[Asked], float]:
-        streams = [await asyncio.open_connection(host, port) for _ in range(self._number)]
-        self._head = f"POST /score HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-        if key is not None:
-            self._head += f"X-API-Key: {key}\r\n"
-        self._started = time.perf_counter()
-        await asyncio.gather(*(self._connection(*stream) for stream in streams))
-        seconds = time.perf_counter() - self._started
-        for _, writer in streams:
-            writer.close()
-        assert all(self._answers)
-        return self._answers, seconds  # type: ignore[return-value]
+    async def ask_one(question: Question, earlier: set[asyncio.Task], due: float) -> Asked:
+        if earlier:
+            await asyncio.wait(earlier)
+            due = max(due, time.perf_counter())
+        reader, writer = await free.get()
+        if per_second is None:
+            due = time.perf_counter()
+        writer.write(f"{head}Content-Length: {len(question.body)}\r\n\r\n".encode() + question.body)
+        status, answer = await _response(reader)
+        seconds = time.perf_counter() - due
+        free.put_nowait((reader, writer))
+        waiting.release()
+        return Asked(status, answer, seconds)
 
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while self._left or self._held:
-            number, wait = self._next()
-            if number is None:
-                self._changed.clear()
-                try:
-                    async with asyncio.timeout(wait):
-                        await self._changed.wait()
-                except TimeoutError:
-                    pass
-                continue
-            question = self._questions[number]
-            self._busy |= question.keys
-            due = time.perf_counter() if self._rate is None else self._due(number)
-            due = max(due, *(self._answered.get(key, 0.0) for key in question.keys))
-            head = f"{self._head}Content-Length: {len(question.body)}\r\n\r\n"
-            writer.write(head.encode() + question.body)
-            status, answer = await _response(reader)
-            self._answers[number] = Asked(status, answer, time.perf_counter() - due)
-            self._busy -= question.keys
-            self._answered |= dict.fromkeys(question.keys, time.perf_counter())
-            self._changed.set()
-
-    def _due(self, number: int) -> float:
-        return self._started + number / (self._rate or 1.0)
-
-    def _next(self) -> tuple[int | None, float | None]:
-        """A question that may be asked now, or how long to wait for one."""
-        blocked = set(self._busy)
-        for place, number in enumerate(self._held):
-            keys = self._questions[number].keys
-            if not keys & blocked:
-                return self._held.pop(place), None
-            blocked |= keys
-        while self._left:
-            number = self._left[-1]
-            if self._rate is not None:
-                early = self._due(number) - time.perf_counter()
-                if early > 0:
-                    return None, early
-            self._left.pop()
-            keys = self._questions[number].keys
-            if not keys & blocked:
-                return number, None
-            self._held.append(number)
-            blocked |= keys
-            if len(self._held) > 200:
-                break
-        return None, None
+    tasks: list[asyncio.Task] = []
+    # The last question about each customer and terminal.
+    last: dict[str, asyncio.Task] = {}
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number, question in enumerate(questions):
+            due = started + number / per_second if per_second else started
+            await asyncio.sleep(due - time.perf_counter())
+            await waiting.acquire()
+            earlier = {last[key] for key in question.keys if key in last and not last[key].done()}
+            tasks.append(group.create_task(ask_one(question, earlier, due)))
+            last |= dict.fromkeys(question.keys, tasks[-1])
+    seconds = time.perf_counter() - started
+    for _, writer in streams:
+        writer.close()
+    return [task.result() for task in tasks], seconds
 
 
 async def _response(reader: asyncio.StreamReader) -> tuple[int, Any]:

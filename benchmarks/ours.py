@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -48,57 +49,44 @@ def methods(earlier: Task, report: Callable[[str], None]) -> dict[str, Peer]:
     earlier: where the network is chosen for each, and where the probabilities are calibrated.
     """
     choices = [{"network": number} for number in range(len(NETWORKS))]
-    earlier_networks = {}
+
+    @cache
+    def earlier_network(number: int) -> torch.nn.Module:
+        report(f"train on the earlier rows: {NETWORKS[number]}")
+        return train(earlier, 0, NETWORKS[number])
 
     def network_for(task: Task, seed: int, number: int) -> torch.nn.Module:
-        if task is not earlier:
-            return train(task, seed, NETWORKS[number])
-        if number not in earlier_networks:
-            report(f"train on the earlier rows: {NETWORKS[number]}")
-            earlier_networks[number] = train(task, seed, NETWORKS[number])
-        return earlier_networks[number]
+        return earlier_network(number) if task is earlier else train(task, seed, NETWORKS[number])
 
     def without_labels(new_scorer: Callable[[], Scorer]) -> Callable[..., np.ndarray]:
         def score(task: Task, seed: int, network: int) -> np.ndarray:
-            trained = network_for(task, seed, network)
-            return _score(_fitted(new_scorer(), trained, task), trained, task)
+            return _scores(new_scorer(), network_for(task, seed, network), task)
 
         return score
 
-    calibrated_before = {}
+    @cache
+    def calibrated_earlier(normal_rows: int) -> CalibratedScorer:
+        network = earlier_network(_CALIBRATED)
+        train, test = (_evidence(network, earlier, m) for m in (earlier.train, earlier.test))
+        return CalibratedScorer(normal_rows=normal_rows, members=MEMBERS).fit(*train, *test)
 
     def calibrated(task: Task, seed: int, normal_rows: int) -> np.ndarray:
-        if normal_rows not in calibrated_before:
-            before = network_for(earlier, 0, _CALIBRATED)
-            train, test = (_evidence(before, earlier, m) for m in (earlier.train, earlier.test))
-            scorer = CalibratedScorer(normal_rows=normal_rows, members=MEMBERS).fit(*train, *test)
-            calibrated_before[normal_rows] = scorer
-        scorer = copy.deepcopy(calibrated_before[normal_rows])
+        scorer = copy.deepcopy(calibrated_earlier(normal_rows))
         scorer.seed = seed
-        trained = network_for(task, seed, _CALIBRATED)
         # Without validation rows it keeps the curve of the earlier ones.
-        return _score(_fitted(scorer, trained, task), trained, task)
+        return _scores(scorer, network_for(task, seed, _CALIBRATED), task)
 
+    sizes = [{"normal_rows": 15_000}, {"normal_rows": 100_000}]
     return {
-        "fraud_ae reconstruction": Peer(
-            without_labels(ReconstructionScorer), uses_labels=False, choices=choices
-        ),
-        "fraud_ae mahalanobis": Peer(
-            without_labels(MahalanobisScorer), uses_labels=False, choices=choices
-        ),
-        "fraud_ae calibrated": Peer(
-            calibrated,
-            uses_labels=True,
-            choices=[{"normal_rows": 15_000}, {"normal_rows": 100_000}],
-        ),
+        "fraud_ae reconstruction": Peer(without_labels(ReconstructionScorer), False, choices),
+        "fraud_ae mahalanobis": Peer(without_labels(MahalanobisScorer), False, choices),
+        "fraud_ae calibrated": Peer(calibrated, True, sizes),
     }
 
 
-def _fitted(scorer: Scorer, network: torch.nn.Module, task: Task) -> Scorer:
-    return scorer.fit(*_evidence(network, task, task.train))
-
-
-def _score(scorer: Scorer, network: torch.nn.Module, task: Task) -> np.ndarray:
+def _scores(scorer: Scorer, network: torch.nn.Module, task: Task) -> np.ndarray:
+    """Scores of the test rows, (test.sum(),), of a scorer fitted on the training rows."""
+    scorer = scorer.fit(*_evidence(network, task, task.train))
     return scorer.score(signals_of(network, task.inputs[task.test], task.groups))
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from sklearn.covariance import EmpiricalCovariance
@@ -77,45 +78,34 @@ def _pyod(detector: object, task: Task) -> np.ndarray:
 
 def _classifier(build: Callable) -> Callable[..., np.ndarray]:
     def score(task: Task, seed: int, **settings) -> np.ndarray:
-        model = build(seed, **settings).fit(task.inputs[task.train], task.labels[task.train])
+        model = build(random_state=seed, **settings)
+        model.fit(task.inputs[task.train], task.labels[task.train])
         return model.predict_proba(task.inputs[task.test])[:, 1]
 
     return score
 
 
-def _logistic_regression(seed: int, **settings):
+def _logistic_regression(random_state: int, **settings):
     # The inputs of extra width that `clip=None` lets through make it slow to converge.
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, **settings))
 
 
-def _boosting(seed: int, **settings):
-    return HistGradientBoostingClassifier(random_state=seed, **settings)
-
-
-def _forest(seed: int, **settings):
-    return RandomForestClassifier(random_state=seed, n_jobs=-1, **settings)
-
-
+_BOOSTING = {"learning_rate": 0.05, "max_leaf_nodes": 8, "l2_regularization": 5.0}
+_FOREST = {"min_samples_leaf": 3, "max_features": 0.3}
 PEERS = {
     "max |z|": Peer(max_z, uses_labels=False),
     "Mahalanobis": Peer(mahalanobis, uses_labels=False),
-    "isolation forest": Peer(
-        isolation_forest, uses_labels=False, choices=[{}, {"max_samples": 4096}]
-    ),
+    "isolation forest": Peer(isolation_forest, False, [{}, {"max_samples": 4096}]),
     "PyOD ECOD": Peer(pyod_ecod, uses_labels=False),
     "PyOD AutoEncoder": Peer(pyod_autoencoder, uses_labels=False),
     "logistic regression": Peer(
-        _classifier(_logistic_regression), uses_labels=True, choices=[{}, {"C": 0.1}, {"C": 0.01}]
+        _classifier(_logistic_regression), True, [{}, {"C": 0.1}, {"C": 0.01}]
     ),
     "HistGradientBoosting": Peer(
-        _classifier(_boosting),
-        uses_labels=True,
-        choices=[{}, {"learning_rate": 0.05, "max_leaf_nodes": 8, "l2_regularization": 5.0}],
+        _classifier(HistGradientBoostingClassifier), True, [{}, _BOOSTING]
     ),
     "RandomForest": Peer(
-        _classifier(_forest),
-        uses_labels=True,
-        choices=[{}, {"min_samples_leaf": 3, "max_features": 0.3}],
+        _classifier(partial(RandomForestClassifier, n_jobs=-1)), True, [{}, _FOREST]
     ),
 }
 

@@ -8,18 +8,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from benchmarks.detectors import combined
 from fraud_ae.audit.label_use import features_from_labels
 from fraud_ae.data.sources import Dataset, from_file, synthetic
 from fraud_ae.data.split import Split, split_by_time
 from fraud_ae.evaluation.scored_frames import known_compromised, scored_frame
-from fraud_ae.features import (
-    Behavioural,
-    Combined,
-    DemographicRisk,
-    Temporal,
-    compute_features,
-    fit_strategy,
-)
+from fraud_ae.features import Behavioural, DemographicRisk, compute_features, fit_strategy
 from fraud_ae.features.encoder import Encoder
 
 CONF = Path(__file__).resolve().parents[1] / "conf" / "data"
@@ -75,15 +69,13 @@ def handbook(file: str | None, train_start: str) -> Protocol:
     strategy = Behavioural(label_delay_days=7.0)
 
     def weeks(start: pd.Timestamp) -> Task:
+        transactions, end = dataset.transactions, start + 4 * WEEK
         dates = {"train_start": start, "train_end": start + WEEK}
         dates |= {"validation_start": start + 2 * WEEK, "validation_end": start + 3 * WEEK}
-        times = dataset.transactions["timestamp"]
-        end = start + 4 * WEEK + pd.Timedelta(1, "us")
         # The split wants a test part behind its validation part: the benchmark has none.
-        times = pd.concat([times, pd.Series([start + 4 * WEEK])], ignore_index=True)
-        dates |= {"test_start": start + 4 * WEEK, "test_end": end}
+        dates |= {"test_start": end, "test_end": end + pd.Timedelta(1, "us")}
+        times = pd.concat([transactions["timestamp"], pd.Series([end])], ignore_index=True)
         split = split_by_time(times, dates=dates)
-        transactions = dataset.transactions
         test = split.validation(transactions) & ~known_compromised(transactions, split)
         return _task(dataset, split, strategy, split.train(transactions), test, clip=None)
 
@@ -111,11 +103,7 @@ def ecommerce(file: str | None) -> Protocol:
 def synthetic_market() -> Protocol:
     """60 % train, 20 % validation, 20 % test in order of time, 7 days of label delay."""
 
-    def strategy() -> Combined:
-        parts = {"temporal": Temporal(), "behavioural": Behavioural()}
-        return Combined({**parts, "demographic_risk": DemographicRisk()})
-
-    return _chronological(synthetic(), "synthetic", strategy, 7.0, sees_labels=True)
+    return _chronological(synthetic(), "synthetic", combined, 7.0, sees_labels=True)
 
 
 def _chronological(
@@ -136,8 +124,8 @@ def _chronological(
 
 def _read(name: str, file: str | None, **further) -> Dataset:
     settings = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    kept = {key: settings[key] for key in ("columns", "bad_values") if key in settings}
-    return from_file(file, **kept, **further)
+    used = {key: settings[key] for key in ("columns", "bad_values") if key in settings}
+    return from_file(file, **used, **further)
 
 
 def _task(

@@ -17,9 +17,8 @@ import pandas as pd
 
 from benchmarks.detectors import detectors
 from benchmarks.measuring import parser, show, write
-from fraud_ae.data.sources import Dataset, synthetic
+from fraud_ae.data.sources import synthetic
 from fraud_ae.detector.detector import FraudDetector
-from fraud_ae.features import Behavioural, Combined, DemographicRisk, Temporal
 
 NETWORKS = {
     name: {"class": f"fraud_ae.models.network.{name}"}
@@ -53,9 +52,8 @@ def _set(**values: object) -> Callable:
 
 
 def _high_amount(frame: pd.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> None:
-    frame.loc[rows, "amount"] = (frame.loc[rows, "amount"] * rng.uniform(10, 20, len(rows))).round(
-        2
-    )
+    amounts = frame.loc[rows, "amount"] * rng.uniform(10, 20, len(rows))
+    frame.loc[rows, "amount"] = amounts.round(2)
 
 
 def _burst(frame: pd.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
@@ -75,13 +73,10 @@ def _night(frame: pd.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> N
 
 
 def _attacked_merchant(frame: pd.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> None:
-    for terminal, time in zip(
-        frame.loc[rows, "terminal_id"], frame.loc[rows, "timestamp"], strict=True
-    ):
-        until = time - _DELAY
-        attacked = (frame["terminal_id"] == terminal) & frame["timestamp"].between(
-            until - _WEEK, until
-        )
+    for row in rows:
+        until = frame.loc[row, "timestamp"] - _DELAY
+        recent = frame["timestamp"].between(until - _WEEK, until)
+        attacked = (frame["terminal_id"] == frame.loc[row, "terminal_id"]) & recent
         frame.loc[attacked, "is_fraud"] = 1
 
 
@@ -123,12 +118,6 @@ CAUSES = {
 }
 
 
-def trained(dataset: Dataset, network: dict, epochs: int = 10) -> Iterator[tuple]:
-    """Detectors of one network with each scorer: (name, detector, validation rows)."""
-    strategy = Combined({"t": Temporal(), "b": Behavioural(), "d": DemographicRisk()})
-    return detectors(dataset, strategy, network, epochs)
-
-
 def planted(
     transactions: pd.DataFrame, cause: Cause, rows: np.ndarray, each: int, seed: int = 0
 ) -> tuple[pd.DataFrame, np.ndarray]:
@@ -167,12 +156,12 @@ def measured(
         alerts = detector.score_transactions(frame, mask) > detector.threshold
         alerts &= ~before[frame["transaction_id"].iloc[places]].to_numpy()
         reasons = detector.explain_transactions(frame, places)
-        told = np.array([any(r.subject in cause.subjects for r in found) for found in reasons])
+        named = np.array([any(r.subject in cause.subjects for r in of_row) for of_row in reasons])
         yield {
             "cause": name,
-            "planted": len(told),
-            "found": float(told.mean()),
-            "of new alerts": float(told[alerts].mean()) if alerts.any() else None,
+            "planted": len(named),
+            "found": float(named.mean()),
+            "of new alerts": float(named[alerts].mean()) if alerts.any() else None,
             "new alerts": int(alerts.sum()),
         }
 
@@ -186,7 +175,7 @@ def main() -> None:
     dataset = synthetic(n_transactions=chosen.rows)
     found = {}
     for kind, network in NETWORKS.items():
-        for name, detector, rows in trained(dataset, network):
+        for name, detector, rows in detectors(dataset, network, epochs=10):
             title = f"{kind}, scorer={name}"
             found[title] = list(measured(detector, dataset.transactions, rows, chosen.each))
             show(title, found[title], "found: the cause is among the top three reasons")

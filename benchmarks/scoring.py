@@ -19,8 +19,8 @@ import torch
 from sklearn.compose import make_column_transformer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from benchmarks.detectors import SCORERS, detectors
-from benchmarks.features import pandas_windows, strategy
+from benchmarks.detectors import AUTOENCODER, detectors
+from benchmarks.features import pandas_windows
 from benchmarks.measuring import alternated, compared, parser, show, write
 from fraud_ae.data.sources import Dataset, synthetic
 from fraud_ae.detector.detector import FraudDetector
@@ -35,11 +35,11 @@ _TRAINED_ON = 50_000
 
 def loaded_detectors(folder: Path) -> dict[str, FraudDetector]:
     """A detector with each scorer, as it is loaded from disk."""
-    network = {"class": "fraud_ae.models.network.Autoencoder"}
-    dataset = synthetic(n_transactions=_TRAINED_ON)
-    for name, detector, _ in detectors(dataset, strategy(), network, epochs=1):
+    loaded = {}
+    for name, detector, _ in detectors(synthetic(n_transactions=_TRAINED_ON), AUTOENCODER, 1):
         detector.save(folder / name)
-    return {name: FraudDetector.load(folder / name) for name in SCORERS}
+        loaded[name] = FraudDetector.load(folder / name)
+    return loaded
 
 
 def usual(dataset: Dataset) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import yaml
 
-from benchmarks.features import strategy
+from benchmarks.detectors import combined
 from benchmarks.measuring import alternated, compared, parser, show, write
 from benchmarks.plain import plain_lightning
 from fraud_ae.data.sources import synthetic
@@ -49,12 +49,8 @@ def ours(n_rows: int) -> None:
     """The command, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["-m", "stage=broad", "features=combined", f"data.n_transactions={n_rows}"]
-        subprocess.run(
-            [sys.executable, str(ROOT / "train.py"), *command],
-            cwd=folder,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        command = [sys.executable, str(ROOT / "train.py"), *command]
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
 def inputs(n_rows: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -64,19 +60,16 @@ def inputs(n_rows: int) -> tuple[torch.Tensor, torch.Tensor]:
     split = split_by_time(times)
     visible = dataset.transactions.iloc[: split.before_test(dataset.transactions).sum()]
     fit_rows = split.train(visible)
-    encoded = encode(strategy(), Encoder(), visible, fit_rows, "normal")
+    encoded = encode(combined(), Encoder(), visible, fit_rows, "normal")
     validation = split.validation(visible) & (encoded.labels == 0)
     rows = (np.flatnonzero(encoded.train_rows), np.flatnonzero(validation))
-    return tuple(torch.from_numpy(encoded.inputs[own]) for own in rows)
+    return tuple(torch.from_numpy(encoded.inputs[numbers]) for numbers in rows)
 
 
 def plain(combination: dict, train: torch.Tensor, validation: torch.Tensor, epochs: int) -> None:
     """One combination as it is usually trained."""
-    network = Autoencoder(
-        train.shape[1],
-        latent_dim=combination["model.latent_dim"],
-        activation=combination["model.activation"],
-    )
+    model = {name: combination[f"model.{name}"] for name in ("latent_dim", "activation")}
+    network = Autoencoder(train.shape[1], **model)
     plain_lightning(
         network,
         train,

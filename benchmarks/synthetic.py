@@ -15,31 +15,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
+from benchmarks.detectors import combined
 from fraud_ae.data.sources import synthetic
 from fraud_ae.data.split import split_by_time
-from fraud_ae.features import (
-    Baseline,
-    Behavioural,
-    Combined,
-    DemographicRisk,
-    Temporal,
-    compute_features,
-    fit_strategy,
-)
+from fraud_ae.features import Baseline, compute_features, fit_strategy
 
-STRATEGIES = {
-    "baseline": Baseline(),
-    "temporal": Temporal(),
-    "behavioural": Behavioural(),
-    "demographic_risk": DemographicRisk(),
-    "combined": Combined(
-        {
-            "temporal": Temporal(),
-            "behavioural": Behavioural(),
-            "demographic_risk": DemographicRisk(),
-        }
-    ),
-}
+STRATEGIES = {"baseline": Baseline(), **combined().parts, "combined": combined()}
 # A column of more values than this names rows rather than groups them: its frequency is used.
 MOST_VALUES = 1000
 

@@ -15,9 +15,9 @@ _MOST = 200_000
 
 
 def features_beyond_history(strategy: Any, transactions: pd.DataFrame) -> list[str]:
-    """Names of the features that change when only the declared history of a row is kept.
+    """Names of the features that change when a row is computed from its declared history alone.
 
-    A service keeps, of each customer and terminal, what `strategy.history` says. Some transactions
+    A service stores, of each customer and terminal, what `strategy.history` says. Some transactions
     are computed from just that, and compared with what the whole table gives.
     strategy: fitted. transactions: (n, d) canonical, in order of time; of a long table, the first
     ones are tried.
@@ -42,7 +42,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def declared_history(transactions: pd.DataFrame, row: int, history: History) -> pd.DataFrame:
-    """What is kept for a row by then, and the row as the last."""
+    """The stored history of a row, and the row as the last."""
     row_itself, before = transactions.iloc[row], transactions.iloc[:row]
     related = np.zeros(row, dtype=bool)
     for key in ("customer_id", "terminal_id"):

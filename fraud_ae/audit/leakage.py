@@ -30,7 +30,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found: the names of the features that leak, and figures in a sentence."""
+    """The result of one check: the names of the features that leak, and figures in a sentence."""
 
     check: str
     passed: bool
@@ -53,7 +53,7 @@ def audit(
     strategy: not fitted; copies of it are, on training rows. transactions: (n, d) canonical, in
     order of time; rows of the test period are not read. label_delay_days: how long after its
     transaction a label is known. allowed: features that may separate fraud by themselves. seed:
-    of the shuffled labels. report: is told each finding as soon as it is there.
+    of the shuffled labels. report: called with each finding as soon as there is one.
 
     Returns a finding for each of six checks. Raises UserError if the strategy breaks the contract
     of `compute_features`. Shuffled labels follow Ojala and Garriga, "Permutation Tests for
@@ -133,25 +133,24 @@ class _Case:
 
 
 def _truncated_history(case: _Case) -> Finding:
-    histories = ((cut, case.known.iloc[:cut]) for cut in case.cuts)
-    return _compared(
-        "truncated history",
-        ((case.features[:cut], compute_features(case.fitted, rows)) for cut, rows in histories),
-        "changed without later rows",
-        f"nothing changes without later rows ({len(case.cuts)} cuts)",
-    )
+    pairs = _truncated(case, case.cuts, lambda rows: case.fitted)
+    otherwise = f"nothing changes without later rows ({len(case.cuts)} cuts)"
+    return _compared("truncated history", pairs, "changed without later rows", otherwise)
 
 
 def _fitted_on_truncated_history(case: _Case) -> Finding:
-    """What fit learns must not tell a training row of the rows after it."""
+    """What fit learns must not show a training row the rows after it."""
     cuts = [cut for cut in case.cuts if case.train[cut:].any()]
-    histories = ((cut, case.known.iloc[:cut]) for cut in cuts)
-    return _compared(
-        "fitted on truncated history",
-        ((case.features[:cut], compute_features(case.fit(rows), rows)) for cut, rows in histories),
-        "changed when fit does not see later rows",
-        f"nothing changes ({len(cuts)} cuts)",
-    )
+    check, fault = "fitted on truncated history", "changed when fit does not see later rows"
+    pairs = _truncated(case, cuts, case.fit)
+    return _compared(check, pairs, fault, f"nothing changes ({len(cuts)} cuts)")
+
+
+def _truncated(case: _Case, cuts: Iterable[int], fitted: Callable) -> Iterator[tuple]:
+    """The features of the rows before each cut: with the rows after it, and without them."""
+    for cut in cuts:
+        rows = case.known.iloc[:cut]
+        yield case.features[:cut], compute_features(fitted(rows), rows)
 
 
 def _labels_after_the_delay(case: _Case) -> Finding:

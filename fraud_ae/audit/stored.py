@@ -1,4 +1,4 @@
-"""The last audit of each strategy of an experiment, kept for whoever asks later."""
+"""The file of the last audit of each strategy of an experiment."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ AUDITS = "audit.json"
 
 
 def keep_audit(folder: Path, strategy: str, identity: dict, findings: "Sequence[Finding]") -> None:
-    """Keep what an audit found in the folder of an experiment, instead of the one before it.
+    """Save what an audit found in the folder of an experiment, instead of the one before it.
 
     identity: of the features, see `features_identity`.
     """

@@ -52,7 +52,8 @@ class FraudDetector:
     network_settings: class path and arguments, from which the network is built when it is loaded.
     threshold: scores above it are alerts; None where it has not been chosen yet. threshold_policy:
     how it was chosen, None where the number was given. folder: where it was loaded from. onnx: what
-    scores features in place of network and scorer, which are None then.
+    scores features in place of network and scorer, which are None then, and are loaded when
+    something else asks for them.
     """
 
     source_format: SourceFormat
@@ -79,7 +80,7 @@ class FraudDetector:
         """
         if isinstance(df, pd.DataFrame) and len(df) == 0:
             return np.empty(0, dtype=np.float32)
-        transactions, places = self._with_past(df)
+        transactions, places = self._with_history(df)
         features = compute_features(self.strategy, transactions)
         return self.score_features(features.iloc[places])
 
@@ -159,8 +160,6 @@ class FraudDetector:
         inputs: (n, n_inputs) float32, in memory or memory-mapped. mask: (n,) bool, of which m are
         set. Returns (m,) float32.
         """
-        if self.onnx is not None:
-            return self._whole.score_inputs(inputs, mask)
         if mask is None:
             return self._scores(len(inputs), lambda rows: inputs[rows])
         named = np.flatnonzero(mask)
@@ -176,22 +175,22 @@ class FraudDetector:
         """
         if isinstance(df, pd.DataFrame) and len(df) == 0:
             return []
-        transactions, places = self._with_past(df)
+        transactions, places = self._with_history(df)
         return self.explain_transactions(transactions, places, top)
 
-    def _with_past(self, df: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    def _with_history(self, df: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
         """Canonical transactions of a frame and what is remembered of the same customers.
 
         In order of time, with the positions of the rows of the frame, (n,) int, in their order.
         """
         transactions = map_columns(df, self.source_format, labelled=False)
         rows = len(transactions)
-        if self.history is not None and (
-            gap := self.history.gap(transactions["timestamp"].min(), rows)
-        ):
-            _LOGGER.warning("%s; put earlier rows into the frame", gap)
-        if self.history is not None and len(past := self.history.related(transactions)):
-            transactions = pd.concat([transactions, past], ignore_index=True)
+        if self.history is not None:
+            if gap := self.history.gap(transactions["timestamp"].min(), rows):
+                _LOGGER.warning("%s; put earlier rows into the frame", gap)
+            earlier = self.history.related(transactions)
+            if len(earlier):
+                transactions = pd.concat([transactions, earlier], ignore_index=True)
         order = time_order(transactions, self.source_format)
         places = np.empty(len(order), dtype=np.int64)
         places[order] = np.arange(len(order))
@@ -214,8 +213,14 @@ class FraudDetector:
         if rows is not None:
             wanted = wanted[rows]
         features = compute_features(self.strategy, transactions).iloc[wanted]
+        return self.explain_features(features, transactions, wanted, top)
+
+    def explain_features(
+        self, features: pd.DataFrame, transactions: pd.DataFrame, rows: np.ndarray, top: int
+    ) -> list[list[Reason]]:
+        """The reasons of features that were computed of some rows, (m,) int, of transactions."""
         inputs = self.encoder.transform(features)
-        return self.reasons(inputs, top, features, list(customer_histories(transactions, wanted)))
+        return self.reasons(inputs, top, features, list(customer_histories(transactions, rows)))
 
     def reasons(
         self,
@@ -225,8 +230,6 @@ class FraudDetector:
         past: Sequence[CustomerHistory] | None = None,
     ) -> list[list[Reason]]:
         """Why encoded rows score as they do: see `Explainer.reasons`."""
-        if self.onnx is not None:
-            return self._whole.reasons(inputs, top, features, past)
         with one_thread_each():
             return self.explainer.reasons(self.additive_scores, inputs, top, features, past)
 
@@ -237,26 +240,30 @@ class FraudDetector:
 
     def additive_scores(self, inputs: np.ndarray) -> np.ndarray:
         """`Scorer.additive_score` of encoded rows: (n, n_inputs) float32 -> (n,) float64."""
-        if self.onnx is not None:
-            return self._whole.additive_scores(inputs)
+        whole = self._whole
         groups = self.encoder.input_groups()
-        return self.scorer.additive_score(signals_of(self.network, inputs, groups))
+        return whole.scorer.additive_score(signals_of(whole.network, inputs, groups))
 
     def _scores(self, n_rows: int, inputs_of: Callable[[slice], np.ndarray]) -> np.ndarray:
         """Scores of so many rows, whose inputs are made part by part, on all cores."""
+        whole = self._whole
         groups = self.encoder.input_groups()
 
         def scores(start: int) -> np.ndarray:
             inputs = inputs_of(slice(start, start + AT_ONCE))
-            return self.scorer.score(signals_of(self.network, inputs, groups))
+            return whole.scorer.score(signals_of(whole.network, inputs, groups))
 
         parts = [partial(scores, start) for start in range(0, max(n_rows, 1), AT_ONCE)]
         with one_thread_each():
             return np.concatenate(side_by_side(*parts, rows=n_rows))
 
-    @cached_property
+    @property
     def _whole(self) -> "FraudDetector":
         """With network and scorer, for what an ONNX file has no answer to; it needs PyTorch."""
+        return self if self.onnx is None else self._loaded
+
+    @cached_property
+    def _loaded(self) -> "FraudDetector":
         return FraudDetector.load(self.folder)
 
     @cached_property
@@ -266,28 +273,21 @@ class FraudDetector:
 
     def save(self, folder: Path) -> None:
         """Write the detector: weights as safetensors, everything else as JSON."""
-        if self.onnx is not None:
-            threshold_fields = {
-                "threshold": self.threshold,
-                "threshold_policy": self.threshold_policy,
-            }
-            replace(self._whole, **threshold_fields).save(folder)
-            return
         from fraud_ae.models.persistence import save_network
 
-        folder = Path(folder)
+        folder, whole = Path(folder), self._whole
         folder.mkdir(parents=True, exist_ok=True)
-        save_network(self.network, folder / "weights.safetensors")
+        save_network(whole.network, folder / "weights.safetensors")
         write_json(folder / "strategy.json", strategy_to_dict(self.strategy), indent=None)
         write_json(folder / "encoder.json", self.encoder.to_dict())
         settings = {
             "source_format": asdict(self.source_format),
             "network": self.network_settings,
-            "scorer": class_path(self.scorer),
+            "scorer": class_path(whole.scorer),
             "threshold": self.threshold,
             "threshold_policy": asdict(self.threshold_policy) if self.threshold_policy else None,
         }
-        self.scorer.save(folder)
+        whole.scorer.save(folder)
         write_json(folder / "detector.json", settings)
         write_manifest(folder)
 
@@ -303,7 +303,9 @@ class FraudDetector:
         folder = Path(folder).resolve()
         listed = check_manifest(folder, MODEL_FILES)
         if onnx and ONNX_MODEL not in listed:
-            raise UserError(f"{folder}: keeps no {ONNX_MODEL}; write it: fraud-ae export {folder}")
+            raise UserError(
+                f"{folder}: keeps no {ONNX_MODEL}; write it: fraud-ae export --model {folder}"
+            )
         settings = read_part(folder, "detector.json", dict)
         policy = settings["threshold_policy"]
         return cls(

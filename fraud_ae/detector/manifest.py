@@ -19,8 +19,10 @@ _AGAIN = "make the model again: python train.py stage=production"
 
 def write_manifest(folder: Path) -> None:
     """Write down every file of a folder; what is added later needs this again."""
-    names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    listed = {name: _describe(folder / name) for name in names if not _is_own(name)}
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    # Names that begin with a dot are drafts of files that are being written.
+    named = [path for path in files if path.name != MANIFEST and not path.name.startswith(".")]
+    listed = {path.name: _describe(path) for path in named}
     manifest = {"kind": KIND, "format": FORMAT, "fraud_ae": __version__, "files": listed}
     write_json(folder / MANIFEST, manifest)
 
@@ -52,7 +54,7 @@ def check_manifest(folder: Path, needed: tuple[str, ...]) -> tuple[str, ...]:
     if missing:
         raise UserError(f"{folder}: not a whole detector; missing {', '.join(missing)}")
     changed = [name for name in files if _describe(folder / name) != files[name]]
-    # What is needed and was never listed has been put there by somebody else.
+    # What is needed and was never listed has been added by somebody else.
     changed += [name for name in needed if name not in files]
     if changed:
         raise UserError(
@@ -84,8 +86,3 @@ def _describe(path: Path) -> dict:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"bytes": path.stat().st_size, "sha256": digest}
-
-
-def _is_own(name: str) -> bool:
-    """The manifest itself, and drafts of files that are being written."""
-    return name == MANIFEST or name.startswith(".")

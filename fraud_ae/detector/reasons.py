@@ -53,8 +53,8 @@ Score = Callable[[np.ndarray], np.ndarray]
 class Explainer:
     """Finds the reasons of encoded rows.
 
-    encoder: fitted. descriptions: how features are told, see `descriptions_of`; what they say is
-    about the same thing is one subject, and so are all inputs of a category. score, in its methods:
+    encoder: fitted. descriptions: of features, see `descriptions_of`; features with the same
+    subject are one reason, and so are all inputs of a category. score, in its methods:
     of encoded rows, (m, n_inputs) -> (m,); everything between the inputs and the score, so that
     what a value does to the reconstruction of others, or to the latent code, counts as that value's
     doing.
@@ -66,13 +66,13 @@ class Explainer:
         self._usual = encoder.usual_inputs()
         groups = np.asarray(encoder.input_groups())
         self._columns = [np.flatnonzero(groups == n) for n in range(len(self._names))]
-        # The numbers of the features of each subject, and how each feature is told.
-        self._members: dict[str, list[int]] = {}
-        self._how = []
+        # The numbers of the features of each subject, and how each feature is described.
+        self._subjects: dict[str, list[int]] = {}
+        self._descriptions = []
         for number, name in enumerate(self._names):
-            subject, *how = subject_of(name, descriptions)
-            self._members.setdefault(subject, []).append(number)
-            self._how.append(how)
+            subject, *description = subject_of(name, descriptions)
+            self._subjects.setdefault(subject, []).append(number)
+            self._descriptions.append(description)
 
     def contributions(self, score: Score, inputs: np.ndarray) -> pd.DataFrame:
         """What each subject adds to the score, compared with a usual row.
@@ -81,11 +81,11 @@ class Explainer:
         that of `Encoder.usual_inputs`: see `shapley_values`.
         """
         parts = [
-            np.concatenate([self._columns[number] for number in members])
-            for members in self._members.values()
+            np.concatenate([self._columns[number] for number in numbers])
+            for numbers in self._subjects.values()
         ]
-        reasons_of_rows = shapley_values(score, inputs, self._usual, parts)
-        return pd.DataFrame(reasons_of_rows, columns=list(self._members))
+        values = shapley_values(score, inputs, self._usual, parts)
+        return pd.DataFrame(values, columns=list(self._subjects))
 
     def reasons(
         self,
@@ -98,7 +98,8 @@ class Explainer:
         """For each of n rows, at most `top` subjects that raise its score, the strongest first.
 
         inputs: (n, n_inputs). features: (n, n_features), as they were encoded; without them values
-        are decoded. past: of each row, so that it can be told what is usual for its customer.
+        are decoded. past: the customer's earlier transactions, of each row, from which it says what
+        is usual for the customer.
         """
         table = self.contributions(score, inputs)
         added = table.to_numpy()
@@ -106,10 +107,9 @@ class Explainer:
         total = raises.sum(axis=1, keepdims=True)
         shares = np.divide(raises, total, out=np.zeros_like(raises), where=total > 0)
         strongest = np.argsort(-shares, axis=1, kind="stable")[:, :top]
+        bounds = {}
         if features is None:
             features, bounds = self._decoded(inputs), _clipped(inputs, self._encoder)
-        else:
-            bounds = {}
         values = {name: features[name].to_numpy() for name in self._names}
         reasons_of_rows = []
         for row in range(len(inputs)):
@@ -122,8 +122,8 @@ class Explainer:
             reasons_of_rows.append([])
             for number in strongest[row][shares[row, strongest[row]] > 0]:
                 subject = table.columns[number]
-                value, usual = self._told(subject, inputs[row], facts)
-                names = tuple(self._names[member] for member in self._members[subject])
+                value, usual = self._described(subject, inputs[row], facts)
+                names = tuple(self._names[feature] for feature in self._subjects[subject])
                 share = round(float(shares[row, number]), 4)
                 reason = Reason(subject, names, value, usual, float(added[row, number]), share)
                 reasons_of_rows[-1].append(reason)
@@ -135,19 +135,20 @@ class Explainer:
         numbers = values[self._encoder.numeric_].round(6) + 0.0
         return pd.concat([numbers, values[list(self._encoder.categories_)]], axis=1)
 
-    def _told(self, subject: str, inputs: np.ndarray, facts: dict[str, Any]) -> tuple[str, str]:
+    def _described(
+        self, subject: str, inputs: np.ndarray, facts: dict[str, Any]
+    ) -> tuple[str, str]:
         """The value of a subject and what is usual."""
         away = np.abs(inputs - self._usual)
-        members = sorted(
-            self._members[subject], key=lambda number: -away[self._columns[number]].max()
-        )
+        numbers = sorted(self._subjects[subject], key=lambda n: -away[self._columns[n]].max())
+        described = []
+        for number in numbers:
+            parts, describe = self._descriptions[number]
+            described.append((DescribedFeature(self._names[number], parts, **facts), describe))
         # Of several figures of one thing, the one that nobody expects says most.
-        features = [DescribedFeature(self._names[n], self._how[n][0], **facts) for n in members]
-        number, feature = next(
-            (pair for pair in zip(members, features, strict=True) if pair[1].stands_out),
-            (members[0], features[0]),
-        )
-        return self._how[number][1](feature)
+        unusual = (pair for pair in described if pair[0].stands_out)
+        feature, describe = next(unusual, described[0])
+        return describe(feature)
 
 
 def _clipped(inputs: np.ndarray, encoder: Encoder) -> dict[str, np.ndarray]:

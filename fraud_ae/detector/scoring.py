@@ -8,7 +8,6 @@ import pandas as pd
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.reasons import Reason
 from fraud_ae.evaluation.threshold import alerts
-from fraud_ae.features.customer_history import customer_histories
 from fraud_ae.features.strategy import compute_features
 
 
@@ -41,9 +40,7 @@ class ScoredTransactions:
         features = self.features[some] if some.dtype == bool else self.features.iloc[some]
         if not len(features):
             return []
-        inputs = self.detector.encoder.transform(features)
-        past = list(customer_histories(self.transactions, self.rows[some]))
-        return self.detector.reasons(inputs, top, features, past)
+        return self.detector.explain_features(features, self.transactions, self.rows[some], top)
 
 
 def score_rows(

@@ -29,18 +29,17 @@ _SUFFIXES = (".csv", ".parquet")
 def transactions_to_score(
     detector: FraudDetector, path: Path, history: Path | None, report: Report
 ) -> Iterator[CanonicalFile]:
-    """The transactions of a file with all history there is: see `canonical_file`.
+    """The transactions of a file with their history: see `canonical_file`.
 
     That is what the detector remembers, and the file of the history. Where the file begins before
-    what is remembered, and no history is given, one line says that something may be missing.
+    what is remembered, and no history is given, a warning says that something may be missing.
     """
     remembered = detector.history
-    past = None if remembered is None else remembered.transactions
-    with canonical_file(path, detector.source_format, history, report, past) as file:
-        if remembered is not None and history is None:
-            gap = remembered.gap(file.first, file.rows)
-            if gap is not None:
-                _LOGGER.warning("%s; --history FILE adds it", gap)
+    known = None if remembered is None else remembered.transactions
+    with canonical_file(path, detector.source_format, history, report, known) as file:
+        is_all = remembered is not None and history is None
+        if is_all and (gap := remembered.gap(file.first, file.rows)):
+            _LOGGER.warning("%s; --history FILE adds it", gap)
         yield file
 
 
@@ -64,20 +63,20 @@ def scored_parts(
 
 def _with_history(file: CanonicalFile, history) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
     """Frames of what is carried along and what is new, (n,) bool."""
-    carried, waiting, new = None, [], 0
+    carried, waiting = [], []
     parts = file.parts()
     part = next(parts, None)
     while part is not None:
         waiting.append(part)
-        new += len(part)
         part = next(parts, None)
+        new = sum(map(len, waiting))
         # As much as is carried along, so that features are made about twice at most.
-        if part is not None and carried is not None and new < len(carried):
+        if part is not None and new < sum(map(len, carried)):
             continue
-        frame = pd.concat([*([] if carried is None else [carried]), *waiting], ignore_index=True)
+        frame = pd.concat([*carried, *waiting], ignore_index=True)
         yield frame, np.arange(len(frame)) >= len(frame) - new
-        carried = frame[needed_later(frame, history, frame["timestamp"].iloc[-1])]
-        waiting, new = [], 0
+        carried = [frame[needed_later(frame, history, frame["timestamp"].iloc[-1])]]
+        waiting = []
 
 
 def check_output(out: Path, *read: Path | None) -> None:
@@ -131,7 +130,7 @@ def score_file(
 ) -> FileScores:
     """Score a file into another, in its order: transaction_id, score, alert, reasons of alerts.
 
-    out: a CSV or Parquet file, which is there whole or not at all. top: so many reasons at most.
+    out: a CSV or Parquet file, written whole or not at all. top: so many reasons at most.
     report: is called with how many rows have been scored.
     Raises UserError where `out` cannot be written.
     """

@@ -1,4 +1,4 @@
-"""Another threshold for a model that is there, and what it would have done."""
+"""Another threshold for a saved model, and what it would have done."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +16,8 @@ from fraud_ae.evaluation.labelled import labelled
 from fraud_ae.evaluation.metrics import alert_metrics
 from fraud_ae.evaluation.threshold import METHODS, alerts, utc_days
 
-# What each way of choosing goes by.
-_GOES_BY = {
+# The parameter of each way of choosing.
+_PARAMETER = {
     "percentile": "percentile",
     "recall": "least_recall",
     "precision": "least_precision",
@@ -38,7 +38,7 @@ def show_thresholds(model: Path, parameters: Mapping[str, float]) -> None:
         _add(table, scored, "now", detector.threshold)
     refused: dict[str, list[str]] = {}
     for method in METHODS:
-        name = f"{method} {parameters[_GOES_BY[method]]:g}" if method in _GOES_BY else method
+        name = f"{method} {parameters[_PARAMETER[method]]:g}" if method in _PARAMETER else method
         try:
             detector.set_threshold(method=method, **parameters)
         except UserError as error:

@@ -37,11 +37,12 @@ class TrailingHistory:
         needed = needed_later(
             transactions, history_of(strategy), transactions["timestamp"].iloc[-1]
         )
-        kept = transactions.loc[needed, columns].reset_index(drop=True)
+        remembered = transactions.loc[needed, columns].reset_index(drop=True)
         has_ids = bool(source_format.sources("transaction_id"))
         if not has_ids:
-            kept = kept.assign(transaction_id=_NUMBERED + kept["transaction_id"])
-        return cls(kept, has_ids)
+            numbered = _NUMBERED + remembered["transaction_id"]
+            remembered = remembered.assign(transaction_id=numbered)
+        return cls(remembered, has_ids)
 
     def save(self, folder: Path) -> None:
         """Write `history.parquet`."""
@@ -72,8 +73,8 @@ class TrailingHistory:
     def gap(self, first: pd.Timestamp, rows: int) -> str | None:
         """A line where transactions lie before the last that is remembered; None otherwise.
 
-        first: the earliest of them; rows: how many there are. Only what later ones look back to is
-        kept, so that their own windows are not whole.
+        first: the earliest of them; rows: their number. Only what later ones look back to is
+        remembered, so that the windows of these are not whole.
         """
         if first > self.last:
             return None
@@ -83,22 +84,21 @@ class TrailingHistory:
         )
 
     def before(self, transactions: pd.DataFrame) -> pd.DataFrame:
-        """Those that are not among some canonical transactions, (m, d), and belong to their past.
+        """The remembered history of some canonical transactions, (m, d), without themselves.
 
-        Without ids, only those before the first of them.
+        Without ids, only what lies before the first of them.
         """
-        past = self.transactions
+        known = self.transactions
         if self.has_ids:
-            keep = ~past["transaction_id"].isin(transactions["transaction_id"])
-            return past[keep & (past["timestamp"] <= transactions["timestamp"].max())]
-        return past[past["timestamp"] < transactions["timestamp"].min()]
+            others = ~known["transaction_id"].isin(transactions["transaction_id"])
+            return known[others & (known["timestamp"] <= transactions["timestamp"].max())]
+        return known[known["timestamp"] < transactions["timestamp"].min()]
 
     def related(self, transactions: pd.DataFrame) -> pd.DataFrame:
         """`before`, of the customers and terminals of some canonical transactions alone."""
-        past = self.before(transactions)
-        keep = np.zeros(len(past), dtype=bool)
+        earlier = self.before(transactions)
+        related = np.zeros(len(earlier), dtype=bool)
         for key in ("customer_id", "terminal_id"):
-            if key in past and key in transactions:
-                values = transactions[key].dropna().unique()
-                keep |= past[key].isin(values).to_numpy()
-        return past[keep]
+            if key in earlier and key in transactions:
+                related |= earlier[key].isin(transactions[key].dropna()).to_numpy()
+        return earlier[related]

@@ -23,7 +23,7 @@ def usual_shares(
     """
     new = None
     if "customer_id" in transactions:
-        # Also of those that came before the rows: whoever was there in training is known.
+        # Of all transactions: the customers of the training rows are known.
         is_first = ~transactions["customer_id"].duplicated()
         firsts = transactions["transaction_id"][is_first]
         new = float(held_out["transaction_id"].isin(firsts).mean())

@@ -1,11 +1,11 @@
-"""Versions of an experiment's model: each is kept for good, and one of them is in production.
+"""Versions of an experiment's model: none is ever changed, and one of them is in production.
 
     models/versions/0001/            a whole model, to which an ONNX file of it may be added
     models/production -> versions/0001
     models/decisions/0001.json       why that version is in production, or is not
     models/decisions/history.json    what has been in production, in order
 
-A decision is written first, then its version, then the history, and the link last. Each is there
+A decision is written first, then its version, then the history, and the link last. Each is written
 whole or not at all, and `settle` makes up for what a kill left out, so that whatever is read in
 between is a whole model.
 """
@@ -40,7 +40,7 @@ class Versions:
 
     @property
     def numbers(self) -> list[str]:
-        """Of the versions that are kept, such as `0001`, the oldest first."""
+        """Of the saved versions, such as `0001`, the oldest first."""
         return sorted(p.name for p in (self.folder / _VERSIONS).glob("[0-9]*") if p.is_dir())
 
     @property
@@ -64,7 +64,7 @@ class Versions:
         return read_yaml(self.version(number) / MODEL_INFO)
 
     def decision_file(self, number: str) -> Path:
-        """Where the decision on a version is kept."""
+        """The file of the decision on a version."""
         return self.folder / _DECISIONS / f"{number}.json"
 
     def decisions(self) -> dict[str, dict]:
@@ -79,7 +79,7 @@ class Versions:
         return f"{max(used, default=0) + 1:04d}"
 
     def same_as(self, package: Path) -> str | None:
-        """The version that is the same model as a package: all files but what tells of it."""
+        """The version with the files of a package, but for those that only describe the model."""
         wanted = _hashes(package)
         return next((n for n in self.numbers if _hashes(self.version(n)) == wanted), None)
 
@@ -90,10 +90,10 @@ class Versions:
         return FileLock(locks / "versions.lock")
 
     def decide(self, number: str, decision: dict, fill: Callable[[Path], None] | None) -> dict:
-        """Keep a decision and its version, and switch where it says so; returns the decision.
+        """Write a decision and its version, and switch where it says so; returns the decision.
 
         decision: with `kind` (pipeline, retrain or change) and `promoted`. fill: writes the model
-        into the folder that it is given, where the version is not there yet; None where the
+        into the folder that it is given, where there is no such version yet; None where the
         decision is about no model.
         """
         decision = {"version": number, "time": _now(), **decision}
@@ -114,8 +114,7 @@ class Versions:
             if decision["promoted"] and number in numbers and (number, decision["time"]) not in done
         ]
         for decision in sorted(promoted, key=lambda decision: decision["time"]):
-            number, kind = decision["version"], decision["kind"]
-            self._add_event(number, because=kind, decided=decision["time"])
+            self._add_event(decision["version"], decision["kind"], decided=decision["time"])
         wanted = self.stack()
         if wanted and wanted[-1] != self.in_production:
             self._point_to(wanted[-1])
@@ -153,7 +152,7 @@ class Versions:
                     f"{self.folder}: version {stack[-1]} is in production, and none was before it"
                 )
             FraudDetector.load(self.version(stack[-2]))
-            self._add_event(stack[-2], because=_ROLLBACK, decided=None)
+            self._add_event(stack[-2], _ROLLBACK, decided=None)
             self._point_to(stack[-2])
             return stack[-1], stack[-2]
 
@@ -161,7 +160,7 @@ class Versions:
         """Of each version what a table shows: its model, its figures, and the decision on it.
 
         Keys: version, in_production, created, from, to, fitted_on, auc and average_precision (of
-        the test rows of its own data), decision (None where none is kept).
+        the test rows of its data), decision (None where there is none).
         """
         decisions, current = self.decisions(), self.in_production
         return [
@@ -190,16 +189,16 @@ class Versions:
 
 
 def publish(experiment: Path) -> str:
-    """Keep the model that a pipeline made as a version, and say what became of it.
+    """Make the model of a pipeline a version, and say what became of it.
 
     experiment: its folder, in whose `models/final_model` the model is. The rule:
 
-    - A model that is kept already is no new version, and changes nothing: who runs a finished
+    - A model that is a version already is no new one, and changes nothing: who runs a finished
       pipeline again undoes no retraining and no rollback.
     - The first version goes into production: there was nothing to compare it with.
     - So does another one, as somebody asked for it, while a model of the pipeline is in production.
     - Once a retraining has put its challenger there, only retrainings and rollbacks move it: the
-      new version is kept beside it.
+      new version stays beside it.
     """
     versions, package = Versions(experiment / "models"), experiment / "models" / "final_model"
     with versions.lock():
@@ -207,15 +206,14 @@ def publish(experiment: Path) -> str:
         current = versions.in_production
         same = versions.same_as(package)
         if same is not None:
-            return f"version {same}" + (", in production" if same == current else _not(current))
+            return _state(same, current)
         decided = versions.decisions().get(current, {})
         follows = current is None or decided.get("of", decided.get("kind")) == "pipeline"
         verdict = "first" if current is None else "asked for" if follows else "kept"
         number = versions.next_number()
-        decision = {"kind": "pipeline", "promoted": follows, "verdict": verdict}
-        decision |= {"champion": current}
-        versions.decide(number, decision, partial(copy_model, package))
-        return f"version {number}" + (", in production" if follows else _not(current))
+        decision = {"promoted": follows, "verdict": verdict, "champion": current}
+        versions.decide(number, {"kind": "pipeline", **decision}, partial(copy_model, package))
+        return _state(number, versions.in_production)
 
 
 def change(model: Path, fill: Callable[[Path], None]) -> str:
@@ -247,8 +245,10 @@ def change(model: Path, fill: Callable[[Path], None]) -> str:
         return f"version {new}" + (", in production" if decision["promoted"] else "")
 
 
-def _not(current: str | None) -> str:
-    return f"; version {current} stays in production"
+def _state(number: str, current: str | None) -> str:
+    if number == current:
+        return f"version {number}, in production"
+    return f"version {number}; version {current} stays in production"
 
 
 def _of_info(info: dict) -> dict:
@@ -270,7 +270,7 @@ def _hashes(package: Path) -> dict[str, str]:
 
 
 def copy_model(package: Path, draft: Path) -> None:
-    """Copy the files of a model into a folder that is there."""
+    """Copy the files of a model into an existing folder."""
     shutil.copytree(package, draft, dirs_exist_ok=True)
 
 

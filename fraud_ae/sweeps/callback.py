@@ -108,7 +108,7 @@ def finish_stage(folder: Path, stage: str, keep: int, sweep_folder: Path) -> lis
 
 def _track(config: DictConfig, results: list[dict]) -> None:
     """The ranking as a W&B run, told by a worker, which knows W&B already."""
-    from fraud_ae.tracking.leaderboard_run import track_board
+    from fraud_ae.tracking.tracker import track_board
 
     board = leaderboard(results)
     # What tells the rows apart: strategies, candidates, or else nothing but their runs.

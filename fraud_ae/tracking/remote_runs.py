@@ -1,10 +1,9 @@
 """What others have run, read from the W&B server."""
 
 import itertools
-import time
 from dataclasses import dataclass
 
-from fraud_ae.tracking.server import problem_of_server, within
+from fraud_ae.tracking.server import ask_server
 
 # Of a long project the newest are enough.
 _MOST_RUNS = 500
@@ -39,10 +38,6 @@ def read_runs(
     Raises ConnectionError, with the reason, if the server does not give them within so many
     seconds.
     """
-    started = time.monotonic()
-    problem = problem_of_server(seconds)
-    if problem:
-        raise ConnectionError(problem)
 
     def fetch() -> tuple[str, list[RemoteRun]]:
         import wandb
@@ -58,14 +53,7 @@ def read_runs(
         )
         return path, [_remote_run(run) for run in itertools.islice(runs, _MOST_RUNS)]
 
-    try:
-        return within(max(seconds - (time.monotonic() - started), 0.1), fetch)
-    except TimeoutError as error:
-        raise ConnectionError(f"it does not answer within {seconds:g} s") from error
-    except Exception as error:  # the client may fail in any way
-        raise ConnectionError(
-            str(error).strip().partition("\n")[0] or type(error).__name__
-        ) from error
+    return ask_server(seconds, fetch)
 
 
 def _remote_run(run) -> RemoteRun:

@@ -152,6 +152,24 @@ def problem_of_server(seconds: float) -> str | None:
         return _short(error)
 
 
+def ask_server(seconds: float, call: Callable[[], T]) -> T:
+    """What a call of W&B's client returns, within so many seconds.
+
+    Raises ConnectionError with the reason in one line if the server cannot be reached, or the call
+    fails or takes too long.
+    """
+    started = time.monotonic()
+    if problem := problem_of_server(seconds):
+        raise ConnectionError(problem)
+    try:
+        return within(max(seconds - (time.monotonic() - started), 0.1), call)
+    except TimeoutError as error:
+        raise ConnectionError(f"it does not answer within {seconds:g} s") from error
+    except Exception as error:  # the client may fail in any way
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ConnectionError(reason) from error
+
+
 def within(seconds: float, call: Callable[[], T]) -> T:
     """What a call returns or raises. Raises TimeoutError if it has not ended after so many seconds.
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -34,8 +35,7 @@ def _warn_of_ignored_id() -> None:
 class Tracker:
     """One W&B run, or nothing at all where `wandb.mode=disabled`.
 
-    A server that fails on the way takes nothing along: all that was told is then told to a run that
-    is kept offline, from its beginning.
+    Where the server fails, all that was logged is logged again to an offline run.
     """
 
     def __init__(self, target: TrackingTarget, folder: Path) -> None:
@@ -90,11 +90,7 @@ class Tracker:
 
     def log_board(self, board: pd.DataFrame, label: str) -> None:
         """A leaderboard as a table, and as bars: its final_auc, named by the column `label`."""
-
-        def send(run) -> None:
-            run.log(board_panels(board, label))
-
-        self._send(send)
+        self._send(lambda run: run.log(board_panels(board, label)))
 
     def use_data(self, data: DataReference) -> None:
         """The transactions as an input of the run: a reference, of which nothing is uploaded."""
@@ -134,20 +130,16 @@ class Tracker:
 
     def close(self, exit_code: int) -> None:
         """Finish the run. exit_code: 0 where all went well."""
-        if self._run is not None:
-            self._finish(exit_code)
-        if self._lends_folder:
-            del os.environ[_DATA_DIR]
-
-    def _finish(self, exit_code: int) -> None:
         if self._online:
             try:
                 with self._target.server.waiting():
                     self._run.finish(exit_code=exit_code)
-                return
-            except Exception as error:  # see `_tell`
+            except Exception as error:  # see `_send`
                 self._go_offline(error)
-        self._run.finish(exit_code=exit_code)
+        if self._run is not None and not self._online:
+            self._run.finish(exit_code=exit_code)
+        if self._lends_folder:
+            del os.environ[_DATA_DIR]
 
     def _send(self, call: Callable) -> None:
         if self._run is None:
@@ -158,7 +150,7 @@ class Tracker:
         self._sent.append(call)
         server = self._target.server
         try:
-            # To tell of an artifact waits for the server.
+            # Logging an artifact waits for the server.
             with server.waiting() as seconds:
                 within(max(seconds, 0.1), lambda: call(self._run))
         except Exception as error:  # a client that lost its server may fail in any way
@@ -169,17 +161,13 @@ class Tracker:
         if self._target.mode == "online" and server.answers():
             try:
                 with server.waiting() as seconds:
-                    # Both are waits for the server.
-                    bounds = {
-                        "init_timeout": max(seconds, 0.1),
-                        "finish_timeout": max(seconds, 0.1),
-                    }
-                    self._run = self._init("online", **bounds)
+                    most = max(seconds, 0.1)
+                    self._run = self._init("online", init_timeout=most, finish_timeout=most)
                 self._online = True
                 # From the folder of the run to where it can be seen.
                 write_json(self._folder / _LINK, {"url": self._run.url})
                 return
-            except Exception as error:  # see `_tell`
+            except Exception as error:  # see `_send`
                 server.give_up(str(error) or type(error).__name__)
         self._run = self._init("offline")
 
@@ -189,7 +177,7 @@ class Tracker:
         (self._folder / _LINK).unlink(missing_ok=True)
         try:
             self._run = self._init("offline")
-        except Exception:  # see `_tell`
+        except Exception:  # see `_send`
             import wandb
 
             # Its service did not survive what the server answered: another takes its place.
@@ -259,6 +247,16 @@ def track(target: TrackingTarget, folder: Path) -> Iterator[Tracker]:
         exit_code = 0
     finally:
         tracker.close(exit_code)
+
+
+def track_board(board: pd.DataFrame, label: str, target: TrackingTarget, folder: Path) -> None:
+    """Log the leaderboard of a sweep as a W&B run of its own: a table, and bars of its final_auc.
+
+    board: see `leaderboard`. label: the column that names the bars, such as `features`. folder:
+    where W&B keeps the run, which is called after it.
+    """
+    with track(replace(target, tags=(*target.tags, "leaderboard")), folder) as tracker:
+        tracker.log_board(board, label)
 
 
 def _artifact_name(text: str) -> str:

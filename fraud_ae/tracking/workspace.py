@@ -1,7 +1,9 @@
 """A saved view of a W&B project, with the panels that compare strategies, sweeps and models."""
 
+from importlib.util import find_spec
+
 from fraud_ae.errors import UserError
-from fraud_ae.tracking.server import problem_of_server, within
+from fraud_ae.tracking.server import ask_server
 
 NAME = "fraud_ae"
 _FIGURES = ("final_auc", "average_precision", "precision", "recall", "f1")
@@ -20,28 +22,20 @@ def save_workspace(entity: str | None, project: str, seconds: float) -> str:
     entity: None for that of the key. seconds: most that the server may take. Raises UserError where
     the extra is not installed, or the server does not take the view.
     """
-    problem = problem_of_server(seconds)
-    if problem:
-        raise UserError(f"W&B cannot be reached ({problem})")
-    try:
-        return within(seconds, lambda: _saved(entity, project))
-    except UserError:
-        raise
-    except TimeoutError as error:
-        raise UserError(f"W&B did not take it within {seconds:g} s") from error
-    except Exception as error:  # the client may fail in any way
-        raise UserError(f"W&B did not take it ({error})") from error
-
-
-def _saved(entity: str | None, project: str) -> str:
-    import wandb
-
-    try:
-        from wandb_workspaces import workspaces
-    except ImportError as error:
+    if find_spec("wandb_workspaces") is None:
         raise UserError(
             "fraud-ae workspace needs wandb-workspaces: pip install 'fraud_ae[workspace]'"
-        ) from error
+        )
+    try:
+        return ask_server(seconds, lambda: _save(entity, project))
+    except ConnectionError as error:
+        raise UserError(f"W&B does not save the view ({error})") from error
+
+
+def _save(entity: str | None, project: str) -> str:
+    import wandb
+    from wandb_workspaces import workspaces
+
     workspace = workspaces.Workspace(
         entity=entity or wandb.Api().default_entity,
         project=project,

@@ -6,8 +6,17 @@ import pytest
 from tests.small_detectors import NETWORKS, SCORERS, made_detector, made_up
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize(
+    ("scorer", "network"),
+    [
+        ("calibrated", "plain"),
+        ("calibrated", "masked"),
+        ("mahalanobis", "variational"),
+        ("mahalanobis", "members"),
+        ("reconstruction", "masked"),
+        ("reconstruction", "members"),
+    ],
+)
 def test_a_row_alone_has_the_score_that_it_has_among_others(network, scorer):
     features, labels = made_up()
     detector = made_detector(features, labels, NETWORKS[network], SCORERS[scorer])

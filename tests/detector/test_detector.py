@@ -46,11 +46,11 @@ def assert_same(found, expected) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
-def assert_as_kept(run: Run, transaction_ids: pd.Series, scores: np.ndarray) -> None:
-    kept = run.scores().set_index("transaction_id")["score"]
+def assert_as_saved(run: Run, transaction_ids: pd.Series, scores: np.ndarray) -> None:
+    saved = run.scores().set_index("transaction_id")["score"]
     found = pd.Series(scores, index=transaction_ids.astype("str"))
-    assert len(kept) > 100
-    assert_same(found[kept.index], kept)
+    assert len(saved) > 100
+    assert_same(found[saved.index], saved)
 
 
 def test_a_fresh_process_scores_raw_transactions_as_training_did(
@@ -69,43 +69,42 @@ np.save(sys.argv[3], detector.predict_anomaly_scores(pd.read_parquet(sys.argv[2]
     transactions.to_parquet(raw)
     command = [sys.executable, "-c", code, finished_run.model_folder, raw, found]
     subprocess.run(list(map(str, command)), cwd=ROOT, check=True)
-    assert_as_kept(finished_run, transactions["transaction_id"], np.load(found))
+    assert_as_saved(finished_run, transactions["transaction_id"], np.load(found))
 
 
-def test_scores_of_features_are_those_of_their_transactions(detector, transactions, scores):
+def test_scores_are_one_float32_for_each_row_and_those_of_its_features(
+    detector, transactions, scores
+):
+    assert scores.shape == (len(transactions),)
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
     features = compute_features(detector.strategy, transactions)
     assert_same(detector.score_features(features), scores)
 
 
-def test_scores_do_not_depend_on_the_parts(detector, transactions, scores, monkeypatch):
+def test_scores_do_not_depend_on_parts_order_index_or_later_rows(
+    detector, transactions, scores, monkeypatch
+):
+    shuffled = transactions.sample(frac=1, random_state=0)
+    assert_same(detector.predict_anomaly_scores(shuffled), scores[shuffled.index])
+    renumbered = transactions.set_axis(transactions.index[::-1] * 3)
+    assert_same(detector.predict_anomaly_scores(renumbered), scores)
+    for rows in (1, 700):
+        assert_same(detector.predict_anomaly_scores(transactions.head(rows)), scores[:rows])
     monkeypatch.setattr("fraud_ae.detector.detector.AT_ONCE", 100)
     assert_same(detector.predict_anomaly_scores(transactions), scores)
 
 
-def test_scoring_leaves_the_threads_of_pytorch_as_they_were(detector, transactions):
+def test_scoring_leaves_the_frame_and_the_threads_of_pytorch_as_they_were(detector, transactions):
+    frame = transactions.sample(frac=1, random_state=0)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        detector.predict_anomaly_scores(transactions)
+        detector.predict(frame)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-
-
-def test_scores_are_one_float32_for_each_row(scores, transactions):
-    assert scores.shape == (len(transactions),)
-    assert scores.dtype == np.float32
-    assert np.isfinite(scores).all()
-
-
-def test_rows_in_any_order_get_their_own_scores(detector, transactions, scores):
-    shuffled = transactions.sample(frac=1, random_state=0)
-    found = detector.predict_anomaly_scores(shuffled)
-    assert_same(found, scores[shuffled.index])
-
-
-def test_the_index_of_the_frame_does_not_matter(detector, frame, scores):
-    assert_same(detector.predict_anomaly_scores(frame.set_axis(frame.index[::-1] * 3)), scores)
+    pd.testing.assert_frame_equal(frame, transactions.loc[frame.index])
 
 
 @pytest.fixture
@@ -130,7 +129,7 @@ def test_older_labels_are_read_and_may_be_missing(detector, frame, scores, young
     assert not np.allclose(found, scores)
 
 
-def test_a_frame_without_labels_is_scored_and_told_what_is_unknown(detector, frame, caplog):
+def test_without_labels_a_warning_names_what_is_unknown(detector, frame, caplog):
     found = detector.predict_anomaly_scores(frame.drop(columns="is_fraud"))
     assert np.isfinite(found).all()
     rates = [name for name in detector.feature_names if "delayed_fraud_rate" in name]
@@ -139,61 +138,38 @@ def test_a_frame_without_labels_is_scored_and_told_what_is_unknown(detector, fra
     assert "is_fraud" in caplog.text
 
 
-def test_later_rows_do_not_change_the_scores_of_earlier_ones(detector, transactions, scores):
-    found = detector.predict_anomaly_scores(transactions.head(700))
-    assert_same(found, scores[:700])
-
-
-def test_a_single_transaction_can_be_scored(detector, transactions, scores):
-    assert_same(detector.predict_anomaly_scores(transactions.head(1)), scores[:1])
-
-
-def test_the_frame_is_left_as_it_is(detector, frame, transactions):
-    frame = frame.sample(frac=1, random_state=0)
-    before = frame.copy()
-    detector.predict(frame)
-    pd.testing.assert_frame_equal(frame, before)
-
-
 def test_an_alert_is_a_score_above_the_threshold(detector, transactions, scores):
     found = detector.predict(transactions)
     assert found.dtype == np.int8
     assert set(found) == {0, 1}
     np.testing.assert_array_equal(found, scores > detector.threshold)
     assert replace(detector, threshold=float(scores.max())).predict(transactions).sum() == 0
-
-
-def test_without_a_threshold_there_are_scores_but_no_alerts(detector, transactions, scores):
     undecided = replace(detector, threshold=None)
     assert_same(undecided.predict_anomaly_scores(transactions), scores)
     with pytest.raises(UserError, match="threshold"):
         undecided.predict(transactions)
 
 
-@pytest.mark.parametrize("column", ["amount", "timestamp", "customer_id"])
-def test_a_missing_column_is_named(detector, frame, column):
-    with pytest.raises(DataError, match=column):
+@pytest.mark.parametrize("column", ["amount", "timestamp", "customer_id", "device"])
+def test_a_missing_column_that_was_trained_with_is_named(detector, frame, column):
+    with pytest.raises(UserError, match=column):
         detector.predict_anomaly_scores(frame.drop(columns=column))
 
 
-def test_a_missing_optional_column_that_was_trained_with_is_named(detector, frame):
-    with pytest.raises(UserError, match="device"):
-        detector.predict_anomaly_scores(frame.drop(columns="device"))
-
-
-def test_a_frame_without_rows_has_no_scores(detector, frame):
+def test_a_frame_without_rows_has_no_scores_and_what_is_no_frame_is_refused(detector, frame):
     assert detector.predict_anomaly_scores(frame.head(0)).shape == (0,)
     assert detector.predict(frame.head(0)).shape == (0,)
+    for given in (None, [1], np.ones((3, 2))):
+        with pytest.raises(DataError, match="pandas frame"):
+            detector.predict(given)
 
 
 @pytest.mark.parametrize("value", ["never seen before", None])
 def test_unseen_and_missing_values_can_be_scored(detector, frame, scores, value):
-    for name in ("payment_method", "device", "product_category", "customer_location"):
-        frame[name] = value
-    for name in ("shipping_address", "billing_address", "ip_address", "terminal_id"):
-        frame[name] = value
-    frame["customer_age"] = np.nan
-    frame["quantity"] = np.nan
+    texts = ["payment_method", "device", "product_category", "customer_location"]
+    texts += ["shipping_address", "billing_address", "ip_address", "terminal_id"]
+    frame[texts] = value
+    frame[["customer_age", "quantity"]] = np.nan
     found = detector.predict_anomaly_scores(frame)
     assert np.isfinite(found).all()
     assert not np.allclose(found, scores)
@@ -224,53 +200,43 @@ def test_the_columns_of_the_source_and_the_canonical_ones_give_the_same_scores(
     run, raw = renamed
     detector = FraudDetector.load(run.model_folder)
     by_source = detector.predict_anomaly_scores(raw)
-    assert_as_kept(run, raw[SOURCE_NAMES["transaction_id"]], by_source)
+    assert_as_saved(run, raw[SOURCE_NAMES["transaction_id"]], by_source)
     assert_same(detector.predict_anomaly_scores(transactions), by_source)
     unlabelled = raw.drop(columns=SOURCE_NAMES["is_fraud"])
     same = detector.predict_anomaly_scores(transactions.drop(columns="is_fraud"))
     assert_same(detector.predict_anomaly_scores(unlabelled), same)
-
-
-def test_a_missing_column_of_the_source_is_named_as_the_source_names_it(renamed):
-    run, raw = renamed
     with pytest.raises(DataError, match="The device"):
-        FraudDetector.load(run.model_folder).predict(raw.drop(columns="The device"))
+        detector.predict(raw.drop(columns="The device"))
 
 
-@pytest.mark.parametrize("model", ["variational", "denoising", "masked", "masked members"])
-def test_every_kind_of_network_is_loaded_as_it_was_saved(
-    compose, train, transactions, tmp_path, model
+@pytest.mark.parametrize(
+    ("model", "scorer"),
+    [
+        ("variational", "scorer=mahalanobis"),
+        ("denoising", "scorer=calibrated"),
+        ("masked", "scorer.cap=5"),
+        ("masked", "model.members=2"),
+    ],
+)
+def test_every_kind_of_network_and_scorer_is_loaded_as_it_was_saved(
+    compose, train, transactions, tmp_path, model, scorer
 ):
-    kind, *ensemble = model.split()
-    settings = ["model.norm=batch", "model.dropout=0.3", "scorer.cap=5"]
-    settings += ["model.members=2"] if ensemble else []
-    config = compose(f"model={kind}", "trainer.max_epochs=1", "encoder.scaling=robust", *settings)
-    run = train(config, tmp_path)
-    found = FraudDetector.load(run.model_folder).predict_anomaly_scores(transactions)
-    assert_as_kept(run, transactions["transaction_id"], found)
-
-
-@pytest.mark.parametrize("scorer", ["mahalanobis", "calibrated"])
-def test_every_kind_of_scorer_is_loaded_as_it_was_saved(
-    compose, train, transactions, tmp_path, scorer
-):
-    run = train(compose(f"scorer={scorer}", "trainer.max_epochs=1"), tmp_path)
+    settings = ("model.norm=batch", "model.dropout=0.3", "encoder.scaling=robust", scorer)
+    run = train(compose(f"model={model}", "trainer.max_epochs=1", *settings), tmp_path)
     detector = FraudDetector.load(run.model_folder)
     found = detector.predict_anomaly_scores(transactions)
-    assert_as_kept(run, transactions["transaction_id"], found)
-    assert detector.scorer.uses_labels == (scorer == "calibrated")
+    assert_as_saved(run, transactions["transaction_id"], found)
+    assert detector.scorer.uses_labels == (scorer == "scorer=calibrated")
 
 
-def test_saving_again_gives_the_same_files(detector, finished_run, tmp_path):
+def test_saving_again_gives_the_same_files_all_json_or_safetensors(
+    detector, finished_run, tmp_path
+):
     detector.save(tmp_path / "deeper" / "model")
-    for path in finished_run.model_folder.iterdir():
-        assert (tmp_path / "deeper" / "model" / path.name).read_bytes() == path.read_bytes()
-
-
-def test_a_saved_detector_is_json_and_safetensors_alone(finished_run):
     files = list(finished_run.model_folder.rglob("*"))
     assert {path.suffix for path in files} == {".json", ".safetensors"}
     for path in files:
+        assert (tmp_path / "deeper" / "model" / path.name).read_bytes() == path.read_bytes()
         if path.suffix == ".json":
             json.loads(path.read_text())
 
@@ -281,6 +247,8 @@ def test_the_threshold_can_be_set_to_a_number(finished_run, transactions, scores
     assert detector.predict(transactions).sum() == 0
     detector.set_threshold(float(scores.min()) - 1)
     assert detector.predict(transactions).all()
+    with pytest.raises(UserError, match="validation_scores"):
+        detector.set_threshold(method="best_f1")
 
 
 @pytest.mark.parametrize(
@@ -303,21 +271,8 @@ def test_a_threshold_that_is_none_is_refused(finished_run, given):
         detector.set_threshold(**given)
 
 
-@pytest.mark.parametrize("given", [None, [1], np.ones((3, 2))])
-def test_what_is_no_frame_is_refused(finished_run, given):
-    with pytest.raises(DataError, match="pandas frame"):
-        FraudDetector.load(finished_run.model_folder).predict(given)
-
-
-def test_a_policy_needs_the_scores_that_a_model_for_production_keeps(finished_run):
-    with pytest.raises(UserError, match="validation_scores"):
-        FraudDetector.load(finished_run.model_folder).set_threshold(method="best_f1")
-
-
-def test_a_category_never_seen_does_not_alert_by_itself(finished_run, dataset):
-    detector = FraudDetector.load(finished_run.model_folder)
-    known = dataset.transactions
-    usual = detector.predict(known).mean()
+def test_a_category_never_seen_does_not_alert_by_itself(detector, transactions):
+    usual = detector.predict(transactions).mean()
     for value in ("a device of next year", None):
-        unseen = known.assign(device=pd.Series([value] * len(known), dtype="str"))
-        assert detector.predict(unseen).mean() < usual + 0.25
+        devices = pd.Series([value] * len(transactions), dtype="str")
+        assert detector.predict(transactions.assign(device=devices)).mean() < usual + 0.25

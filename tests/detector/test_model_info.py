@@ -1,7 +1,7 @@
 """What `model_info.yaml` says, and what another threshold makes of a model that is there."""
 
-import functools
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -16,9 +16,9 @@ from fraud_ae.detector.model_info import flat_metrics
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.breakdown import breakdown
 from fraud_ae.evaluation.figures import Evaluation
-from fraud_ae.evaluation.threshold import METHODS, NEEDS_FRAUD, ThresholdPolicy
+from fraud_ae.evaluation.threshold import ThresholdPolicy
 from fraud_ae.experiments import run as experiment
-from fraud_ae.experiments.run_store import TEST_SCORES, Run
+from fraud_ae.experiments.run_store import TEST_SCORES
 from tests.conftest import Made
 
 QUICK = ("trainer.max_epochs=1", "metrics.replicates=10")
@@ -42,18 +42,8 @@ def made(make_from) -> Made:
     return make_from(fit_on="train+validation", folds=2)
 
 
-@pytest.fixture
-def again(make, made, compose, monkeypatch) -> Callable[..., Made]:
-    """The same model asked for with another evaluation, where nothing can be fitted or scored."""
-
-    def refuse(*arguments, **settings):
-        raise AssertionError("fitted or scored again")
-
-    monkeypatch.setattr(experiment, "train_together", refuse)
-    monkeypatch.setattr(FraudDetector, "score_inputs", refuse)
-    plan = made.plan
-    yield functools.partial(make, compose(*QUICK), plan.winner, plan.fit_on, made.folder, folds=2)
-    make(compose(*QUICK), plan.winner, plan.fit_on, made.folder, folds=2)  # as it was
+def refuse(*arguments, **settings):
+    raise AssertionError("fitted or scored again")
 
 
 def without_frauds(dataset: Dataset, rows) -> Dataset:
@@ -81,35 +71,29 @@ def test_labels_that_went_into_the_model_are_listed(made):
 UNLABELLED = ("data.train_on=all", "features=temporal")
 
 
+@pytest.mark.parametrize("overrides", [UNLABELLED[:1], UNLABELLED[1:]])
+def test_a_model_with_any_of_that_is_not_called_unsupervised(make_from, overrides):
+    assert not make_from(*overrides).info["labels"]["unsupervised"]
+
+
 @pytest.mark.parametrize(
-    ("overrides", "unsupervised"),
-    [
-        (UNLABELLED, True),
-        ((*UNLABELLED, "scorer=mahalanobis", "model.members=2"), True),
-        ((*UNLABELLED, "threshold.method=budget"), True),
-        (UNLABELLED[:1], False),
-        (UNLABELLED[1:], False),
-        ((*UNLABELLED, "scorer=calibrated"), False),
-        ((*UNLABELLED, "threshold.method=best_f1"), False),
-    ],
+    "overrides", [(), ("scorer=mahalanobis", "model.members=2", "threshold.method=budget")]
 )
-def test_only_a_model_without_any_of_that_is_called_unsupervised(
-    make_from, overrides, unsupervised
+def test_an_unsupervised_model_is_the_same_whatever_the_labels_are(
+    make_from, make, compose, dataset, overrides
 ):
-    assert make_from(*overrides).info["labels"]["unsupervised"] == unsupervised
-
-
-@pytest.mark.parametrize("overrides", [(), ("scorer=mahalanobis", "model.members=2")])
-def test_an_unsupervised_model_is_the_same_whatever_the_labels_are(make_from, dataset, overrides):
     flipped = dataset.transactions.assign(is_fraud=1 - dataset.transactions["is_fraud"])
     models = [
         make_from(*UNLABELLED, *overrides, dataset=replace(dataset, transactions=transactions))
         for transactions in (dataset.transactions, flipped)
     ]
     assert all(found.info["labels"]["unsupervised"] for found in models)
-    folders = [found.folder / "models" / "final_model" for found in models]
+    first, second = (found.folder / "models" / "final_model" for found in models)
     for name in MODEL_FILES:
-        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    config = compose(*QUICK, *UNLABELLED, *overrides, "threshold.method=best_f1")
+    labelled = make(config, models[0].plan.winner, "train", models[0].folder)
+    assert not labelled.info["labels"]["unsupervised"]
 
 
 def test_a_scorer_that_found_too_few_frauds_says_so(make_from, dataset, caplog):
@@ -122,9 +106,9 @@ def test_a_scorer_that_found_too_few_frauds_says_so(make_from, dataset, caplog):
 
 
 def test_a_refit_of_a_calibrated_ensemble_keeps_the_curve_of_the_winner(make_from, compose):
-    own = ("scorer=calibrated", "model=masked", "model.members=2")
+    ensemble = ("scorer=calibrated", "model=masked", "model.members=2")
     more_frauds = compose("data.fraud_ratio=0.1").dataset
-    found = make_from(*own, fit_on="train+validation", folds=2, dataset=more_frauds)
+    found = make_from(*ensemble, fit_on="train+validation", folds=2, dataset=more_frauds)
     winner = FraudDetector.load(found.plan.winner.model_folder)
     assert found.info["labels"]["scorer_fallback"] is None
     assert found.model.scorer.curve_ == winner.scorer.curve_
@@ -136,54 +120,52 @@ def test_a_refit_of_a_calibrated_ensemble_keeps_the_curve_of_the_winner(make_fro
 
 def test_optimism_is_what_validation_promised_and_test_did_not_hold(made):
     winner = made.info["figures"]["winner"]
-    assert set(winner["optimism"]) == {
-        "final_auc",
-        "average_precision",
-        "precision",
-        "recall",
-        "f1",
-    }
+    names = {"final_auc", "average_precision", "precision", "recall", "f1"}
+    assert set(winner["optimism"]) == names
     for name, found in winner["optimism"].items():
         tested = winner["test"]["test_auc" if name == "final_auc" else name]
         assert found == winner["validation"][name] - tested
 
 
-def test_without_frauds_in_the_test_rows_optimism_is_unknown(make_from, compose, dataset):
+def test_without_frauds_in_the_test_rows_and_scenarios_their_figures_are_unknown(
+    make_from, compose, dataset
+):
     test = compose().split.test(dataset.transactions)
-    found = make_from(dataset=without_frauds(dataset, test))
+    found = make_from(dataset=replace(without_frauds(dataset, test), scenarios=None))
     winner = found.info["figures"]["winner"]
     assert winner["test"]["test_auc"] is None
     assert winner["optimism"]["final_auc"] is None
     assert winner["optimism"]["recall"] is not None
+    assert {row["by"] for row in winner["test_by_group"]} == {"amount band", "month"}
     assert yaml.safe_load((found.folder / "model_info.yaml").read_text()) == found.info
 
 
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_figures_are_broken_down_by_scenario_amount_band_and_month(made, part):
     winner = made.info["figures"]["winner"]
-    kept = made.plan.winner.scores()
+    scores = made.plan.winner.scores()
     if part == "test":
-        kept = pd.read_parquet(made.plan.run.folder / TEST_SCORES)
+        scores = pd.read_parquet(made.plan.run.folder / TEST_SCORES)
     found = pd.DataFrame(winner[f"{part}_by_group"])
     assert found["by"].unique().tolist() == ["scenario", "amount band", "month"]
     scenarios = set(found["group"][found["by"] == "scenario"])
-    assert scenarios == set(kept["fraud_scenario"][kept["is_fraud"] == 1])
+    assert scenarios == set(scores["fraud_scenario"][scores["is_fraud"] == 1])
     assert scenarios <= {"card_testing", "account_takeover", "stolen_card", "compromised_merchant"}
-    expected = breakdown(kept, winner["validation"]["threshold"])
+    expected = breakdown(scores, winner["validation"]["threshold"])
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
     for by in ("amount band", "month"):
-        assert found["rows"][found["by"] == by].sum() == len(kept)
+        assert found["rows"][found["by"] == by].sum() == len(scores)
 
 
-def test_where_no_scenario_is_known_there_is_none_to_tell(make_from, dataset):
-    found = make_from(dataset=replace(dataset, scenarios=None)).info["figures"]["winner"]
-    assert {row["by"] for row in found["test_by_group"]} == {"amount band", "month"}
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_another_threshold_changes_the_model_without_fitting(made, again, method):
-    policy = ThresholdPolicy(method, percentile=80.0, alerts_per_day=1.0, least_precision=0.05)
-    found = again(evaluation=Evaluation(policy))
+def test_another_threshold_changes_the_model_without_fitting(
+    made, make, compose, tmp_path, monkeypatch
+):
+    shutil.copytree(made.folder, tmp_path / "copy")
+    monkeypatch.setattr(experiment, "train_together", refuse)
+    monkeypatch.setattr(FraudDetector, "score_inputs", refuse)
+    policy = ThresholdPolicy("best_f1")
+    asked = (compose(*QUICK), made.plan.winner, made.plan.fit_on, tmp_path / "copy")
+    found = make(*asked, folds=2, evaluation=Evaluation(policy))
     assert found.trainings == []
     assert found.plan.run.id == found.info["run_id"] == made.info["run_id"]
     assert found.model.threshold == policy.choose(made.plan.run.scores())
@@ -196,37 +178,28 @@ def test_another_threshold_changes_the_model_without_fitting(made, again, method
     assert settings["threshold"] == deployed["threshold"] == found.model.threshold
     winner = found.info["figures"]["winner"]
     assert winner["test"]["threshold"] == policy.choose(made.plan.winner.scores())
-    assert found.info["labels"]["threshold_uses_labels"] == (method in NEEDS_FRAUD)
+    assert found.info["labels"]["threshold_uses_labels"]
+
+    def no_frauds(*arguments):
+        raise UserError("threshold.method=cost: there is no fraud")
+
+    # Where another cannot be chosen, the model stays as it is.
+    monkeypatch.setattr(ThresholdPolicy, "choose", no_frauds)
+    with pytest.raises(UserError, match="no fraud"):
+        make(*asked, folds=2, evaluation=Evaluation(ThresholdPolicy("cost")))
+    assert found.model.threshold == found.info["figures"]["deployed"]["threshold"]
+    assert yaml.safe_load((found.folder / "model_info.yaml").read_text()) == found.info
 
 
-@pytest.mark.parametrize("method", NEEDS_FRAUD)
 def test_a_threshold_from_labels_needs_frauds_and_says_so_before_training(
-    compose, train, dataset, tmp_path, monkeypatch, method
+    compose, train, dataset, tmp_path, monkeypatch
 ):
-    def refuse(*arguments, **settings):
-        raise AssertionError("trained")
-
     monkeypatch.setattr(experiment, "train_together", refuse)
-    config = compose(*QUICK, f"threshold.method={method}")
+    config = compose(*QUICK, "threshold.method=best_f1")
     validation = config.split.validation(dataset.transactions)
-    with pytest.raises(UserError, match=rf"threshold\.method={method}: there is no fraud"):
+    with pytest.raises(UserError, match=r"threshold\.method=best_f1: there is no fraud"):
         train(config, tmp_path, without_frauds(dataset, validation))
     assert not list(tmp_path.iterdir())
-
-
-def test_a_model_stays_as_it_was_where_another_threshold_cannot_be_chosen(
-    compose, train, make, dataset, tmp_path
-):
-    config = compose(*QUICK)
-    validation = config.split.validation(dataset.transactions)
-    unlabelled = without_frauds(dataset, validation)
-    winner = train(config, tmp_path / "winner", unlabelled)
-    found = make(config, winner, "train", tmp_path, dataset=unlabelled)
-    best_f1 = Evaluation(ThresholdPolicy("best_f1"))
-    with pytest.raises(UserError, match=r"threshold\.method=best_f1"):
-        make(config, winner, "train", tmp_path, dataset=unlabelled, evaluation=best_f1)
-    assert found.model.threshold == found.info["figures"]["deployed"]["threshold"]
-    assert yaml.safe_load((tmp_path / "model_info.yaml").read_text()) == found.info
 
 
 def test_flat_figures_are_those_of_model_info(made):
@@ -239,15 +212,11 @@ def test_flat_figures_are_those_of_model_info(made):
     assert flat["deployed_alert_rate"] == found["deployed"]["test"]["alert_rate"]
     for name in ("best_epoch", "feature_count", "fraud_ratio"):
         assert flat[name] == found["winner"][name]
-
-
-def test_flat_figures_at_a_threshold_are_all_of_one_fit(made):
-    flat, winner = flat_metrics(made.info["figures"]), made.info["figures"]["winner"]
+    # At a threshold, all are of one fit.
     for name in ("threshold", "precision", "recall", "alert_rate"):
-        assert flat[name] == winner["test"][name]
+        assert flat[name] == found["winner"]["test"][name]
 
 
-def test_a_model_fitted_on_all_rows_has_no_alert_rate_of_its_own(make_from, compose):
-    found = make_from(fit_on="all", folds=2)
+def test_a_model_fitted_on_all_rows_has_no_alert_rate_of_its_own(made, make, compose, tmp_path):
+    found = make(compose(*QUICK), made.plan.winner, "all", tmp_path, folds=2)
     assert "deployed_alert_rate" not in flat_metrics(found.info["figures"])
-    assert isinstance(found.plan.winner, Run)

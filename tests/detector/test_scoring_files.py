@@ -31,21 +31,20 @@ def expected(detector, transactions) -> pd.Series:
     return pd.Series(scores, index=transactions["transaction_id"])
 
 
-@pytest.fixture(params=[100_000, 300], ids=["one part", "many parts"])
-def part_rows(request, monkeypatch) -> int:
-    monkeypatch.setattr(canonical_file, "PART_ROWS", request.param)
-    return request.param
+@pytest.fixture(autouse=True)
+def _many_parts(monkeypatch) -> None:
+    monkeypatch.setattr(canonical_file, "PART_ROWS", 300)
 
 
 def scored(detector, path: Path, out: Path, history: Path | None = None) -> pd.DataFrame:
     with canonical_file.canonical_file(path, detector.source_format, history) as file:
-        found = score_file(detector, file, out).alerts
+        alerts = score_file(detector, file, out).alerts
     if out.suffix == ".parquet":
         frame = pd.read_parquet(out)
     else:
         frame = pd.read_csv(out, dtype={"transaction_id": "str"})
     assert list(frame) == ["transaction_id", "score", "alert", "reasons"]
-    assert frame["alert"].sum() == found
+    assert frame["alert"].sum() == alerts
     return frame
 
 
@@ -55,15 +54,10 @@ def assert_scores(found: pd.DataFrame, expected: pd.Series, ids) -> None:
     np.testing.assert_allclose(found["score"].to_numpy("float32"), values, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("suffix", "kind"), [("csv", "csv"), ("parquet", "parquet")])
-def test_a_file_scores_as_a_frame(
-    detector, transactions, expected, part_rows, tmp_path, suffix, kind
-):
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_file_scores_as_a_frame(detector, transactions, expected, tmp_path, suffix):
     path = tmp_path / f"in.{suffix}"
-    if kind == "csv":
-        transactions.to_csv(path, index=False)
-    else:
-        transactions.to_parquet(path, index=False)
+    getattr(transactions, f"to_{suffix}")(path, index=False)
     found = scored(detector, path, tmp_path / f"out.{suffix}")
     assert_scores(found, expected, transactions["transaction_id"])
     flagged = found["alert"] == 1
@@ -72,7 +66,7 @@ def test_a_file_scores_as_a_frame(
     assert found["reasons"].notna().tolist() == flagged.tolist()
 
 
-def test_rows_in_any_order_keep_their_places(detector, transactions, part_rows, tmp_path):
+def test_rows_in_any_order_keep_their_places(detector, transactions, tmp_path):
     shuffled = transactions.sample(frac=1, random_state=1)
     scores = detector.predict_anomaly_scores(shuffled)
     expected = pd.Series(scores, index=shuffled["transaction_id"])
@@ -81,7 +75,7 @@ def test_rows_in_any_order_keep_their_places(detector, transactions, part_rows, 
     assert_scores(found, expected, shuffled["transaction_id"])
 
 
-def test_a_history_is_seen_and_not_scored(detector, transactions, expected, part_rows, tmp_path):
+def test_a_history_is_seen_and_not_scored(detector, transactions, expected, tmp_path):
     """It reaches into the period that is scored, and some ids are in both."""
     new, old = transactions.iloc[1500:], transactions.iloc[:1600]
     new.to_csv(tmp_path / "new.csv", index=False)
@@ -90,18 +84,15 @@ def test_a_history_is_seen_and_not_scored(detector, transactions, expected, part
     assert_scores(found, expected, new["transaction_id"])
 
 
-def test_without_labels_the_scores_are_those_without_labels(
-    detector, transactions, part_rows, tmp_path
-):
+def test_without_labels_the_scores_are_those_without_labels(detector, transactions, tmp_path):
     bare = transactions.drop(columns="is_fraud")
     bare.to_csv(tmp_path / "in.csv", index=False)
     expected = pd.Series(detector.predict_anomaly_scores(bare), index=bare["transaction_id"])
-    assert_scores(
-        scored(detector, tmp_path / "in.csv", tmp_path / "out.csv"), expected, expected.index
-    )
+    found = scored(detector, tmp_path / "in.csv", tmp_path / "out.csv")
+    assert_scores(found, expected, expected.index)
 
 
-def test_an_id_that_is_there_twice_is_named(detector, transactions, part_rows, tmp_path):
+def test_an_id_that_occurs_twice_is_named(detector, transactions, tmp_path):
     twice = pd.concat([transactions.iloc[:900], transactions.iloc[[5]]])
     twice.to_csv(tmp_path / "in.csv", index=False)
     with pytest.raises(DataError, match=r"in\.csv[\s\S]*transaction_id[\s\S]*T0000006"):
@@ -110,9 +101,8 @@ def test_an_id_that_is_there_twice_is_named(detector, transactions, part_rows, t
 
 
 def test_bad_values_of_a_later_part_are_named_and_nothing_is_written(
-    detector, transactions, tmp_path, monkeypatch
+    detector, transactions, tmp_path
 ):
-    monkeypatch.setattr(canonical_file, "PART_ROWS", 300)
     bad = transactions.assign(amount=transactions["amount"].astype(object))
     bad.loc[700, "amount"] = "a lot"
     bad.to_csv(tmp_path / "in.csv", index=False)
@@ -131,15 +121,13 @@ def test_an_output_that_cannot_be_written_is_named(detector, transactions, tmp_p
 
 
 def test_what_is_read_is_never_written_over(tmp_path):
-    (tmp_path / "in.csv").write_text("kept")
+    (tmp_path / "in.csv").write_text("read")
     for read in ((tmp_path / "in.csv", None), (tmp_path / "other.csv", tmp_path / "in.csv")):
         with pytest.raises(UserError, match="would be lost"):
             check_output(tmp_path / "folder" / ".." / "in.csv", *read)
 
 
-def test_the_highest_scores_and_some_ids_are_explained(
-    detector, transactions, expected, part_rows, tmp_path
-):
+def test_the_highest_scores_and_some_ids_are_explained(detector, transactions, expected, tmp_path):
     transactions.to_parquet(tmp_path / "in.parquet")
     source = (tmp_path / "in.parquet", detector.source_format, None)
     with canonical_file.canonical_file(*source) as file:
@@ -148,10 +136,10 @@ def test_the_highest_scores_and_some_ids_are_explained(
         with pytest.raises(UserError, match="nobody"):
             explain_file(detector, file, ["T0000200", "nobody"])
     best = expected.sort_values(ascending=False).head(5)
-    assert [each.score for each in highest] == pytest.approx(best.tolist(), abs=1e-5)
-    assert all(1 <= len(each.reasons) <= 3 for each in highest)
-    assert {each.transaction_id for each in some} == {"T0000200", "T0000017"}
-    assert all(len(each.reasons) <= 2 for each in some)
+    assert [one.score for one in highest] == pytest.approx(best.tolist(), abs=1e-5)
+    assert all(1 <= len(one.reasons) <= 3 for one in highest)
+    assert {one.transaction_id for one in some} == {"T0000200", "T0000017"}
+    assert all(len(one.reasons) <= 2 for one in some)
     assert set(some[0].to_dict()["reasons"][0]) >= {"text", "share"}
 
 

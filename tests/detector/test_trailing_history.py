@@ -19,29 +19,27 @@ def history(dataset, source_format: SourceFormat = FORMAT) -> TrailingHistory:
 
 
 def test_it_is_what_later_features_look_back_to_and_no_more(dataset):
-    kept = history(dataset)
-    assert 0 < len(kept) <= len(dataset.transactions)
+    remembered = history(dataset)
+    assert 0 < len(remembered) <= len(dataset.transactions)
     later = dataset.transactions.tail(50).assign(
         timestamp=lambda rows: rows["timestamp"] + pd.Timedelta(days=8),
         transaction_id=lambda rows: "L" + rows["transaction_id"],
     )
-    both = [
-        pd.concat([past, later], ignore_index=True)
-        for past in (dataset.transactions, kept.transactions)
-    ]
     strategy = Behavioural().fit(dataset.transactions)
-    whole, remembered = (strategy.generate_features(frame).tail(50) for frame in both)
-    for name in whole:
-        if pd.api.types.is_float_dtype(whole[name]):
-            np.testing.assert_allclose(remembered[name], whole[name], rtol=1e-6, atol=1e-6)
+    whole, found = (
+        strategy.generate_features(pd.concat([earlier, later], ignore_index=True)).tail(50)
+        for earlier in (dataset.transactions, remembered.transactions)
+    )
+    for name in whole.select_dtypes("float"):
+        np.testing.assert_allclose(found[name], whole[name], rtol=1e-6, atol=1e-6)
 
 
 def test_it_is_saved_and_read(dataset, tmp_path):
-    kept = history(dataset)
-    kept.save(tmp_path)
+    saved = history(dataset)
+    saved.save(tmp_path)
     assert (tmp_path / TRAILING_HISTORY).is_file()
     loaded = TrailingHistory.load(tmp_path, FORMAT)
-    pd.testing.assert_frame_equal(loaded.transactions, kept.transactions)
+    pd.testing.assert_frame_equal(loaded.transactions, saved.transactions)
     assert TrailingHistory.load(tmp_path / "none", FORMAT) is None
 
 
@@ -53,10 +51,10 @@ def test_without_ids_only_what_lies_before_counts(dataset):
     assert numbered.transactions["transaction_id"].str.startswith("history ").all()
 
 
-def test_a_gap_before_what_it_remembers_is_said(dataset):
-    kept = history(dataset)
-    assert kept.gap(kept.last + pd.Timedelta(days=1), 5) is None
-    assert "may be incomplete" in kept.gap(kept.last, 5)
+def test_a_gap_before_what_it_remembers_is_named(dataset):
+    remembered = history(dataset)
+    assert remembered.gap(remembered.last + pd.Timedelta(days=1), 5) is None
+    assert "may be incomplete" in remembered.gap(remembered.last, 5)
 
 
 @pytest.mark.parametrize(

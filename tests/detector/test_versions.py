@@ -1,4 +1,4 @@
-"""Versions of a model: kept for good, one in production, and whole whatever happens."""
+"""Versions of a model: never changed, one in production, and whole whatever happens."""
 
 import os
 import subprocess
@@ -17,23 +17,21 @@ from fraud_ae.detector.versions import Versions, copy_model, publish
 from fraud_ae.errors import UserError
 from tests.commands import ROOT
 
-RETRAINED = {"kind": "retrain", "promoted": True, "verdict": "better", "champion": "0001"}
-
-
-@pytest.fixture(scope="module")
-def package(make, compose, finished_run, tmp_path_factory) -> Path:
-    """A model for production; tests only read it."""
-    made = make(compose(), finished_run, "train", tmp_path_factory.mktemp("made"))
-    return made.folder / "models" / "final_model"
-
 
 @pytest.fixture
-def experiment(package, tmp_path) -> Path:
+def experiment(model, tmp_path) -> Path:
     """An experiment whose pipeline has just made that model."""
     folder = tmp_path / "outputs" / "shop"
     (folder / "models" / "final_model").mkdir(parents=True)
-    copy_model(package, folder / "models" / "final_model")
+    copy_model(model, folder / "models" / "final_model")
     return folder
+
+
+@pytest.fixture
+def versions(experiment) -> Versions:
+    """Its versions: the first is in production."""
+    assert publish(experiment) == "version 0001, in production"
+    return Versions(experiment / "models")
 
 
 def other_model(experiment: Path, threshold: float) -> Path:
@@ -45,8 +43,9 @@ def other_model(experiment: Path, threshold: float) -> Path:
 
 def promote(versions: Versions, package: Path) -> str:
     """What a retraining does whose challenger is better."""
+    decision = {"kind": "retrain", "promoted": True, "verdict": "better", "champion": "0001"}
     number = versions.next_number()
-    versions.decide(number, RETRAINED, partial(copy_model, package))
+    versions.decide(number, decision, partial(copy_model, package))
     return number
 
 
@@ -55,48 +54,44 @@ def threshold_in_production(versions: Versions) -> float | None:
 
 
 @pytest.mark.slow
-def test_an_exported_file_makes_no_other_version(experiment):
-    publish(experiment)
-    production = experiment / "models" / "production"
+def test_an_exported_file_makes_no_other_version(experiment, versions):
+    production = versions.folder / "production"
     export_model(production)
     publish(experiment)
-    assert Versions(experiment / "models").numbers == ["0001"]
+    assert versions.numbers == ["0001"]
     assert FraudDetector.load(production, onnx=True).onnx is not None
 
 
-def test_the_first_model_is_a_version_and_in_production(experiment):
-    assert publish(experiment) == "version 0001, in production"
-    link = experiment / "models" / "production"
+def test_the_first_model_is_a_version_and_in_production(versions):
+    link, made = versions.folder / "production", versions.folder / "final_model"
     # Relative, so that the folder can be moved.
     assert os.readlink(link) == "versions/0001"
-    kept = {path.name: path.read_bytes() for path in link.iterdir()}
-    assert kept == {p.name: p.read_bytes() for p in (experiment / "models/final_model").iterdir()}
-    assert Versions(experiment / "models").decisions()["0001"]["verdict"] == "first"
+    first, second = ({p.name: p.read_bytes() for p in folder.iterdir()} for folder in (link, made))
+    assert first == second
+    assert versions.decisions()["0001"]["verdict"] == "first"
 
 
-def test_the_same_model_made_at_another_time_is_no_new_version(experiment):
-    publish(experiment)
-    card = experiment / "models" / "final_model" / "model_info.yaml"
+def test_the_same_model_made_at_another_time_is_no_new_version(experiment, versions):
+    card = versions.folder / "final_model" / "model_info.yaml"
     info = yaml.safe_load(card.read_text())
     card.write_text(yaml.safe_dump({**info, "created": "2030-01-01T00:00:00+00:00"}))
-    FraudDetector.load(experiment / "models" / "production").save(card.parent)
+    FraudDetector.load(versions.folder / "production").save(card.parent)
     assert publish(experiment) == "version 0001, in production"
-    assert Versions(experiment / "models").numbers == ["0001"]
+    assert versions.numbers == ["0001"]
 
 
-def test_another_model_of_the_pipeline_goes_into_production(experiment):
-    publish(experiment)
+def test_another_model_of_the_pipeline_goes_into_production(experiment, versions):
     other_model(experiment, 0.125)
     assert publish(experiment) == "version 0002, in production"
-    versions = Versions(experiment / "models")
     assert threshold_in_production(versions) == 0.125
     assert FraudDetector.load(versions.version("0001")).threshold != 0.125
     assert [event["version"] for event in versions.history] == ["0001", "0002"]
+    # Who runs the finished pipeline again undoes no rollback.
+    versions.rollback()
+    assert publish(experiment) == "version 0002; version 0001 stays in production"
 
 
-def test_the_pipeline_takes_nothing_back_that_a_retraining_has_promoted(experiment):
-    publish(experiment)
-    versions = Versions(experiment / "models")
+def test_the_pipeline_takes_nothing_back_that_a_retraining_has_promoted(experiment, versions):
     challenger = other_model(experiment, 0.25)
     assert promote(versions, challenger) == "0002"
     other_model(experiment, 0.5)
@@ -109,8 +104,10 @@ def test_the_pipeline_takes_nothing_back_that_a_retraining_has_promoted(experime
 
 
 def test_rollbacks_go_back_one_after_another_and_then_refuse(experiment):
-    publish(experiment)
     versions = Versions(experiment / "models")
+    with pytest.raises(UserError, match="no model is in production"):
+        versions.rollback()
+    publish(experiment)
     for threshold in (0.25, 0.5):
         promote(versions, other_model(experiment, threshold))
     assert versions.rollback() == ("0003", "0002")
@@ -124,17 +121,7 @@ def test_rollbacks_go_back_one_after_another_and_then_refuse(experiment):
     assert versions.rollback() == ("0004", "0001")
 
 
-def test_who_runs_the_finished_pipeline_again_undoes_no_rollback(experiment):
-    publish(experiment)
-    other_model(experiment, 0.125)
-    publish(experiment)
-    Versions(experiment / "models").rollback()
-    assert publish(experiment) == "version 0002; version 0001 stays in production"
-
-
-def test_a_damaged_version_is_not_put_back(experiment):
-    publish(experiment)
-    versions = Versions(experiment / "models")
+def test_a_damaged_version_is_not_put_back(experiment, versions):
     promote(versions, other_model(experiment, 0.25))
     with (versions.version("0001") / "weights.safetensors").open("ab") as file:
         file.write(b"x")
@@ -144,20 +131,13 @@ def test_a_damaged_version_is_not_put_back(experiment):
     assert len(versions.history) == 2
 
 
-def test_without_a_model_there_is_nothing_to_roll_back(tmp_path):
-    with pytest.raises(UserError, match="no model is in production"):
-        Versions(tmp_path / "models").rollback()
-
-
 def test_a_folder_in_place_of_the_link_is_left_alone(experiment):
     (experiment / "models" / "production").mkdir()
     with pytest.raises(UserError, match="production: is no link to a version"):
         publish(experiment)
 
 
-def test_another_threshold_for_a_version_is_a_version_of_its_own(experiment, capsys):
-    publish(experiment)
-    versions = Versions(experiment / "models")
+def test_another_threshold_for_a_version_is_another_version(experiment, versions, capsys):
     before = (versions.version("0001") / "manifest.json").read_bytes()
     change_threshold(versions.folder / "production", {"threshold": 0.375}, save=True)
     assert "threshold 0.375 kept as version 0002, in production" in capsys.readouterr().out
@@ -171,9 +151,7 @@ def test_another_threshold_for_a_version_is_a_version_of_its_own(experiment, cap
     assert publish(experiment) == "version 0004, in production"
 
 
-def test_whoever_reads_while_versions_are_switched_finds_a_whole_one(experiment):
-    publish(experiment)
-    versions = Versions(experiment / "models")
+def test_whoever_reads_while_versions_are_switched_finds_a_whole_one(experiment, versions):
     known, found, failures, done = {None}, [], [], threading.Event()
     known.add(threshold_in_production(versions))
 

@@ -1,4 +1,4 @@
-"""What W&B keeps of runs, read back by its own command, and environments in which it is nobody."""
+"""What W&B kept of runs, read back by its own program, and environments in which it is nobody."""
 
 import json
 import os
@@ -6,25 +6,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+from wandb.util import get_core_path
+
 WANDB = Path(sys.executable).with_name("wandb")
 
 
 def settings_of(home: Path) -> dict[str, str]:
     """An environment in which W&B knows nobody, and writes below `home` alone."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
-    own = {f"WANDB_{name}_DIR": str(home / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
-    return kept | own | {"HOME": str(home), "NETRC": str(home / "netrc")}
+    others = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    folders = {f"WANDB_{n}_DIR": str(home / n.lower()) for n in ("CACHE", "CONFIG", "DATA")}
+    return others | folders | {"HOME": str(home), "NETRC": str(home / "netrc")}
 
 
 def wandb_files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.wandb"))
 
 
-def inspected(file: Path, *options: str) -> str:
-    command = [WANDB, "leet", "inspect", *options, "--json", file]
-    return subprocess.run(
-        list(map(str, command)), check=True, capture_output=True, text=True
-    ).stdout
+def _inspected(file: Path, *options: str) -> str:
+    """What `wandb leet inspect` prints, without the second that the command takes to start."""
+    command = [get_core_path(), "leet", "inspect", "--no-observability", *options, "--json"]
+    command += ["--run-file", file, file.parent]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 class Tracked:
@@ -32,10 +34,11 @@ class Tracked:
 
     def __init__(self, file: Path) -> None:
         self.folder = file.parent
-        found = json.loads(inspected(file, "--summary"))
+        found = json.loads(_inspected(file, "--summary"))
         self.config, self.summary, self.tags = found["config"], found["summary"], found["tags"]
         self.project, self.state = found["project"], found["state"]
-        records = [json.loads(line) for line in inspected(file).splitlines()]
+        self.exit_code = found["exit_code"]
+        records = [json.loads(line) for line in _inspected(file).splitlines()]
         self.run = next(r["run"] for r in records if r["type"] == "run")
         self._items = [r["history"]["item"] for r in records if r["type"] == "history"]
         self.artifacts = [r["artifact"] for r in records if r["type"] == "artifact"]

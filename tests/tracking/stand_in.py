@@ -10,12 +10,20 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 KEY = "0123456789" * 4
+# Operation -> its answer, where that is always the same.
+ANSWERS = {
+    "Viewer": {"viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}"}},
+    "GetDefaultEntity": {"viewer": {"id": "u", "entity": "me"}},
+    "CreateAgent": {"createAgent": {"agent": {"id": "agent"}}},
+    "UseArtifact": {"useArtifact": {"artifact": {"id": "a"}}},
+    "ArtifactType": {"project": {"artifact": None}},
+}
 
 
 class StandIn:
-    """Answers what W&B's own client asks when it tracks and reads runs, and keeps what it is told.
+    """Answers what W&B's own client asks when it tracks and reads runs, and keeps what it is sent.
 
-    runs: name -> the variables of each run that was told of, merged. history: run -> lines of
+    runs: name -> the variables of each run that was logged, merged. history: run -> lines of
     history. summaries: run -> its figures. artifacts: variables of each artifact. shared: runs of
     others, see `run_of_others`. views: saved workspaces. sweeps: those that were made. commands:
     what agents are to run. asked: names of the operations, in order. paths: all that were asked.
@@ -27,7 +35,6 @@ class StandIn:
         self.history: dict[str, list[dict]] = {}
         self.summaries: dict[str, dict] = {}
         self.artifacts: list[dict] = []
-        self.files: list[str] = []
         self.asked: list[str] = []
         self.paths: list[str] = []
         self.shared: list[dict] = []
@@ -36,7 +43,7 @@ class StandIn:
         self.commands: list[dict] = []
         self.slowness = 0.0
         self.failing: set[str] = set()
-        own = self
+        stand_in = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -45,11 +52,10 @@ class StandIn:
                 """Tests print what they need."""
 
             def do_POST(self) -> None:
-                self._reply(own.answer(self.path, self._body()))
+                self._reply(stand_in.answer(self.path, self._body()))
 
             def do_PUT(self) -> None:
                 self._body()
-                own.files.append(self.path)
                 self._reply({})
 
             def do_GET(self) -> None:
@@ -59,7 +65,7 @@ class StandIn:
                 return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
             def _reply(self, content: dict) -> None:
-                time.sleep(own.slowness)
+                time.sleep(stand_in.slowness)
                 body = json.dumps(content).encode()
                 self.send_response(500 if "errors" in content else 200)
                 self.send_header("Content-Type", "application/json")
@@ -86,22 +92,16 @@ class StandIn:
         self.asked.append(name)
         if name in self.failing:
             return {"errors": [{"message": f"{name} fails"}]}
-        own = getattr(self, f"_{name}", None)
-        return {"data": own(variables) if own else {}}
+        answering = getattr(self, f"_{name}", None)
+        return {"data": answering(variables) if answering else ANSWERS.get(name, {})}
 
-    def _stream(self, path: str, told: dict) -> dict:
-        lines = told.get("files", {}).get("wandb-history.jsonl", {}).get("content", [])
-        name = path.split("/")[-2]
+    def _stream(self, path: str, sent: dict) -> dict:
+        name, files = path.split("/")[-2], sent.get("files", {})
+        lines = files.get("wandb-history.jsonl", {}).get("content", [])
         self.history.setdefault(name, []).extend(map(json.loads, lines))
-        for line in told.get("files", {}).get("wandb-summary.json", {}).get("content", []):
+        for line in files.get("wandb-summary.json", {}).get("content", []):
             self.summaries[name] = json.loads(line)
         return {"exitcode": None, "limits": {}}
-
-    def _Viewer(self, variables: dict) -> dict:
-        return {"viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}"}}
-
-    def _GetDefaultEntity(self, variables: dict) -> dict:
-        return {"viewer": {"id": "u", "entity": "me"}}
 
     def _Runs(self, variables: dict) -> dict:
         wanted = json.loads(variables["filters"] or "{}")
@@ -125,14 +125,11 @@ class StandIn:
         sweep = {"id": "s", "config": self.sweeps[-1]["config"], "runs": {"edges": []}}
         return {"project": {"sweep": sweep}}
 
-    def _CreateAgent(self, variables: dict) -> dict:
-        return {"createAgent": {"agent": {"id": "agent"}}}
-
     def _Heartbeat(self, variables: dict) -> dict:
         """One combination after another, each when the one before has ended."""
         running = any(json.loads(variables["runState"]).values())
-        told = [] if running else [self.commands.pop(0) if self.commands else {"type": "exit"}]
-        return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(told)}}
+        next_ones = [] if running else [self.commands.pop(0) if self.commands else {"type": "exit"}]
+        return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(next_ones)}}
 
     def _UpsertView2(self, variables: dict) -> dict:
         self.views.append(variables)
@@ -140,9 +137,8 @@ class StandIn:
         return {"upsertView": {"view": view, "inserted": True}}
 
     def _UpsertBucket(self, variables: dict) -> dict:
-        told = {k: v for k, v in variables.items() if v is not None}
         known = self.runs.setdefault(variables["name"], {})
-        known |= told
+        known |= {k: v for k, v in variables.items() if v is not None}
         bucket = {
             "id": variables["name"],
             "name": variables["name"],
@@ -168,12 +164,6 @@ class StandIn:
         # Committed: the content is there already, and need not be uploaded.
         artifact = {"id": "a", "state": "COMMITTED", "artifactSequence": {"latestArtifact": None}}
         return {"createArtifact": {"artifact": artifact}}
-
-    def _UseArtifact(self, variables: dict) -> dict:
-        return {"useArtifact": {"artifact": {"id": "a"}}}
-
-    def _ArtifactType(self, variables: dict) -> dict:
-        return {"project": {"artifact": None}}
 
     @contextmanager
     def running(self) -> Iterator["StandIn"]:
@@ -220,22 +210,11 @@ def _matches(run: dict, wanted: dict) -> bool:
 @contextmanager
 def silent_server() -> Iterator[str]:
     """The address of a socket that takes connections and never answers."""
-    held = []
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        # The system takes connections for it, and nobody ever accepts them.
         listening.listen(64)
-
-        def serve() -> None:
-            while True:
-                try:
-                    held.append(listening.accept()[0])
-                except OSError:  # closed: the test is over
-                    return
-
-        threading.Thread(target=serve, daemon=True).start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    for connection in held:
-        connection.close()
 
 
 @contextmanager

@@ -25,8 +25,8 @@ def test_every_parameter_of_the_sweep_is_understood(tmp_path):
     chosen = [
         f"{k}={(v.get('values') or [v['min']])[0]}" for k, v in settings["parameters"].items()
     ]
-    assert f"project: {settings['project']}" in run_in(ROOT, "train.py", "--cfg", "job", *fixed)
     shown = run_in(ROOT, "train.py", "--cfg", "job", *fixed, *chosen)
+    assert f"project: {settings['project']}" in shown
     assert settings["metric"] == {"name": "final_auc", "goal": "maximize"}
     for name in settings["parameters"]:
         assert f"{name.split('.')[-1]}: " in shown
@@ -36,8 +36,8 @@ def test_every_parameter_of_the_sweep_is_understood(tmp_path):
 def test_an_agent_trains_what_the_server_proposes(tmp_path):
     settings = yaml.safe_load(SWEEP.read_text())
     settings["command"][-1:-1] = SMALL
-    own = tmp_path / "sweep.yaml"
-    own.write_text(yaml.safe_dump(settings, sort_keys=False))
+    file = tmp_path / "sweep.yaml"
+    file.write_text(yaml.safe_dump(settings, sort_keys=False))
     for name in ("train.py", "conf", "fraud_ae"):
         (tmp_path / name).symlink_to(ROOT / name)
     with StandIn().running() as server:
@@ -48,22 +48,18 @@ def test_an_agent_trains_what_the_server_proposes(tmp_path):
             command = [str(WANDB), *arguments]
             subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=300)
 
-        wandb("sweep", str(own))
-        wide, again = {"model.latent_dim": 8, "model.activation": "silu"}, {"model.latent_dim": 8}
-        server.commands = [
-            proposed(1, **wide),
-            proposed(2, **again, **{"model.activation": "silu"}),
-        ]
+        wandb("sweep", str(file))
+        wide = {"model.latent_dim": 8, "model.activation": "silu"}
+        server.commands = [proposed(1, **wide), proposed(2, **wide)]
         wandb("agent", "me/fraud-detection-autoencoder/sweep1")
-    # The second is the run of the first, which is not trained again, and told all the same.
+    # The second is the run of the first, which is not trained again, and logged all the same.
     runs = list(tmp_path.glob("outputs/wandb_sweep/runs/*/metrics.json"))
     assert len(runs) == 1
     expected = json.loads(runs[0].read_text())["final_auc"]
     assert set(server.runs) == {"run1", "run2"}
-    for told in server.runs.values():
-        assert told["sweep"] == "sweep1"
-        config = json.loads(told["config"])
-        assert config["model"]["value"]["latent_dim"] == 8
+    for run in server.runs.values():
+        assert run["sweep"] == "sweep1"
+        assert json.loads(run["config"])["model"]["value"]["latent_dim"] == 8
     for name in ("run1", "run2"):
         assert server.summaries[name]["final_auc"] == pytest.approx(expected)
         assert [line for line in server.history[name] if "train_loss" in line]

@@ -24,8 +24,8 @@ def test_a_view_is_saved_with_panels_of_what_runs_log(tmp_path):
     assert (view["entityName"], view["projectName"]) == ("me", "ours")
     spec = view["spec"]
     sections = json.loads(spec)["section"]["panelBankConfig"]["sections"]
-    assert [each["name"] for each in sections][:2] == ["Strategies", "Sweeps"]
-    kinds = {panel["viewType"] for each in sections for panel in each["panels"]}
+    assert [section["name"] for section in sections][:2] == ["Strategies", "Sweeps"]
+    kinds = {panel["viewType"] for section in sections for panel in section["panels"]}
     assert {"Bar Chart", "Parallel Coordinates Plot", "Parameter Importance"} <= kinds
     for logged in ("final_auc", "roc_table", "precision_recall_table", "top_transactions"):
         assert logged in spec
@@ -34,5 +34,5 @@ def test_a_view_is_saved_with_panels_of_what_runs_log(tmp_path):
 def test_without_a_server_it_says_so_in_one_line(tmp_path):
     with dead_server() as url:
         shown = saved(tmp_path, url, code=2)
-    assert shown.startswith("error: W&B cannot be reached")
+    assert shown.startswith("error: W&B does not save the view (")
     assert "Traceback" not in shown

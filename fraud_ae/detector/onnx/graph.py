@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fraud_ae.detector.detector import FraudDetector, class_path
-from fraud_ae.detector.onnx.quantiles import QuantileScaling
+from fraud_ae.detector.onnx.quantiles import Constants, QuantileScaling, constant
 from fraud_ae.errors import UserError
 from fraud_ae.features.encoder import Encoder
 from fraud_ae.scorers.calibrated import LEAST_ERROR, CalibratedScorer
@@ -35,7 +35,7 @@ class FeaturesToScore(nn.Module):
         self.encoder = _Encoding(detector.encoder)
         self.network = _in_plain_operations(detector.network)
         groups = np.array(detector.encoder.input_groups())
-        self.register_buffer("belongs", _constant(np.eye(groups.max() + 1)[groups]))
+        self.register_buffer("belongs", constant(np.eye(groups.max() + 1)[groups]))
         self.scorer = _scoring(detector.scorer)
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
@@ -45,19 +45,15 @@ class FeaturesToScore(nn.Module):
         return self.scorer(inputs, residuals, errors, code).float()
 
 
-class _Encoding(nn.Module):
+class _Encoding(Constants):
     """`Encoder.transform`: (n, n_inputs) float32."""
 
     def __init__(self, encoder: Encoder) -> None:
-        super().__init__()
+        fill = [encoder.fill_[name] for name in encoder.numeric_]
+        super().__init__(fill=fill, clip=encoder.clip)
         self.sizes = [len(values) for values in encoder.categories_.values()]
         self.indicators = [encoder.numeric_.index(name) for name in encoder.indicators_]
-        fill = [encoder.fill_[name] for name in encoder.numeric_]
-        self.register_buffer("fill", _constant(fill))
         self.scaling = _scaling(encoder) if encoder.numeric_ else None
-        self.clipped = encoder.clip is not None
-        if self.clipped:
-            self.register_buffer("clip", _constant(encoder.clip))
         for number, size in enumerate(self.sizes):
             self.register_buffer(f"codes_{number}", torch.arange(size))
 
@@ -66,7 +62,7 @@ class _Encoding(nn.Module):
         if self.scaling is not None:
             missing = numbers.isnan()
             scaled = self.scaling(torch.where(missing, self.fill, numbers))
-            if self.clipped:
+            if self.clip is not None:
                 scaled = torch.minimum(torch.maximum(scaled, -self.clip), self.clip)
             parts = [scaled.float(), *(missing[:, [i]].float() for i in self.indicators)]
         for number in range(len(self.sizes)):
@@ -75,13 +71,8 @@ class _Encoding(nn.Module):
         return torch.cat(parts, dim=1)
 
 
-class _Linear(nn.Module):
-    """Scaling by a middle and a width."""
-
-    def __init__(self, middle: np.ndarray, width: np.ndarray) -> None:
-        super().__init__()
-        self.register_buffer("middle", _constant(middle))
-        self.register_buffer("width", _constant(width))
+class _Linear(Constants):
+    """Scaling by a `middle` and a `width`."""
 
     def forward(self, numbers: Tensor) -> Tensor:
         return (numbers - self.middle) / self.width
@@ -92,49 +83,41 @@ def _scaling(encoder: Encoder) -> nn.Module:
     if encoder.scaling == "quantile":
         return QuantileScaling(learned["quantiles_"], learned["references_"])
     middle = learned["mean_" if encoder.scaling == "standard" else "center_"]
-    return _Linear(middle, learned["scale_"])
+    return _Linear(middle=middle, width=learned["scale_"])
 
 
-class _Reconstruction(nn.Module):
+class _Reconstruction(Constants):
     """`ReconstructionScorer.score`."""
 
     def __init__(self, scorer: ReconstructionScorer) -> None:
-        super().__init__()
-        self.register_buffer("scale", _constant(scorer.scale_))
-        self.capped = scorer.cap is not None
-        if self.capped:
-            self.register_buffer("cap", _constant(scorer.cap))
+        super().__init__(scale=scorer.scale_, cap=scorer.cap)
 
     def forward(self, inputs: Tensor, residuals: Tensor, errors: Tensor, code: Tensor) -> Tensor:
         shares = errors / self.scale
-        if self.capped:
+        if self.cap is not None:
             shares = torch.minimum(shares, self.cap)
         return shares.mean(dim=1)
 
 
-class _Mahalanobis(nn.Module):
+class _Mahalanobis(Constants):
     """`MahalanobisScorer.score`."""
 
     def __init__(self, scorer: MahalanobisScorer) -> None:
-        super().__init__()
-        self.register_buffer("mean", _constant(scorer.mean_))
-        self.register_buffer("whitening", _constant(scorer.whitening_))
+        super().__init__(mean=scorer.mean_, whitening=scorer.whitening_)
 
     def forward(self, inputs: Tensor, residuals: Tensor, errors: Tensor, code: Tensor) -> Tensor:
         values = torch.cat([residuals, code], dim=1) - self.mean
         return (values @ self.whitening).square().sum(dim=1)
 
 
-class _Calibrated(nn.Module):
+class _Calibrated(Constants):
     """`CalibratedScorer.score`, where it has trees."""
 
     def __init__(self, scorer: CalibratedScorer) -> None:
-        super().__init__()
-        self.trees = _tree_attributes([json.loads(t.save_raw("json")) for t in scorer.trees_])
         slope, intercept = scorer.curve_
-        self.register_buffer("least_error", _constant(LEAST_ERROR))
-        self.register_buffer("slope", _constant(slope))
-        self.register_buffer("shift", _constant(intercept - slope * np.log(scorer.thinned_by_)))
+        shift = intercept - slope * np.log(scorer.thinned_by_)
+        super().__init__(least_error=LEAST_ERROR, slope=slope, shift=shift)
+        self.trees = _tree_attributes([json.loads(t.save_raw("json")) for t in scorer.trees_])
 
     def forward(self, inputs: Tensor, residuals: Tensor, errors: Tensor, code: Tensor) -> Tensor:
         errors = (errors + self.least_error).log()
@@ -209,13 +192,12 @@ def _tree_attributes(boosters: list[dict]) -> dict:
 _NODES = ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
 
 
-class _LayerNorm(nn.Module):
+class _LayerNorm(Constants):
     """Of the last dimension. The one of ONNX keeps its epsilon as a float32."""
 
     def __init__(self, layer: nn.LayerNorm) -> None:
-        super().__init__()
+        super().__init__(epsilon=layer.eps)
         self.weight, self.bias = layer.weight, layer.bias
-        self.register_buffer("epsilon", _constant(layer.eps))
 
     def forward(self, values: Tensor) -> Tensor:
         centred = values - values.mean(dim=-1, keepdim=True)
@@ -223,12 +205,11 @@ class _LayerNorm(nn.Module):
         return centred / (variance + self.epsilon).sqrt() * self.weight + self.bias
 
 
-class _LeakyReLU(nn.Module):
+class _LeakyReLU(Constants):
     """ONNX Runtime has none for float64."""
 
     def __init__(self, layer: nn.LeakyReLU) -> None:
-        super().__init__()
-        self.register_buffer("slope", _constant(layer.negative_slope))
+        super().__init__(slope=layer.negative_slope)
 
     def forward(self, values: Tensor) -> Tensor:
         return torch.where(values > 0, values, values * self.slope)
@@ -257,7 +238,3 @@ def _in_plain_operations(network: nn.Module) -> nn.Module:
             if type(layer) in _PLAIN:
                 setattr(module, name, _PLAIN[type(layer)](layer))
     return network
-
-
-def _constant(values: object) -> Tensor:
-    return torch.as_tensor(np.asarray(values, dtype=np.float64))

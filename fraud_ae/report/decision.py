@@ -4,17 +4,17 @@ from fraud_ae.detector.model_info import is_challenger
 from fraud_ae.report.results import SWEEPS, ExperimentResults
 from fraud_ae.sweeps.leaderboard import tuning_gain
 
-# Name in the figures, name in the report, whether it is a share.
-FIGURES = (
-    ("final_auc", "ROC AUC", False),
-    ("average_precision", "average precision", False),
-    ("precision", "precision", True),
-    ("recall", "recall", True),
-    ("f1", "F1", False),
-    ("recall_at_1pct_fpr", "recall at 1 % false positives", True),
-    ("value_caught", "fraud value caught", True),
-    ("alert_rate", "alert rate", True),
-)
+# Name in the figures -> whether it is a share.
+FIGURES = {
+    "final_auc": False,
+    "average_precision": False,
+    "precision": True,
+    "recall": True,
+    "f1": False,
+    "recall_at_1pct_fpr": True,
+    "value_caught": True,
+    "alert_rate": True,
+}
 
 
 def decision(results: ExperimentResults) -> dict:
@@ -67,8 +67,8 @@ def final_figures(results: ExperimentResults) -> dict | None:
         "strategy": results.strategy,
         "threshold": results.threshold,
         "rows": [
-            _row(name, label, is_share, parts)
-            for name, label, is_share in (*FIGURES, *((name, name, False) for name in extra))
+            _row(name, is_share, parts)
+            for name, is_share in (*FIGURES.items(), *((name, False) for name in extra))
             if name in parts["validation"]
         ],
         "has_test": "test" in parts,
@@ -76,7 +76,7 @@ def final_figures(results: ExperimentResults) -> dict | None:
     }
 
 
-def _row(name: str, label: str, is_share: bool, parts: dict[str, dict]) -> dict:
+def _row(name: str, is_share: bool, parts: dict[str, dict]) -> dict:
     cells = {
         part: {"value": figures.get(name)}
         | {end: figures.get(f"{name}_{end}") for end in ("low", "high")}
@@ -84,7 +84,7 @@ def _row(name: str, label: str, is_share: bool, parts: dict[str, dict]) -> dict:
     }
     values = [cell["value"] for cell in cells.values()]
     optimism = values[0] - values[1] if len(values) == 2 and None not in values else None
-    return {"key": name, "name": label, "is_share": is_share, **cells, "optimism": optimism}
+    return {"name": name, "is_share": is_share, **cells, "optimism": optimism}
 
 
 def _deployed(info: dict) -> dict:

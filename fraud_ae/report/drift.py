@@ -15,12 +15,11 @@ from fraud_ae.report.rendering import page_template
 def drift_page(checked: Mapping) -> str:
     """The page of what `check_drift` found."""
     distributions = [f for f in checked["findings"] if f["kind"] in ("feature", "score")]
-    others = [(other_row(f), f) for f in checked["findings"] if f not in distributions]
     return page_template("drift.html.jinja").render(
         **checked,
         verdict=verdict(checked),
         distributions=[{**f, "pairs": _pairs(f["details"])} for f in distributions if f["details"]],
-        others=[(row, finding) for row, finding in others if row],
+        others=[(row, f) for f in checked["findings"] if (row := other_row(f))],
         not_judged=not_judged(checked),
         shift=typical_shift(checked),
         p_value=p_value,

@@ -8,6 +8,7 @@ _NAMES = {
     "average_precision": "average precision",
     "recall_at_1pct_fpr": "recall at 1 % false positives",
     "value_caught": "fraud value caught",
+    "alert_rate": "alert rate",
     "f1": "F1",
 }
 

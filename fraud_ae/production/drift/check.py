@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from fraud_ae.data.files.reading import read_table
 from fraud_ae.detector.detector import FraudDetector
-from fraud_ae.errors import UserError
+from fraud_ae.errors import DataError, UserError
 from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.production.drift.bins import Bins
 from fraud_ae.production.drift.clusters import clusters_of, whole_periods
@@ -49,12 +50,17 @@ def check_drift(
     model: folder of a model for production. file, history: tables as the model's source has them,
     `is_fraud` where it is known. days: see `Period.of`. alpha: how likely a false alarm may be.
     Returns plain data: `drift`, whether anything has; `findings`, and facts about both periods.
-    Raises UserError where nothing can be compared.
+    Raises UserError where nothing can be compared, DataError for what cannot be read or mapped.
     """
     detector, reference = FraudDetector.load(model), load_reference(model)
-    period = Period.read(
-        file, detector.source_format, reference["columns"], history=history, days=days
-    )
+    source, columns = detector.source_format, reference["columns"]
+    table = read_table(file, source)
+    earlier = None if history is None else read_table(history, source)
+    try:
+        period = Period.of(table, source, columns, history=earlier, days=days)
+    except DataError as error:
+        named = f"{file}" if history is None else f"{file}, {history}"
+        raise DataError(f"{named}: {error}") from None
     checked = check_period(detector, reference, period, alpha=alpha)
     return {"model": str(model), "file": str(file), **checked}
 
@@ -211,7 +217,7 @@ class _Check:
         sample = self.samples[known["looks_back"]]
         whole = whole_periods(sample["timestamp"], known["cycle"])
         counted, sample = counted[whole], sample[whole].reset_index(drop=True)
-        bins, reference = Bins(**known["bins"]), ClusteredShares.from_dict(known["spread"])
+        bins, reference = Bins(**known["bins"]), ClusteredShares(**known["spread"])
         current = clustered_shares(bins, counted, sample, known["cycle"])
         comparison = compare(reference, current, self._weights(known, bins.codes(counted)))
         details = {

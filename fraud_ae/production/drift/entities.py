@@ -61,19 +61,15 @@ class Entities:
         current = self.sketch()
         # Both know all entities up to the hash where the first of them ends.
         limit = min(np.inf if side["all"] else side["hashes"][-1] for side in (sketch, current))
-        counts = pd.DataFrame(
-            {
-                name: pd.Series(side["rows"], index=side["hashes"], dtype="float64")
-                for name, side in (("reference", sketch), ("current", current))
-            }
-        )
+        sides = [pd.Series(s["rows"], s["hashes"], dtype="float64") for s in (sketch, current)]
+        counts = pd.concat(sides, axis=1, sort=True)
         counts = counts[counts.index <= limit].fillna(0.0)
         total = counts.sum()
         if not total.all():
             return 1.0
         shares = counts / total
         by_chance = float((1 / total).sum())
-        squared = float((shares["reference"] - shares["current"]).pow(2).sum()) - by_chance
+        squared = float((shares[0] - shares[1]).pow(2).sum()) - by_chance
         most = float(shares.pow(2).sum().sum()) - by_chance
         return float(np.clip(squared / most, 0.0, 1.0)) if most > 0 else 1.0
 

@@ -18,32 +18,20 @@ _ENOUGH_GROUPS = 10
 
 
 @dataclass(frozen=True)
-class Dependence:
-    """How rows of one cluster resemble each other.
-
-    size: of the cluster that a row is in, on average. groups: how many equal clusters would be as
-    unequal. likeness: the intraclass correlation, averaged over the bins; None if there is but one
-    cluster, which tells nothing.
-    """
-
-    size: float
-    groups: float
-    likeness: float | None
-
-
-@dataclass(frozen=True)
 class ClusteredShares:
     """Shares of bins in a sample of clustered rows, and what says how far they move by chance.
 
     rows: number of transactions. shares: of each bin. directions: in how many independent
     directions the shares move; fewer than bins where they move together. dependence: by kind of
-    cluster.
+    cluster how its rows resemble each other: `size` of the cluster that a row is in, on average;
+    `groups`, how many equal clusters would be as unequal; `likeness`, the intraclass correlation,
+    averaged over the bins, None if there is but one cluster, which tells nothing.
     """
 
     rows: int
     shares: list[float]
     directions: float
-    dependence: dict[str, Dependence]
+    dependence: dict[str, dict[str, float | None]]
 
     @classmethod
     def of(cls, codes: np.ndarray, bins: int, clusters: Mapping[str, np.ndarray]) -> Self:
@@ -70,17 +58,11 @@ class ClusteredShares:
                 effect = np.trace(clustered) / np.trace(by_row)
                 likeness = float((effect - 1) / (size - 1)) if size > 1 + 1e-9 else 0.0
                 total += clustered - by_row
-            dependence[kind] = Dependence(size, n / size, likeness)
+            dependence[kind] = {"size": size, "groups": n / size, "likeness": likeness}
         return cls(n, shares.tolist(), _directions(total), dependence)
 
-    @classmethod
-    def from_dict(cls, data: Mapping) -> Self:
-        """What `to_dict` gave."""
-        dependence = {kind: Dependence(**known) for kind, known in data["dependence"].items()}
-        return cls(**{**data, "dependence": dependence})
-
     def to_dict(self) -> dict:
-        """As plain data, to six digits."""
+        """The fields as plain data, to six digits."""
         return json.loads(
             json.dumps(asdict(self)), parse_float=lambda digits: float(f"{float(digits):.6g}")
         )
@@ -164,12 +146,12 @@ def _design_effect(
     effect, uncertain = 1.0, 1.0 / max(sample.rows - 1, 1)
     for kind, dependence in sample.dependence.items():
         known = reference.dependence.get(kind)
-        both = [d for d in (known, dependence) if d is not None and d.likeness is not None]
-        if known in both and known.groups >= _ENOUGH_GROUPS:
+        both = [d for d in (known, dependence) if d is not None and d["likeness"] is not None]
+        if known in both and known["groups"] >= _ENOUGH_GROUPS:
             both = [known]
-        likeness = max([0.0, *(d.likeness for d in both)])
-        added = likeness * (dependence.size - 1) * weights.get(kind, 1.0)
-        groups = max([2.0, *(d.groups for d in both)])
+        likeness = max([0.0, *(d["likeness"] for d in both)])
+        added = likeness * (dependence["size"] - 1) * weights.get(kind, 1.0)
+        groups = max([2.0, *(d["groups"] for d in both)])
         effect += added
         uncertain += added**2 / max(groups - 1, 1)
     return effect, effect**2 / uncertain

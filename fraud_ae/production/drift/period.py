@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pandas as pd
 
-from fraud_ae.data.files.reading import read_table
 from fraud_ae.data.source_columns import TEXT
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import to_transactions
-from fraud_ae.errors import DataError
 from fraud_ae.features.event_time import DAY_US, days_to_microseconds, microseconds
 
 # Days with fewer rows than this share of the usual ones are a gap in the history, ...
@@ -70,25 +67,6 @@ class Period:
         # As integers: times with a zone would become an array of objects.
         order = np.argsort(both["timestamp"].astype("int64").to_numpy(), kind="stable")
         return cls(both.iloc[order].reset_index(drop=True), current[order], missing)
-
-    @classmethod
-    def read(
-        cls,
-        file: Path,
-        source_format: SourceFormat,
-        columns: Mapping[str, bool],
-        *,
-        history: Path | None = None,
-        days: float | None = None,
-    ) -> Self:
-        """From files. Raises DataError, naming the file, for what cannot be read or mapped."""
-        tables = [read_table(path, source_format) for path in (file, history) if path is not None]
-        try:
-            earlier = tables[1] if history is not None else None
-            return cls.of(tables[0], source_format, columns, history=earlier, days=days)
-        except DataError as error:
-            named = f"{file}" if history is None else f"{file}, {history}"
-            raise DataError(f"{named}: {error}") from None
 
     def with_history(self, days: float, rows_per_day: float, gap: int) -> np.ndarray:
         """The rows to be checked that have so many days of history, without a gap: (n,) bool.

@@ -86,6 +86,6 @@ def test_clustered_shares_are_saved_as_plain_data():
     rng = np.random.default_rng(4)
     bins = Bins.of(pd.Series(rng.normal(size=500)))
     shares = sample(bins, *rows(rng, 500, 50, 0.5))
-    loaded = ClusteredShares.from_dict(shares.to_dict())
+    loaded = ClusteredShares(**shares.to_dict())
     assert loaded.shares == pytest.approx(shares.shares, rel=1e-5)
     assert loaded.to_dict() == shares.to_dict()

@@ -1,8 +1,5 @@
 """ROC and precision-recall curves, and how the networks were trained."""
 
-import math
-
-import numpy as np
 import pandas as pd
 
 from fraud_ae.evaluation.curves import precision_recall_points, roc_points
@@ -71,7 +68,6 @@ def training_curves(results: ExperimentResults) -> list[dict]:
     return curves
 
 
-def _rounded(values: pd.Series) -> list[float | None]:
+def _rounded(values: pd.Series) -> list[float]:
     """To five significant digits, which is more than can be seen."""
-    numbers = values.to_numpy(np.float64)
-    return [float(f"{v:.{_DIGITS}g}") if math.isfinite(v) else None for v in numbers]
+    return [float(f"{value:.{_DIGITS}g}") for value in values]

@@ -62,10 +62,8 @@ def final_figures(results: ExperimentResults) -> dict | None:
         return None
     extra = (results.configuration or {}).get("metrics", {}).get("extra", {})
     return {
-        "run": results.best_run.name,
         "stage": results.stage,
         "strategy": results.strategy,
-        "threshold": results.threshold,
         "rows": [
             _row(name, is_share, parts)
             for name, is_share in (*FIGURES.items(), *((name, False) for name in extra))

@@ -13,7 +13,7 @@ from fraud_ae.report.rendering import page_template
 
 
 def drift_page(checked: Mapping) -> str:
-    """The page of what `check_drift` found."""
+    """The page of a result of `check_drift`."""
     distributions = [f for f in checked["findings"] if f["kind"] in ("feature", "score")]
     return page_template("drift.html.jinja").render(
         **checked,

@@ -16,13 +16,11 @@ def page_template(name: str) -> "Template":
 
     JSON in it is compact, and numbers must be finite: ValueError.
     """
-    # Here, as whoever only reads results needs neither.
+    # Here, as whoever only reads results does not need it.
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
 
-    loader = PackageLoader("fraud_ae.report", "templates")
     environment = Environment(
-        loader=loader,
+        loader=PackageLoader("fraud_ae.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -31,8 +29,6 @@ def page_template(name: str) -> "Template":
     environment.filters.update(inspect.getmembers(formats, inspect.isfunction))
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.globals |= {
-        # A file of `templates/` as it is.
-        "file_text": lambda name: Markup(loader.get_source(environment, name)[0]),
         "written": datetime.now(UTC).isoformat(timespec="minutes"),
         "version": __version__,
     }

@@ -1,9 +1,5 @@
 """ROC and precision-recall curves, and how the networks were trained."""
 
-import math
-from pathlib import Path
-
-import numpy as np
 import pandas as pd
 
 from fraud_ae.evaluation.curves import precision_recall_points, roc_points
@@ -47,7 +43,7 @@ def score_curves(scored: dict[str, pd.DataFrame], chosen: float) -> dict[str, di
 def training_curves(results: ExperimentResults) -> list[dict]:
     """Losses by epoch of the run that the report is about, and of the other final runs.
 
-    Each has its name, rank, epochs, train and validation losses and the best epoch.
+    Each has its run, its name, whether it is the best, epochs, train and validation losses.
     """
     board = results.boards.get("final")
     ranks = {} if board is None else dict(zip(board["run_id"], board["rank"], strict=True))
@@ -55,8 +51,9 @@ def training_curves(results: ExperimentResults) -> list[dict]:
     ids += [run_id for run_id in ranks if not pd.isna(run_id) and run_id not in ids]
     curves = []
     for run_id in ids:
-        history = _history(results.folder / "runs" / run_id / "history.csv")
-        if history is None:
+        path = results.folder / "runs" / run_id / "history.csv"
+        history = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        if history.empty:
             continue
         curves.append(
             {
@@ -71,14 +68,6 @@ def training_curves(results: ExperimentResults) -> list[dict]:
     return curves
 
 
-def _history(path: Path) -> pd.DataFrame | None:
-    if not path.is_file():
-        return None
-    history = pd.read_csv(path)
-    return history if len(history) else None
-
-
-def _rounded(values: pd.Series) -> list[float | None]:
+def _rounded(values: pd.Series) -> list[float]:
     """To five significant digits, which is more than can be seen."""
-    numbers = values.to_numpy(np.float64)
-    return [float(f"{v:.{_DIGITS}g}") if math.isfinite(v) else None for v in numbers]
+    return [float(f"{value:.{_DIGITS}g}") for value in values]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from fraud_ae.production.drift.tables import (
-    finding_name,
     not_judged,
     other_row,
     p_value,
@@ -14,17 +13,16 @@ from fraud_ae.report.rendering import page_template
 
 
 def drift_page(checked: Mapping) -> str:
-    """The page of what `check_drift` found."""
-    compared = [f for f in checked["findings"] if f["kind"] in ("feature", "score")]
-    others = [(other_row(f), f) for f in checked["findings"] if f not in compared]
-    return page_template("drift.html.jinja", p_value=p_value).render(
+    """The page of a result of `check_drift`."""
+    distributions = [f for f in checked["findings"] if f["kind"] in ("feature", "score")]
+    return page_template("drift.html.jinja").render(
         **checked,
         verdict=verdict(checked),
-        found=list(dict.fromkeys(finding_name(f) for f in checked["findings"] if f["drift"])),
-        compared=[{**f, "pairs": _pairs(f["details"])} for f in compared if f["details"]],
-        others=[(row, finding) for row, finding in others if row],
+        distributions=[{**f, "pairs": _pairs(f["details"])} for f in distributions if f["details"]],
+        others=[(row, f) for f in checked["findings"] if (row := other_row(f))],
         not_judged=not_judged(checked),
         shift=typical_shift(checked),
+        p_value=p_value,
     )
 
 

@@ -16,48 +16,35 @@ def data_facts(results: ExperimentResults) -> dict | None:
     data, info = results.data, results.info["data"] if results.info else None
     if data is None and info is None:
         return None
-    # Of other transactions than those of the model, the model's are what the report is about.
-    if data is not None and info is not None and data["fingerprint"] != info["fingerprint"]:
-        data = None
-    source = data or info
-    split = {**(data["split"] if data else {}), **(info["split"] if info else {})}
-    configuration = results.configuration or {}
-    return {
-        "name": data["name"] if data else configuration["data"]["name"],
-        "fingerprint": source["fingerprint"],
-        "rows": source["rows"],
-        "from": source["from"],
-        "to": source["to"],
-        "before_test": data["before_test"] if data else None,
-        "label_delay_days": data["label_delay_days"]
-        if data
-        else configuration["data"]["split"]["label_delay_days"],
-        "split": split,
-        "timeline": _timeline(split, source["from"], source["to"]),
-    }
+    if info is not None and (data is None or data["fingerprint"] != info["fingerprint"]):
+        # Of other transactions than those of the model, the model's are what the report is about.
+        source = results.configuration["data"]
+        delay = source["split"]["label_delay_days"]
+        data = {**info, "name": source["name"], "label_delay_days": delay, "before_test": None}
+    split = {**data["split"], **(info["split"] if info else {})}
+    return {**data, "split": split, "timeline": _timeline(split, data["from"], data["to"])}
 
 
 def _timeline(split: dict[str, dict], start: str, end: str) -> list[dict]:
     """The parts in order of time, with what lies between them, each with its share of the time."""
-    moments = [
-        (pd.Timestamp(p["start"]), pd.Timestamp(p["end"]), name) for name, p in split.items()
-    ]
+    parts = sorted(
+        (pd.Timestamp(part["start"]), pd.Timestamp(part["end"]), name)
+        for name, part in split.items()
+    )
     pieces, reached = [], pd.Timestamp(start)
-    for part_start, part_end, name in sorted(moments):
+    for part_start, part_end, name in parts:
         if part_start > reached:
-            pieces.append(
-                {"name": "label delay" if pieces else "before", "days": part_start - reached}
-            )
-        pieces.append({"name": name, "days": part_end - part_start})
+            pieces.append(("label delay" if pieces else "before", part_start - reached))
+        pieces.append((name, part_end - part_start))
         reached = part_end
     if pd.Timestamp(end) > reached:
         # Before there is a model, the test period has not been looked at.
         name = "after" if "test" in split else "label delay and test"
-        pieces.append({"name": name, "days": pd.Timestamp(end) - reached})
-    days = [piece["days"] / pd.Timedelta(days=1) for piece in pieces]
+        pieces.append((name, pd.Timestamp(end) - reached))
+    days = [length / pd.Timedelta(days=1) for _, length in pieces]
     return [
-        {"name": piece["name"], "days": length, "share": length / sum(days)}
-        for piece, length in zip(pieces, days, strict=True)
+        {"name": name, "days": length, "share": length / sum(days)}
+        for (name, _), length in zip(pieces, days, strict=True)
     ]
 
 
@@ -88,16 +75,13 @@ def provenance(results: ExperimentResults) -> dict:
     `overrides`: what any further command about this experiment has to say.
     """
     commands = results.data["commands"] if results.data else []
+    # Without what the last command asked for that once alone.
+    lasting = [o for o in commands[-1] if override_key(o) not in ONCE] if commands else []
     return {
         "configuration": yaml.safe_dump(results.configuration, sort_keys=False, allow_unicode=True)
         if results.configuration
         else None,
         "versions": results.info["versions"] if results.info else {},
-        "overrides": _lasting(commands[-1]) if commands else [f"experiment={results.folder.name}"],
+        "overrides": lasting if commands else [f"experiment={results.folder.name}"],
         "commands": [shlex.join(["python", "pipeline.py", *overrides]) for overrides in commands],
     }
-
-
-def _lasting(overrides: list[str]) -> list[str]:
-    """The overrides of a command without what it asked for that once alone."""
-    return [o for o in overrides if override_key(o) not in ONCE]

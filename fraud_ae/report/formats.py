@@ -1,4 +1,4 @@
-"""How numbers, times and names are written in a report; what is not there is a dash."""
+"""Filters of the templates: how numbers, times and names are written; None is a dash."""
 
 from datetime import datetime
 
@@ -9,6 +9,7 @@ _NAMES = {
     "average_precision": "average precision",
     "recall_at_1pct_fpr": "recall at 1 % false positives",
     "value_caught": "fraud value caught",
+    "alert_rate": "alert rate",
     "f1": "F1",
 }
 
@@ -32,7 +33,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 def points(value: float | None) -> str:
     """A difference of shares, in percentage points."""
-    return NOTHING if value is None else f"{value * 100:+.1f}".replace("-", "−")
+    return NOTHING if value is None else signed(value * 100, 1)
 
 
 def number(value: float | None) -> str:
@@ -49,9 +50,7 @@ def short(value: object) -> str:
     """A parameter's value, as short as it can be without losing anything that matters."""
     if value is None:
         return NOTHING
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def score(value: float | None) -> str:
@@ -72,8 +71,7 @@ def day(text: str) -> str:
 
 def minute(text: str) -> str:
     """A time in ISO text, to the minute: 2 May 2024, 13:05."""
-    moment = datetime.fromisoformat(text)
-    return f"{moment.day} {moment:%b %Y}, {moment:%H:%M}"
+    return f"{day(text)}, {datetime.fromisoformat(text):%H:%M}"
 
 
 def figure_name(name: str) -> str:
@@ -89,24 +87,3 @@ def parameter(name: str) -> str:
 def position(value: float, axis: dict) -> str:
     """How far along an axis a value lies, as a CSS length."""
     return f"{100 * (value - axis['low']) / (axis['high'] - axis['low']):.2f}%"
-
-
-FILTERS = {
-    function.__name__: function
-    for function in (
-        figure,
-        signed,
-        percent,
-        points,
-        number,
-        amount,
-        short,
-        score,
-        exact,
-        day,
-        minute,
-        figure_name,
-        parameter,
-        position,
-    )
-}

@@ -4,7 +4,6 @@ import base64
 import functools
 import gzip
 import importlib.util
-import json
 import math
 import shlex
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from fraud_ae.pipeline.comparison import compare_experiments
 from fraud_ae.pipeline.summary import experiment_folders
 from fraud_ae.report.content import report_content
 from fraud_ae.report.formats import figure, number, percent
-from fraud_ae.report.rendering import packed, page_template
+from fraud_ae.report.rendering import page_template
 from fraud_ae.runtime.atomic_files import write_whole
 
 REPORT = "report.html"
@@ -58,47 +57,34 @@ def write_reports(outputs: Path, patterns: Sequence[str]) -> None:
 
 def render(content: dict) -> str:
     """The page of a report's content, see `report_content`."""
-    from markupsafe import Markup
-
     drawn = {name: content[name] for name in _DRAWN}
+    overrides = content["provenance"]["overrides"]
+
+    def pipeline_command(*further: str) -> str:
+        return shlex.join(["python", "pipeline.py", *overrides, *further])
+
     return page_template("page.html.jinja").render(
         **content,
-        script=packed("page.js"),
-        drawn=Markup(json_for_html(drawn)),
-        plotly=Markup(_packed_plotly()) if _has_charts(content) else None,
-        axis=_strategy_axis(content),
-        start=_start(content["explorer"]),
-        again=functools.partial(_again, content["provenance"]["overrides"]),
+        drawn=drawn,
+        plotly=_packed_plotly() if any(drawn.values()) else None,
+        axis=_strategy_axis(content["strategies"]),
+        start=_figures_at_start(content["explorer"]),
+        pipeline_command=pipeline_command,
     )
-
-
-def json_for_html(value: object) -> str:
-    """JSON that nothing in it can end, whatever names the data have. Numbers must be finite."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _again(overrides: list[str], *further: str) -> str:
-    """The command of this experiment's pipeline with further overrides."""
-    return shlex.join(["python", "pipeline.py", *overrides, *further])
-
-
-def _has_charts(content: dict) -> bool:
-    return any(content[name] for name in _DRAWN)
 
 
 @functools.cache
 def _packed_plotly() -> str:
     """The drawing library, compressed; the browser unpacks it after the text is on the screen.
 
-    Found without importing Plotly, which takes longer than writing the whole report.
+    Without importing Plotly, which takes longer than writing the whole report.
     """
     folder = Path(importlib.util.find_spec("plotly").origin).parent
     path = folder / "package_data" / "plotly.min.js"
     return base64.b64encode(gzip.compress(path.read_bytes(), 6, mtime=0)).decode()
 
 
-def _start(explorer: dict | None) -> dict[str, dict[str, str]] | None:
+def _figures_at_start(explorer: dict | None) -> dict[str, dict[str, str]] | None:
     """Part -> figure at the chosen threshold, as `page.js` writes it when the slider moves."""
     if explorer is None:
         return None
@@ -106,21 +92,15 @@ def _start(explorer: dict | None) -> dict[str, dict[str, str]] | None:
     figures_of_parts = {}
     for name, part in explorer["parts"].items():
         # Only rows with a label say whether an alert was right.
-        alerts, caught, frauds = (
-            part["labelled_alerts"][place],
-            part["caught"][place],
-            part["frauds"],
-        )
+        alerts, caught = part["labelled_alerts"][place], part["caught"][place]
+        frauds = part["frauds"]
+        amount, all_amount = part["caught_amount"][place], part["fraud_amount"]
         figures_of_parts[name] = {
             "alerts_per_day": f"{part['alerts'][place] / part['days']:.1f}",
             "precision": percent(caught / alerts if alerts else None),
             "recall": percent(caught / frauds if frauds else None),
             "f1": figure(2 * caught / (alerts + frauds) if frauds else None),
-            "value": percent(
-                part["caught_amount"][place] / part["fraud_amount"]
-                if part["fraud_amount"]
-                else None
-            ),
+            "value": percent(amount / all_amount if all_amount else None),
             "true_positives": number(caught),
             "false_positives": number(alerts - caught),
             "false_negatives": number(frauds - caught),
@@ -129,13 +109,13 @@ def _start(explorer: dict | None) -> dict[str, dict[str, str]] | None:
     return figures_of_parts
 
 
-def _strategy_axis(content: dict) -> dict | None:
+def _strategy_axis(strategies: dict | None) -> dict | None:
     """The range of the strategies' chart, and round numbers in it."""
-    rows = [row for row in content["strategies"] or [] if row["auc"] is not None]
-    if not rows:
+    rows = strategies["rows"] if strategies else []
+    columns = [f"{strategies['auc']}{end}" for end in ("", "_low", "_high")] if rows else []
+    known = [row[column] for row in rows for column in columns if row[column] is not None]
+    if not known:
         return None
-    values = [row[k] for row in rows for k in ("auc", "auc_low", "auc_high")]
-    known = [value for value in values if value is not None]
     step = next(s for s in (0.02, 0.05, 0.1, 0.2) if max(known) - min(known) <= 5 * s or s == 0.2)
     # Rounded first, so that 0.7 / 0.1 does not come out below 7.
     low = math.floor(round(min(known) / step, 9)) * step

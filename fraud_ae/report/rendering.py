@@ -1,22 +1,22 @@
 """Templates of pages that are one HTML file."""
 
+import inspect
 from datetime import UTC, datetime
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from fraud_ae import __version__
-from fraud_ae.report.formats import FILTERS
+from fraud_ae.report import formats
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 
-def page_template(name: str, **filters) -> "Template":
-    """A template of `templates/`, which knows the style, the version and when it is written.
+def page_template(name: str) -> "Template":
+    """A template of `templates/`; every function of `fraud_ae.report.formats` is a filter in it.
 
-    filters: beside those of `fraud_ae.report.formats`.
+    JSON in it is compact, and numbers must be finite: ValueError.
     """
-    # Here, as whoever only reads results needs neither.
+    # Here, as whoever only reads results does not need it.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -26,17 +26,10 @@ def page_template(name: str, **filters) -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update({**FILTERS, **filters})
-    shared = {
-        "style": packed("page.css"),
+    environment.filters.update(inspect.getmembers(formats, inspect.isfunction))
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    environment.globals |= {
         "written": datetime.now(UTC).isoformat(timespec="minutes"),
         "version": __version__,
     }
-    return environment.get_template(name, globals=shared)
-
-
-def packed(name: str):
-    """A file of `templates/`, to be put into a page as it is."""
-    from markupsafe import Markup
-
-    return Markup(files("fraud_ae.report").joinpath("templates", name).read_text("utf-8"))
+    return environment.get_template(name)

@@ -1,9 +1,11 @@
 """What an experiment's folder holds: all that a report is made of, read once."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from fraud_ae.audit.stored import read_audits
@@ -18,7 +20,7 @@ SWEEPS = ("features", "broad", "refined", "final")
 
 @dataclass(frozen=True)
 class ExperimentResults:
-    """An experiment as its folder tells it; what has not been run is None, or not in `boards`.
+    """An experiment as its folder has it; what has not been run is None, or not in `boards`.
 
     boards: stage -> leaderboard. decision: of the gate. info: of the model for production. data:
     facts about the transactions, see `write_data_facts`. best: the row of a leaderboard whose run
@@ -103,10 +105,6 @@ class ExperimentResults:
         path = folder / PLANTED_SCORES if folder else None
         return pd.read_parquet(path) if path and path.is_file() else None
 
-    def run_configuration(self, run_id: str) -> dict:
-        """What decided a run's weights; empty where its folder is gone."""
-        return read_yaml(self.folder / "runs" / run_id / "config.yaml") or {}
-
 
 def _best(boards: dict[str, pd.DataFrame], info: dict | None) -> tuple[dict | None, str | None]:
     wanted = info["figures"]["winner"]["run_id"] if info else None
@@ -126,3 +124,16 @@ def _configuration(folder: Path, info: dict | None) -> dict | None:
         return info["configuration"]
     results = (read_yaml(folder / name) for name in ("final_config.yaml", "best_features.yaml"))
     return next((configuration for configuration in results if configuration), None)
+
+
+def plain(value: object) -> object:
+    """Plain Python values, with None for what is missing or no finite number."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is pd.NaT or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value

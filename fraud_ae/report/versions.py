@@ -10,14 +10,14 @@ def versions(folder: Path) -> dict | None:
     """The versions in the folder of an experiment, None where none is kept.
 
     current: the row of the one in production. rows: see `Versions.rows`, each with the decision in
-    short lines, `told`. last: the last retraining, with its figures as rows of champion, challenger
-    and difference; None where there was none.
+    short lines, `decision_lines`. last: the last retraining, with its figures as rows of champion,
+    challenger and difference; None where there was none.
     """
-    results = Versions(folder / "models")
-    rows = [{**row, "told": verdict_lines(row["decision"])} for row in results.rows()]
+    models = Versions(folder / "models")
+    rows = [{**row, "decision_lines": verdict_lines(row["decision"])} for row in models.rows()]
     if not rows:
         return None
-    retrained = [d for d in results.decisions().values() if d["kind"] == "retrain"]
+    retrained = [d for d in models.decisions().values() if d["kind"] == "retrain"]
     last = max(retrained, key=lambda decision: decision["time"], default=None)
     return {
         "current": next((row for row in rows if row["in_production"]), None),
@@ -27,15 +27,11 @@ def versions(folder: Path) -> dict | None:
 
 
 def _last(decision: dict) -> dict:
-    figures = [
-        {"name": METRICS[metric], **figures}
-        for metric, figures in decision.get("figures", {}).items()
-    ]
+    named = decision.get("figures", {}).items()
     return {
-        **{name: decision[name] for name in ("version", "champion", "promoted")},
-        **{name: decision[name] for name in ("time", "verdict", "reason")},
-        "figures": figures,
-        "rows": decision.get("rows"),
-        "alerts": decision.get("alerts"),
+        "rows": None,
+        "alerts": None,
+        **decision,
+        "figures": [{"name": METRICS[metric], **figures} for metric, figures in named],
         "policy": decision["request"]["policy"],
     }

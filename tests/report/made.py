@@ -1,5 +1,6 @@
 """Experiments made by hand, as the pipeline leaves them, without training anything."""
 
+import functools
 import itertools
 import json
 from pathlib import Path
@@ -11,14 +12,22 @@ import yaml
 from fraud_ae.configuration.parts import Gate
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
+from fraud_ae.pipeline.comparison import compare_experiments
 from fraud_ae.pipeline.data_facts import DATA
 from fraud_ae.pipeline.gate import decide
 from fraud_ae.sweeps.leaderboard import write_leaderboard
 
 FINGERPRINT = "0123456789abcdef"
 EVALUATION = Evaluation(replicates=20)
+_LOST = {"run_id": None, "objective": None, "metrics": {}}
 WINNER, PRODUCTION = "f" * 16, "e" * 16
 _OVERRIDES = ["data=custom", 'data.columns.device="Gerät"']
+_DATA = {
+    "fingerprint": FINGERPRINT,
+    "rows": 10_000,
+    "from": "2024-01-01T00:00:00+00:00",
+    "to": "2024-04-04T00:00:00+00:00",
+}
 _SPLIT = {
     "train": ("2024-01-01", "2024-03-01"),
     "validation": ("2024-03-08", "2024-03-18"),
@@ -26,10 +35,14 @@ _SPLIT = {
 }
 
 
-def told(subject: str, value: str, usual: str, share: float) -> dict:
-    """A reason, as a run keeps it."""
-    own = {"subject": subject, "features": [subject.replace(" ", "_")], "contribution": 9 * share}
-    return {**own, "value": value, "usual": usual, "share": share}
+def _part(name: str) -> dict:
+    start, end = (f"{day}T00:00:00+00:00" for day in _SPLIT[name])
+    return {"rows": 1500, "frauds": 90, "start": start, "end": end}
+
+
+def reason(value: str, usual: str, share: float) -> dict:
+    """A reason, as a run saves it."""
+    return {"value": value, "usual": usual, "share": share}
 
 
 def scored(part: str, gain: float, *, customers: bool = True, frauds: bool = True) -> pd.DataFrame:
@@ -52,6 +65,18 @@ def scored(part: str, gain: float, *, customers: bool = True, frauds: bool = Tru
     )
     frame["timestamp"] = frame["timestamp"].dt.as_unit("us")
     return frame if customers else frame.drop(columns="customer_id")
+
+
+@functools.cache
+def rated(gain: float, customers: bool, frauds: bool) -> tuple[pd.DataFrame, dict]:
+    """Scored validation rows, and their figures."""
+    rows = scored("validation", gain, customers=customers, frauds=frauds)
+    return rows, EVALUATION.figures(rows, EVALUATION.policy.choose(rows))
+
+
+def compared(name: str, **values: object) -> dict:
+    """A row of `compare_experiments`; what an experiment has not come to is missing."""
+    return {**dict.fromkeys(compare_experiments(Path("nowhere"))), "experiment": name, **values}
 
 
 class MadeExperiment:
@@ -78,23 +103,29 @@ class MadeExperiment:
                 break
         return self
 
+    def whole(self, **parameters: tuple) -> "MadeExperiment":
+        """All that an experiment may have; parameters: see `broad`."""
+        self.features()
+        self.gate()
+        self.broad(parameters)
+        for stage in ("refined", "final", "production", "top_transactions"):
+            getattr(self, stage)()
+        return self
+
     def features(self) -> None:
         gains = zip(self._strategies, np.linspace(2.0, 0.5, len(self._strategies)), strict=True)
         results = [self._result(gain, features=name) for name, gain in gains]
-        refused = {"status": "refused", "reason": "the data have no customer_id"}
-        results.append(self._lost("behavioural", refused))
+        lost = {"status": "refused", "reason": "the data have no customer_id", **_LOST}
+        results.append({**results[0], **lost})
+        results[-1]["choices"] = {**results[0]["choices"], "features": "behavioural"}
         write_leaderboard(self.folder, "features", results)
         self._write_yaml("best_features.yaml", self._configuration())
-        split = {part: self._part(part) for part in ("train", "validation")}
         facts = {
+            **_DATA,
             "name": "made",
-            "fingerprint": FINGERPRINT,
-            "rows": 10_000,
-            "from": "2024-01-01T00:00:00+00:00",
-            "to": "2024-04-04T00:00:00+00:00",
             "before_test": {"rows": 8000, "frauds": 480, "fraud_ratio": 0.06},
             "label_delay_days": 7.0,
-            "split": split,
+            "split": {part: _part(part) for part in ("train", "validation")},
             "commands": [_OVERRIDES, [*_OVERRIDES, "stages=[broad]", "gate.force=true"]],
         }
         (self.folder / DATA).write_text(json.dumps(facts))
@@ -117,13 +148,7 @@ class MadeExperiment:
                 parameters[name] = values[len(results) % len(values)]
             gain = 1.5 + latent_dim / 40 + (activation == "relu") / 10
             results.append(self._result(gain, parameters, candidate="features_01"))
-        results[-1] |= {
-            "status": "diverged",
-            "reason": "the loss became infinite",
-            "run_id": None,
-            "objective": None,
-            "metrics": {},
-        }
+        results[-1] |= {"status": "diverged", "reason": "the loss became infinite", **_LOST}
         write_leaderboard(self.folder, "broad", results)
 
     def refined(self) -> None:
@@ -131,10 +156,8 @@ class MadeExperiment:
         write_leaderboard(self.folder, "refined", results)
 
     def final(self) -> None:
-        results = [
-            self._result(2.6, candidate="refined_01", run_id=WINNER),
-            self._result(2.2, candidate="refined_02"),
-        ]
+        best = self._result(2.6, candidate="refined_01", run_id=WINNER)
+        results = [best, self._result(2.2, candidate="refined_02")]
         write_leaderboard(self.folder, "final", results)
         self._write_yaml("final_config.yaml", self._configuration())
 
@@ -147,30 +170,24 @@ class MadeExperiment:
         validation.to_parquet(run / SCORES, index=False)
         (run / "metrics.json").write_text("{}")
         threshold = EVALUATION.policy.choose(validation)
-        found, of_test = (EVALUATION.figures(rows, threshold) for rows in (validation, test))
-        as_test = {name.replace("final_auc", "test_auc"): v for name, v in of_test.items()}
+        on_validation, on_test = (EVALUATION.figures(r, threshold) for r in (validation, test))
+        on_test = {name.replace("final_auc", "test_auc"): v for name, v in on_test.items()}
         policy = {"method": "percentile", "percentile": 95.0}
         info = {
             "created": "2024-05-01T10:00:00+00:00",
             "run_id": PRODUCTION,
             "labels": {"unsupervised": False},
             "figures": {
-                "winner": {"run_id": WINNER, "validation": found, "test": as_test},
+                "winner": {"run_id": WINNER, "validation": on_validation, "test": on_test},
                 "deployed": {
                     "fitted_on": "train+validation",
                     "threshold": threshold,
                     "threshold_from": "validation rows, in 3 parts",
                     "threshold_policy": policy,
-                    "test": as_test,
+                    "test": on_test,
                 },
             },
-            "data": {
-                "fingerprint": FINGERPRINT,
-                "rows": 10_000,
-                "from": "2024-01-01T00:00:00+00:00",
-                "to": "2024-04-04T00:00:00+00:00",
-                "split": {part: self._part(part) for part in _SPLIT},
-            },
+            "data": {**_DATA, "split": {part: _part(part) for part in _SPLIT}},
             "configuration": self._configuration(),
             "versions": {"python": "3.11.7"},
         }
@@ -186,8 +203,8 @@ class MadeExperiment:
             "is_fraud": 1,
             "score": 9.25,
             "reasons": [
-                told("new device", "new device", "in 4% of transactions", 0.7),
-                told("amount", "amount 1,234.50", "usually 5 to 80", 0.2),
+                reason("new device", "in 4% of transactions", 0.7),
+                reason("amount 1,234.50", "usually 5 to 80", 0.2),
             ],
             **changes,
         }
@@ -203,7 +220,7 @@ class MadeExperiment:
         candidate: str | None = None,
         run_id: str | None = None,
     ) -> dict:
-        rows = scored("validation", gain, **self._of)
+        rows, figures = rated(gain, **self._of)
         run_id = run_id or f"{next(self._numbers):016x}"
         run = self.folder / "runs" / run_id
         run.mkdir(parents=True)
@@ -213,7 +230,6 @@ class MadeExperiment:
         pd.DataFrame(history).to_csv(run / "history.csv", index=False)
         self._write_yaml(run / "config.yaml", {"model": {"latent_dim": 8}})
         (run / "metrics.json").write_text("{}")
-        figures = EVALUATION.figures(rows, EVALUATION.policy.choose(rows))
         facts = {"best_epoch": 5, "epochs": 5, "feature_count": 12, "train_seconds": 1.5}
         features = features or self._strategies[0]
         return {
@@ -229,19 +245,6 @@ class MadeExperiment:
             "metrics": {**figures, **facts},
         }
 
-    def _lost(self, features: str, changes: dict) -> dict:
-        return {
-            "run_id": None,
-            "reused": False,
-            "choices": {"candidate": None, "features": features, "model": "autoencoder"},
-            "parameters": {},
-            "extra": [],
-            "objective": None,
-            "data": FINGERPRINT,
-            "metrics": {},
-            **changes,
-        }
-
     def _configuration(self) -> dict:
         return {
             "experiment": self.folder.name,
@@ -249,10 +252,6 @@ class MadeExperiment:
             "data": {"name": "made", "split": {"label_delay_days": 7.0}},
             "metrics": {"extra": {}},
         }
-
-    def _part(self, part: str) -> dict:
-        start, end = (f"{day}T00:00:00+00:00" for day in _SPLIT[part])
-        return {"rows": 1500, "frauds": 90, "start": start, "end": end}
 
     def _write_yaml(self, name: str | Path, content: dict) -> None:
         (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False))

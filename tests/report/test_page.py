@@ -2,16 +2,18 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fraud_ae.errors import UserError
-from fraud_ae.report.content import plain, report_content
-from fraud_ae.report.page import json_for_html, write_report
-from tests.report.made import MadeExperiment, told
+from fraud_ae.report.content import report_content
+from fraud_ae.report.page import write_report
+from tests.report.made import MadeExperiment, compared, reason
 
 COMMAND = """python pipeline.py data=custom 'data.columns.device="Gerät"'"""
 HOSTILE = '</script><script>alert("1")</script><img src=x onerror=alert(2)>'
@@ -47,14 +49,19 @@ class Parsed(HTMLParser):
     def text(self) -> str:
         return " ".join(" ".join(self._text).replace("\xa0", " ").split())
 
+    @property
+    def drawn(self) -> dict:
+        """What the charts are drawn from."""
+        return json.loads(self.scripts[0])
 
-def written(made: MadeExperiment, comparison: pd.DataFrame | None = None) -> Parsed:
-    page = write_report(made.folder, comparison).read_text()
-    parsed = Parsed(page)
-    # What a number or a value that is not there would look like.
+
+def written(folder: Path, *experiments: dict) -> Parsed:
+    """The report of a folder, compared with experiments if any are given."""
+    comparison = pd.DataFrame(list(experiments)) if experiments else None
+    parsed = Parsed(write_report(folder, comparison).read_text())
+    # What a number or a value that is missing would look like.
     assert not re.search(r"\b(nan|NaN|None|inf|Infinity|undefined)\b", parsed.text), parsed.text
-    for constant in ("NaN", "Infinity"):
-        assert constant not in parsed.scripts[0]
+    assert not {"NaN", "Infinity"} & set(re.findall(r"\w+", parsed.scripts[0]))
     return parsed
 
 
@@ -63,68 +70,48 @@ def made(tmp_path):
     return MadeExperiment(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """An experiment with everything, and its page; tests only read it."""
-    made = MadeExperiment(tmp_path_factory.mktemp("whole"))
-    made.features()
-    made.gate()
-    for stage in ("broad", "refined", "final", "production", "top_transactions"):
-        getattr(made, stage)()
-    return made, written(made)
+@pytest.fixture
+def copied(whole, tmp_path) -> MadeExperiment:
+    """A copy of the experiment with everything, which a test may change."""
+    return MadeExperiment(shutil.copytree(whole.folder, tmp_path / "copied"))
 
 
 def test_the_file_needs_nothing_beside_it(whole):
-    made, page = whole
+    text = (whole.folder / "report.html").read_text()
+    page = Parsed(text)
     assert all(address.startswith("#") for address in page.addresses)
     assert not {"link", "img", "iframe", "object", "base"} & set(page.tags)
-    text = (made.folder / "report.html").read_text()
     assert not re.search(r"url\(|@import", text)
     assert len(text) < 3_000_000
     targets = {address[1:] for address in page.addresses}
     assert targets <= set(re.findall(r' id="([\w-]+)"', text))
 
 
-def test_figures_of_both_parts_and_the_decision_are_told(whole):
-    made, page = whole
-    content = report_content(made.folder)
+def test_the_report_of_an_experiment_with_everything(whole):
+    text, content = written(whole.folder).text, report_content(whole.folder)
     first = content["figures"]["rows"][0]
     for part in ("validation", "test"):
-        assert f"{first[part]['value']:.4f}" in page.text
-        assert f"{first[part]['low']:.3f}–{first[part]['high']:.3f}" in page.text
+        assert f"{first[part]['value']:.4f}" in text
+        assert f"{first[part]['low']:.3f}–{first[part]['high']:.3f}" in text
     assert first["optimism"] == first["validation"]["value"] - first["test"]["value"]
-    assert "The gate was passed" in page.text
-    assert "The model for production was made on 1 May 2024" in page.text
-    assert "behavioural refused : the data have no customer_id" in page.text
-    assert "1 has no figure" in page.text
-    assert "diverged : the loss became infinite" in page.text
-
-
-def test_reasons_of_the_highest_scores_are_told(whole):
-    page = whole[1]
-    for text in (
+    for sentence in (
+        "The gate was passed",
+        "The model for production was made on 1 May 2024",
+        "behavioural refused : the data have no customer_id",
+        "1 has no figure",
+        "diverged : the loss became infinite",
+        # The highest score and its reasons.
         "V0001",
         "1,234.50",
         "new device in 4% of transactions",
         "70 %",
         "usually 5 to 80",
+        # Commands as they were typed.
+        f"{COMMAND} {COMMAND} 'stages=[broad]' gate.force=true",
     ):
-        assert text in page.text
-
-
-def test_what_is_not_known_of_an_alert_is_left_out(made):
-    made.until("production").top_transactions(customer_id=None, reasons=[], alert=False)
-    text = written(made).text
-    assert "none stands out" in text
-    assert "no alert" in text
-
-
-def test_commands_are_as_they_were_typed(whole):
-    assert f"{COMMAND} {COMMAND} 'stages=[broad]' gate.force=true" in whole[1].text
-
-
-def test_a_parameter_that_was_not_varied_is_no_dimension(whole):
-    broad = report_content(whole[0].folder)["broad"]
+        assert sentence in text
+    broad = content["broad"]
+    # A parameter with one value is no dimension.
     names = [dimension["name"] for dimension in broad["dimensions"]]
     assert names == ["model.latent_dim", "model.activation", "trainer.learning_rate"]
     assert all(len(dimension["places"]) == 11 for dimension in broad["dimensions"])
@@ -133,48 +120,54 @@ def test_a_parameter_that_was_not_varied_is_no_dimension(whole):
     assert broad["importances"][0]["name"] == "model.latent_dim"
 
 
+def test_what_is_not_known_of_an_alert_is_left_out(copied):
+    copied.top_transactions(customer_id=None, reasons=[], score=0.0)
+    text = written(copied.folder).text
+    assert "none stands out" in text
+    assert "no alert" in text
+
+
 def test_a_pipeline_that_stopped_at_the_gate_says_so(made):
     made.features()
     assert not made.gate(baseline_auc=0.999)["tune"]
-    page = written(made)
-    assert "The pipeline stopped at the gate" in page.text
-    assert "not above gate.baseline_auc=0.999" in page.text
-    assert "There is no model for production" in page.text
-    assert f"{COMMAND} gate.force=true" in page.text
-    assert "The broad sweep has not been run, as the pipeline stopped at the gate" in page.text
+    page = written(made.folder)
+    for sentence in (
+        "The pipeline stopped at the gate",
+        "not above gate.baseline_auc=0.999",
+        "There is no model for production",
+        f"{COMMAND} gate.force=true",
+        "The broad sweep has not been run, as the pipeline stopped at the gate",
+    ):
+        assert sentence in page.text
     assert "stages=[final]" not in page.text
-    assert "test" not in json.loads(page.scripts[0])["explorer"]["parts"]
+    assert "test" not in page.drawn["explorer"]["parts"]
 
 
-@pytest.mark.parametrize("stage", ["features", "broad", "refined", "final"])
-def test_before_there_is_a_model_the_best_so_far_is_told_of_on_validation_alone(made, stage):
-    made.until(stage)
-    content = report_content(made.folder)
-    best = pd.read_csv(made.folder / "leaderboards" / f"{stage}.csv").iloc[0]
-    assert content["figures"]["stage"] == stage
-    assert content["figures"]["rows"][0]["validation"]["value"] == best["final_auc"]
-    assert set(content["explorer"]["parts"]) == set(content["curves"]) == {"validation"}
-    page = written(made)
-    assert "no test row has been looked at" in page.text
-    assert (f"{COMMAND} 'stages=[final]'" in page.text) == (stage != "final")
-    assert "optimism" not in page.text.replace("the difference is the optimism", "")
+def test_before_there_is_a_model_the_report_is_about_the_best_so_far_on_validation(tmp_path):
+    made = MadeExperiment(tmp_path, customers=False)
+    for stage in ("features", "broad", "refined", "final"):
+        getattr(made, stage)()
+        content = report_content(made.folder)
+        best = pd.read_csv(made.folder / "leaderboards" / f"{stage}.csv").iloc[0]
+        assert content["figures"]["stage"] == stage
+        assert content["figures"]["rows"][0]["validation"]["value"] == best["final_auc"]
+        assert set(content["explorer"]["parts"]) == set(content["curves"]) == {"validation"}
+        text = written(made.folder).text
+        assert "no test row has been looked at" in text
+        assert (f"{COMMAND} 'stages=[final]'" in text) == (stage != "final")
+        assert "optimism" not in text.replace("the difference is the optimism", "")
+    made.production()
+    assert "The winner, fitted on the training rows" in written(made.folder).text
 
 
 def test_validation_rows_of_one_class_have_no_curve(tmp_path):
-    made = MadeExperiment(tmp_path, frauds=False)
-    made.until("broad")
+    MadeExperiment(tmp_path, frauds=False).until("broad")
     content = report_content(tmp_path)
     assert content["curves"] == {}
     assert content["broad"]["dimensions"] == []
-    page = written(made)
-    assert "the validation rows have one class alone" in page.text
-    assert "No strategy has a ROC AUC" in page.text
-
-
-def test_without_customers(tmp_path):
-    made = MadeExperiment(tmp_path, customers=False)
-    made.until("production")
-    assert "The winner, fitted on the training rows" in written(made).text
+    text = written(tmp_path).text
+    assert "the validation rows have one class alone" in text
+    assert "No strategy has a ROC AUC" in text
 
 
 def test_a_sweep_in_which_everything_diverged(made):
@@ -188,13 +181,12 @@ def test_a_sweep_in_which_everything_diverged(made):
     content = report_content(made.folder)
     assert content["figures"] is None
     assert content["broad"]["importances"] is None
-    page = write_report(made.folder).read_text()
-    assert "There are no scores to explore" in page
+    assert "There are no scores to explore" in write_report(made.folder).read_text()
 
 
 def test_an_experiment_of_single_runs_alone(tmp_path):
     (tmp_path / "runs").mkdir()
-    page = written(MadeExperiment(tmp_path))
+    page = written(tmp_path)
     assert "No stage of the pipeline has been run yet" in page.text
     assert "script" in page.tags
     assert len((tmp_path / "report.html").read_text()) < 200_000
@@ -203,51 +195,30 @@ def test_an_experiment_of_single_runs_alone(tmp_path):
 def test_names_of_the_data_cannot_break_out(tmp_path):
     folder = tmp_path / "a&b<i>"
     folder.mkdir()
-    made = MadeExperiment(folder, strategies=(HOSTILE, "baseline"))
-    made.until("production").top_transactions(
-        transaction_id=HOSTILE,
-        customer_id=HOSTILE,
-        reasons=[told(HOSTILE, HOSTILE, HOSTILE, 0.5)],
+    MadeExperiment(folder, strategies=(HOSTILE, "baseline")).until("production").top_transactions(
+        transaction_id=HOSTILE, customer_id=HOSTILE, reasons=[reason(HOSTILE, HOSTILE, 0.5)]
     )
-    board = made.folder / "leaderboards" / "broad.csv"
+    board = folder / "leaderboards" / "broad.csv"
     rows = pd.read_csv(board)
     rows["model.activation"] = rows["model.activation"].replace("relu", HOSTILE)
     rows.to_csv(board, index=False)
-    hostile = dict.fromkeys(("strategy", "gate"), HOSTILE)
-    rows = [experiment(HOSTILE, HOSTILE, 0.5, **hostile), experiment("a&b<i>", HOSTILE, 0.5)]
-    page = written(made, pd.DataFrame(rows))
+    experiments = [compared(HOSTILE, strategy=HOSTILE, gate=HOSTILE), compared("a&b<i>")]
+    page = written(folder, *({**row, "data": HOSTILE} for row in experiments))
     assert "img" not in page.tags
     assert "<h1>a&amp;b&lt;i&gt;</h1>" in (folder / "report.html").read_text()
     assert page.tags.count("script") == 3
     assert HOSTILE in page.text
-    values = json.loads(page.scripts[0])["broad"]["dimensions"]
-    assert any(HOSTILE in dimension["values"] for dimension in values)
+    assert any(HOSTILE in dimension["values"] for dimension in page.drawn["broad"]["dimensions"])
 
 
-def experiment(name: str, data: str, auc: float, **values: object) -> dict:
-    """A row of the comparison; what an experiment has not come to is missing."""
-    nothing = dict.fromkeys(
-        f"{part}_{figure}{end}"
-        for part in ("validation", "test")
-        for figure in ("auc", "average_precision")
-        for end in ("", "_low", "_high", "_change")
-    )
-    names = ("from", "to", "rows", "fraud_ratio", "strategy", "parameters", "validation_set")
-    last = ("stage", "gate", "in_production", "threshold", "alert_rate")
-    own = {"experiment": name, "data": data, "validation_auc": auc}
-    return {**nothing, **dict.fromkeys((*names, *last)), **own, **values}
-
-
-def test_experiments_are_compared_where_there_are_two(whole):
-    made, page = whole
-    assert "Experiments compared" not in page.text
-    shop = experiment(made.folder.name, "custom", 0.9, validation_set="a")
-    shop["parameters"] = "model.latent_dim=16 seed=1"
-    assert "Experiments compared" not in written(made, pd.DataFrame([shop])).text
-    later = experiment(
+def test_experiments_are_compared_where_there_are_two(copied):
+    name, same = copied.folder.name, {"data": "custom", "validation_auc": 0.925}
+    shop = compared(name, **same, validation_set="a", parameters="model.latent_dim=16 seed=1")
+    assert "Experiments compared" not in written(copied.folder).text
+    assert "Experiments compared" not in written(copied.folder, shop).text
+    later = compared(
         "shop later",
-        "custom",
-        0.925,
+        **same,
         validation_auc_low=0.91,
         validation_auc_high=0.94,
         validation_auc_change=0.025,
@@ -257,9 +228,9 @@ def test_experiments_are_compared_where_there_are_two(whole):
         threshold=0.5,
         **{"from": "2024-01-02T00:00:00+00:00", "to": "2024-04-05T00:00:00+00:00"},
     )
-    other = experiment("other", "ecommerce", 0.7, validation_set="c")
-    text = written(made, pd.DataFrame([shop, later, other])).text
-    assert "Experiments compared" in text
+    other = compared("other", data="ecommerce", validation_auc=0.7, validation_set="c")
+    text = written(copied.folder, shop, later, other).text
+    text = text[text.rindex("Experiments compared") :]
     assert "0.9250 0.910–0.940 +0.0250" in text
     assert text.count("+0.0250") == 1
     assert "2 Jan 2024 5 Apr 2024" in text
@@ -267,54 +238,36 @@ def test_experiments_are_compared_where_there_are_two(whole):
     assert "latent_dim=8" in text
     # What is the same in both is not repeated, and other sources are nothing to this reader.
     assert "seed=1" not in text
-    assert "other" not in re.findall(r"\w+", text[text.index("Experiments compared") :])
+    assert "other" not in re.findall(r"\w+", text)
     assert "Validation rows differ" in text
 
 
-def test_figures_of_others_are_told_with_who_ran_them(made):
-    made.until("features")
-    made.gate()
-    path = made.folder / "decision.json"
-    decision = json.loads(path.read_text())
-    told = {"strategy": "payday", "final_auc": 0.9876, "run_id": "r", "user": "ana"}
-    decision["best_elsewhere"] = {**told, "url": "https://wandb.example/r"}
-    path.write_text(json.dumps(decision))
-    page = written(made)
-    assert "Elsewhere payday reached 0.9876 on the same rows, run by ana: W&B" in page.text
+def test_figures_of_others_are_shown_with_who_ran_them(copied):
+    path = copied.folder / "decision.json"
+    remote = {"strategy": "payday", "final_auc": 0.9876, "user": "ana", "url": "https://w.example"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "best_elsewhere": remote}))
+    text = written(copied.folder).text
+    assert "Elsewhere payday reached 0.9876 on the same rows, run by ana: W&B" in text
 
 
-def test_stages_that_saw_other_data_are_named(made):
-    made.until("broad")
-    path = made.folder / "leaderboards" / "broad.csv"
-    board = pd.read_csv(path)
-    board.assign(data="ffff0000ffff0000").to_csv(path, index=False)
-    assert "These stages saw different data" in written(made).text
+def test_stages_that_saw_other_data_are_named(copied):
+    path = copied.folder / "leaderboards" / "broad.csv"
+    pd.read_csv(path).assign(data="ffff0000ffff0000").to_csv(path, index=False)
+    assert "These stages saw different data" in written(copied.folder).text
 
 
-def test_the_audit_of_the_winning_strategy_is_shown_if_it_is_of_these_data(made):
-    made.until("features")
-    assert f"{COMMAND} audit=true" in written(made).text
+def test_the_audit_of_the_winning_strategy_is_shown_if_it_is_of_these_data(copied):
+    assert f"{COMMAND} audit=true" in written(copied.folder).text
     finding = {"check": "single feature", "passed": False, "features": ["V1"], "detail": "too good"}
     audited = {"created": "2024-05-01T00:00:00+00:00", "findings": [finding]}
     for fingerprint, shown in (("0123456789abcdef", True), ("other", False)):
         audits = {"combined": {**audited, "fingerprint": fingerprint}}
-        (made.folder / "audit.json").write_text(json.dumps(audits))
-        text = written(made).text
+        (copied.folder / "audit.json").write_text(json.dumps(audits))
+        text = written(copied.folder).text
         assert ("1 check failed" in text and "too good (V1)" in text) == shown
 
 
-def test_a_report_that_cannot_be_written_is_said(made):
-    made.features()
-    (made.folder / "report.html").mkdir()
+def test_a_report_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "report.html").mkdir()
     with pytest.raises(UserError, match=r"report\.html: the report cannot be written"):
-        write_report(made.folder)
-
-
-def test_json_ends_no_script_and_has_no_number_that_is_none():
-    text = json_for_html({"name": "</script>&\u2028", "value": 1.5})
-    assert "<" not in text
-    assert json.loads(text) == {"name": "</script>&\u2028", "value": 1.5}
-    with pytest.raises(ValueError, match="JSON"):
-        json_for_html({"value": float("nan")})
-    found = plain({"a": [np.float64("nan"), np.int64(3)], "b": (pd.NaT, float("inf"), "x")})
-    assert found == {"a": [None, 3], "b": [None, None, "x"]}
+        write_report(tmp_path)

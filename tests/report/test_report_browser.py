@@ -1,4 +1,4 @@
-"""The report as a browser shows it: drawn, moved, switched, and narrow."""
+"""The report as a browser shows it: drawn, moved, switched, narrow, and in the dark."""
 
 import numpy as np
 import pandas as pd
@@ -7,69 +7,23 @@ import pytest
 from fraud_ae.evaluation.threshold import alerts, utc_days
 from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
 from fraud_ae.report.content import report_content
-from fraud_ae.report.page import write_report
-from tests.browsers import NEEDS_BROWSER, browsers
-from tests.report.made import PRODUCTION, WINNER, MadeExperiment
+from tests.browsers import NEEDS_BROWSER
+from tests.report.conftest import DRAWN
+from tests.report.made import PRODUCTION, WINNER
 
 pytestmark = NEEDS_BROWSER
 
 CHARTS = ("parallel", "heat", "losses", "roc", "pr", "histogram")
-# Set once all charts are there, to the theme that they were drawn in.
-DRAWN = "document.documentElement.dataset.drawn"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """The folder of an experiment with everything, and its report."""
-    made = MadeExperiment(tmp_path_factory.mktemp("made"))
-    made.features()
-    made.gate()
-    for stage in ("broad", "refined", "final", "production", "top_transactions"):
-        getattr(made, stage)()
-    write_report(made.folder)
-    return made.folder
+def folder(whole):
+    return whole.folder
 
 
 @pytest.fixture(scope="module")
-def launch():
-    """Starts a browser with further arguments."""
-    with browsers() as launch:
-        yield launch
-
-
-@pytest.fixture(scope="module")
-def browser(launch):
-    return launch()
-
-
-@pytest.fixture(scope="module")
-def opened(browser, folder):
-    """Opens the report, and holds it to staying silent and asking for nothing."""
-    contexts, complaints, requests = [], [], []
-
-    def opened(width: int = 1280, scheme: str = "light"):
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto((folder / "report.html").as_uri())
-        page.wait_for_function(DRAWN)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert set(requests) == {(folder / "report.html").as_uri()}
-
-
-@pytest.fixture(scope="module")
-def page(opened):
-    return opened()
+def page(opened, folder):
+    return opened(folder)
 
 
 def shown(page, part: str) -> dict[str, str]:
@@ -108,11 +62,13 @@ def threshold_line(page) -> float:
     return page.evaluate("document.getElementById('histogram').data.at(-1).x[0]")
 
 
-def test_every_chart_is_drawn_and_holds_its_data(page):
-    for name in CHARTS:
-        chart = page.locator(f"#{name}")
-        assert chart.locator("svg").count() > 0, name
-        assert chart.bounding_box()["height"] > 150
+def test_every_chart_is_drawn_without_scrolling_and_holds_its_data(page):
+    assert page.evaluate("scrollY") == 0
+    boxes = {name: page.locator(f"#{name} .main-svg").first.bounding_box() for name in CHARTS}
+    assert all(min(box["width"], box["height"]) > 150 for box in boxes.values()), boxes
+    assert min(box["y"] for box in boxes.values()) > 900
+    page.screenshot(full_page=True)
+    assert page.evaluate("scrollY") == 0
     assert page.evaluate("document.getElementById('parallel').data[0].dimensions.length") == 4
     assert page.locator("#parallel canvas").count() > 0
     assert page.locator("#heat .heatmaplayer image").count() == 1
@@ -145,10 +101,10 @@ def test_moving_the_slider_shows_the_figures_of_that_threshold(page, folder):
 
 def test_without_any_alert_there_is_no_precision(page):
     page.locator("#threshold").fill("0")
-    found = shown(page, "validation")
-    assert found["alerts_per_day"] == "0.0"
-    assert found["precision"] == "–"
-    assert found["recall"] == "0.0\xa0%"
+    figures = shown(page, "validation")
+    assert figures["alerts_per_day"] == "0.0"
+    assert figures["precision"] == "–"
+    assert figures["recall"] == "0.0\xa0%"
 
 
 def test_a_number_of_alerts_a_day_moves_the_threshold(page, folder):
@@ -194,22 +150,53 @@ def test_the_button_switches_between_light_and_dark_and_redraws(page):
     assert colours() == light
 
 
-def test_whoever_prefers_dark_gets_it(opened):
-    page = opened(scheme="dark")
+def test_whoever_prefers_dark_reads_in_the_dark_and_prints_on_white(opened, folder):
+    page = opened(folder, scheme="dark")
     assert page.evaluate(DRAWN) == "dark"
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(int(part) for part in background[4:-1].split(",")) < 50
+    page.emulate_media(media="print", color_scheme="dark")
+    text = "getComputedStyle(document.body).color"
+    assert page.evaluate(text) == "rgb(29, 28, 26)"
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    assert page.evaluate(text) == "rgb(29, 28, 26)"
 
 
-@pytest.mark.parametrize("width", [375, 768])
-def test_a_narrow_screen_scrolls_in_one_direction_alone(opened, width):
-    page = opened(width=width)
+def test_charts_fit_a_narrow_screen_follow_the_window_and_come_back_from_paper(opened, folder):
+    page = opened(folder, width=375)
     for details in page.locator("details").all():
         details.locator("summary").click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("document.body.scrollWidth") <= width
-    for name in CHARTS[1:]:
-        assert page.locator(f"#{name}").bounding_box()["width"] <= width
+
+    def chart_width() -> int:
+        return round(page.locator("#losses").bounding_box()["width"])
+
+    def wait_until_drawn(width: int) -> None:
+        drawn = "Math.round(document.getElementById('losses')._fullLayout.width)"
+        page.wait_for_function(f"{drawn} === {width}")
+
+    for width in (375, 768):
+        page.set_viewport_size({"width": width, "height": 900})
+        wait_until_drawn(chart_width())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.body.scrollWidth") <= width
+        for name in CHARTS[1:]:
+            assert page.locator(f"#{name}").bounding_box()["width"] <= width
+    narrow = chart_width()
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(media="screen")
+    assert chart_width() > narrow
+    wait_until_drawn(chart_width())
+
+
+def test_a_page_that_is_never_painted_is_drawn_all_the_same(browser, folder):
+    page = browser.new_page()
+    never = "window.requestAnimationFrame = () => 0; delete window.requestIdleCallback;"
+    page.add_init_script(never)
+    page.goto((folder / "report.html").as_uri())
+    page.wait_for_function(DRAWN, polling=100)
+    assert page.locator("#roc svg").count() > 0
+    assert page.locator("#histogram svg").count() > 0
 
 
 def test_without_webgl_the_reader_is_sent_to_the_table(launch, folder):
@@ -221,12 +208,10 @@ def test_without_webgl_the_reader_is_sent_to_the_table(launch, folder):
 
 
 def test_tables_are_there_without_javascript(browser, folder):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+    page = browser.new_page(java_script_enabled=False)
     page.goto((folder / "report.html").as_uri())
     assert page.locator("#explorer table.explored").is_visible()
     assert not page.locator("#histogram").is_visible()
     first = report_content(folder)["explorer"]
     threshold = first["thresholds"][first["start"]]
     assert shown(page, "test") == expected(scores(folder)["test"], threshold)
-    context.close()

@@ -8,25 +8,24 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from fraud_ae.data.files.reading import read_table
 from fraud_ae.detector.detector import FraudDetector
-from fraud_ae.errors import UserError
+from fraud_ae.errors import DataError, UserError
 from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.production.drift.bins import Bins
-from fraud_ae.production.drift.comparable import features_of
+from fraud_ae.production.drift.clusters import clusters_of, whole_periods
+from fraud_ae.production.drift.entities import entities_of
+from fraud_ae.production.drift.feature_properties import comparable_features
 from fraud_ae.production.drift.findings import LEAST_PSI, Finding, correct
+from fraud_ae.production.drift.homogeneity import ClusteredShares, Comparison, compare
 from fraud_ae.production.drift.period import Period
 from fraud_ae.production.drift.ranking import LEAST_FRAUDS, fall, ranking
 from fraud_ae.production.drift.reference import (
-    bins_from,
-    clusters_of,
+    clustered_shares,
+    customers_of,
     load_reference,
-    members_of,
-    owners_of,
     quantiles,
-    spread_of,
-    whole_periods,
 )
-from fraud_ae.production.drift.spread import Comparison, Spread, compare
 
 LEAST_ROWS = 100
 ALPHA = 0.05
@@ -51,12 +50,17 @@ def check_drift(
     model: folder of a model for production. file, history: tables as the model's source has them,
     `is_fraud` where it is known. days: see `Period.of`. alpha: how likely a false alarm may be.
     Returns plain data: `drift`, whether anything has; `findings`, and facts about both periods.
-    Raises UserError where nothing can be compared.
+    Raises UserError where nothing can be compared, DataError for what cannot be read or mapped.
     """
     detector, reference = FraudDetector.load(model), load_reference(model)
-    period = Period.read(
-        file, detector.source_format, reference["columns"], history=history, days=days
-    )
+    source, columns = detector.source_format, reference["columns"]
+    table = read_table(file, source)
+    earlier = None if history is None else read_table(history, source)
+    try:
+        period = Period.of(table, source, columns, history=earlier, days=days)
+    except DataError as error:
+        named = f"{file}" if history is None else f"{file}, {history}"
+        raise DataError(f"{named}: {error}") from None
     checked = check_period(detector, reference, period, alpha=alpha)
     return {"model": str(model), "file": str(file), **checked}
 
@@ -65,20 +69,20 @@ def check_period(
     detector: FraudDetector, reference: Mapping, period: Period, *, alpha: float = ALPHA
 ) -> dict:
     """What `check_drift` returns, of a detector with its reference and a period at hand."""
-    rows = int(period.judged.sum())
+    current = period.transactions[period.current]
+    rows = len(current)
     if rows < LEAST_ROWS:
         raise UserError(f"{rows} transactions to be judged; a check needs {LEAST_ROWS} or more")
     check = _Check(detector, reference, period)
     findings = [*check.columns(), *check.features(), *check.scores(), *check.unseen()]
     correct(findings, alpha)
-    judged_rows = period.transactions[period.judged]
     return {
         "drift": any(finding.drift for finding in findings),
         "alpha": alpha,
         "least_psi": LEAST_PSI,
         "period": {
-            "from": judged_rows["timestamp"].iloc[0].isoformat(),
-            "to": judged_rows["timestamp"].iloc[-1].isoformat(),
+            "from": current["timestamp"].iloc[0].isoformat(),
+            "to": current["timestamp"].iloc[-1].isoformat(),
             "rows": rows,
             "rows_per_day": period.rows_per_day(),
             "history_rows": len(period.transactions) - rows,
@@ -89,7 +93,11 @@ def check_period(
 
 
 class _Check:
-    """One check; what several comparisons need is made once."""
+    """One check; what several comparisons need is made once.
+
+    rows: (n,) bool, of the period: which can be compared in what looks back (True), and in what
+    does not. samples: the transactions that these are.
+    """
 
     def __init__(self, detector: FraudDetector, reference: Mapping, period: Period) -> None:
         self.detector, self.reference, self.period = detector, reference, period
@@ -98,12 +106,16 @@ class _Check:
         times = period.transactions["timestamp"]
         newest = times >= times.iloc[-1] - pd.Timedelta(days=max(reference["days"], 1))
         # As long a period as that of the reference, because history grows along it.
-        self.with_history = complete & newest.to_numpy()
+        self.rows = {False: period.current, True: complete & newest.to_numpy()}
+        self.samples = {
+            looks_back: period.transactions[rows].reset_index(drop=True)
+            for looks_back, rows in self.rows.items()
+        }
         self.labels_known = period.labels_known(reference["label_delay_days"])
-        self.members = members_of(period.transactions[period.judged])
+        self.entities = entities_of(self.samples[False])
         self.changed = {
-            kind: results.changed_weights(reference["members"][kind])
-            for kind, results in self.members.items()
+            kind: entities.change_of_shares(reference["members"][kind])
+            for kind, entities in self.entities.items()
             if kind in reference["members"]
         }
 
@@ -117,196 +129,176 @@ class _Check:
 
     def features(self) -> list[Finding]:
         """Each feature, the most changed first."""
-        judged, learned = self.period.judged, pd.Timestamp(self.reference["learned_until"])
+        learned_until = pd.Timestamp(self.reference["learned_until"])
         strategy, transactions = self.detector.strategy, self.period.transactions
         if "is_fraud" not in transactions:
-            # Not to be warned of what is said anyway.
+            # Against a warning of what the findings say anyway.
             transactions = transactions.assign(is_fraud=np.nan)
-        parts = {}
-        for looks_back, rows in ((False, judged), (True, self.with_history)):
+        features = {}
+        for looks_back, rows in self.rows.items():
             if rows.any():
-                # Those that do not look back need no history, and the others no more than that.
-                seen = transactions if looks_back else transactions[rows].reset_index(drop=True)
-                kept = rows if looks_back else np.ones(len(seen), dtype=bool)
-                features = features_of(strategy, seen, kept, self.days, learned)
-                parts[looks_back] = transactions[rows].reset_index(drop=True), features
-        results = []
-        for name, known in self.reference["features"].items():
-            reason = self._not_judged(known)
-            if reason is None:
-                judged_rows, features = parts[known["looks_back"]]
-                counted = features[known["stands_for"] or name]
-                results.append(
-                    self._compared(name, "feature", known, counted, judged_rows, features[name])
+                days = self.days if looks_back else 0.0
+                features[looks_back] = comparable_features(
+                    strategy, transactions, rows, days, learned_until
                 )
+        findings = []
+        for name, known in self.reference["features"].items():
+            reason = self._not_compared(known)
+            if reason is None:
+                values = features[known["looks_back"]]
+                counted = values[known["stands_for"] or name]
+                findings.append(self._compared(name, "feature", known, counted, values[name]))
             else:
-                results.append(Finding(name, "feature", not_judged=reason))
-        return sorted(results, key=lambda f: -f.details["excess"] if f.details else np.inf)
+                findings.append(Finding(name, "feature", not_judged=reason))
+        return sorted(findings, key=lambda f: -f.details["excess"] if f.details else np.inf)
 
     def scores(self) -> list[Finding]:
         """The distribution of the score, the alert rate, and the figures where labels are."""
-        known = self.reference["score"]
         labelled = any(f["reads_labels"] for f in self.reference["features"].values())
-        reason = self._not_judged({**known, "reads_labels": labelled, "cycle": None})
+        known = {**self.reference["score"], "reads_labels": labelled, "cycle": None}
+        reason = self._not_compared(known)
         if reason:
             names = [("score", "score"), ("alert rate", "alert rate")]
             names += [(name, "figure") for name in _FIGURES.values()]
             return [Finding(name, kind, not_judged=reason) for name, kind in names]
-        rows = self.with_history if known["looks_back"] else self.period.judged
+        rows, current = self.rows[known["looks_back"]], self.samples[known["looks_back"]]
         scores = self.detector.score_transactions(self.period.transactions, rows)
-        judged_rows = self.period.transactions[rows].reset_index(drop=True)
         values = pd.Series(scores.astype(np.float64))
-        score = self._compared(
-            "score", "score", {**known, "cycle": None}, values, judged_rows, values
-        )
-        return [score, *self._alert_rate(scores, judged_rows), *self._figures(scores, judged_rows)]
+        score = self._compared("score", "score", known, values, values)
+        return [score, *self._alert_rate(scores, current), *self._figures(scores, current)]
 
     def unseen(self) -> list[Finding]:
         """Values of categories that the training data did not have, the most frequent first."""
-        judged_rows = self.period.transactions[self.period.judged].reset_index(drop=True)
-        results = []
+        current = self.samples[False]
+        findings = []
         for name, known in self.reference["categories"].items():
             if known["values"] is None or name in self.period.missing:
                 continue
-            new = judged_rows[name].notna() & ~judged_rows[name].isin(known["values"])
+            new = current[name].notna() & ~current[name].isin(known["values"])
             share = float(new.mean())
             # Rows of one customer mostly have one value: customers are what comes by chance.
-            owners = owners_of(judged_rows)
-            bring, now = owners[new].nunique(), owners.nunique()
+            customers = customers_of(current)
+            number, with_new = customers.nunique(), customers[new].nunique()
             # Both counts are of rare events; at least one is what another sample may have had.
             before = max(known["of_one"], 1)
-            p_value = stats.binom.sf(bring - 1, bring + before, now / (now + known["of"]))
-            counts = judged_rows[name][new].value_counts()
+            p_value = stats.binom.sf(
+                with_new - 1, with_new + before, number / (number + known["of"])
+            )
+            counts = current[name][new].value_counts()
             details = {
                 "share": share,
                 "values": {str(value): int(count) for value, count in counts.head(5).items()},
                 "distinct": len(counts),
             }
             matters = share >= LEAST_UNSEEN
-            results.append(
+            findings.append(
                 Finding(name, "unseen values", float(p_value), matters=matters, details=details)
             )
-        return results
+        return findings
 
-    def _not_judged(self, known: Mapping) -> str | None:
+    def _not_compared(self, known: Mapping) -> str | None:
         """Why something cannot be compared, None where it can be."""
         if known["cycle"] == "date":
             return "goes by the date"
-        rows = self.with_history if known["looks_back"] else self.period.judged
-        if rows.sum() < LEAST_ROWS:
+        sample = self.samples[known["looks_back"]]
+        if len(sample) < LEAST_ROWS:
             return f"needs {np.ceil(self.days):.0f} days of history without gaps (--history FILE)"
         if known["reads_labels"] and not self.labels_known:
             delay = self.reference["label_delay_days"]
             return f"needs is_fraud of the rows that are {delay:g} days old"
-        if known["cycle"]:
-            whole = whole_periods(self.period.transactions["timestamp"][rows], known["cycle"])
-            if whole.sum() < LEAST_ROWS:
-                return f"needs whole {known['cycle']}s"
+        if whole_periods(sample["timestamp"], known["cycle"]).sum() < LEAST_ROWS:
+            return f"needs whole {known['cycle']}s"
         return None
 
     def _compared(
-        self,
-        name: str,
-        kind: str,
-        known: Mapping,
-        counted: pd.Series,
-        judged_rows: pd.DataFrame,
-        values: pd.Series,
+        self, name: str, kind: str, known: Mapping, counted: pd.Series, values: pd.Series
     ) -> Finding:
         """Compare what is counted in bins; values are those of the feature itself."""
-        whole = whole_periods(judged_rows["timestamp"], known["cycle"])
-        counted, judged_rows = counted[whole], judged_rows[whole].reset_index(drop=True)
-        bins, before = bins_from(known["bins"]), Spread.from_dict(known["spread"])
-        now = spread_of(bins, counted, judged_rows, known["cycle"])
-        results = compare(before, now, self._counting(known, bins.codes(counted)))
+        sample = self.samples[known["looks_back"]]
+        whole = whole_periods(sample["timestamp"], known["cycle"])
+        counted, sample = counted[whole], sample[whole].reset_index(drop=True)
+        bins, reference = Bins(**known["bins"]), ClusteredShares(**known["spread"])
+        current = clustered_shares(bins, counted, sample, known["cycle"])
+        comparison = compare(reference, current, self._weights(known, bins.codes(counted)))
         details = {
-            **_figures_of(results),
-            "rows": now.rows,
-            "missing": [before.shares[-1], now.shares[-1]],
+            **_figures_of(comparison),
+            "rows": current.rows,
+            "missing": [reference.shares[-1], current.shares[-1]],
             "quantiles": [known["quantiles"], quantiles(values[whole])],
             "bins": bins.names(),
-            "shares": [list(before.shares), list(now.shares)],
-            "comparison": results,
+            "shares": [reference.shares, current.shares],
+            "comparison": comparison,
         }
-        matters = results.excess >= LEAST_PSI
-        return Finding(name, kind, results.p_value, matters=matters, details=details)
+        matters = comparison.excess >= LEAST_PSI
+        return Finding(name, kind, comparison.p_value, matters=matters, details=details)
 
-    def _counting(self, known: Mapping, codes: np.ndarray) -> dict[str, float]:
-        """How much of the likeness within customers and terminals counts, see `compare`."""
-        counting = {}
+    def _weights(self, known: Mapping, codes: np.ndarray) -> dict[str, float]:
+        """How much of the dependence within customers and terminals counts, see `compare`."""
+        weights = {}
         for kind, means in known.get("means", {}).items():
             if kind in self.changed:
                 sketch = self.reference["members"][kind]
-                alike = self.members[kind].alike(codes, sketch, means)
-                counting[kind] = 1 - (1 - self.changed[kind]) * alike
-        return counting
+                correlation = self.entities[kind].correlation(codes, sketch, means)
+                weights[kind] = 1 - (1 - self.changed[kind]) * correlation
+        return weights
 
-    def _alert_rate(self, scores: np.ndarray, judged_rows: pd.DataFrame) -> list[Finding]:
+    def _alert_rate(self, scores: np.ndarray, transactions: pd.DataFrame) -> list[Finding]:
         threshold = self.detector.threshold
         if threshold is None:
             return []
-        # From the kept scores, as the threshold may be another one by now.
-        kept = self.detector.held_out_scores()
+        # From the saved scores, as the threshold may be another one by now.
+        held_out = self.detector.held_out_scores()
         bins = Bins(edges=(0.5,))
-        before, now = (
-            spread_of(bins, pd.Series(alerts(results, threshold).astype(np.float64)), rows)
-            for results, rows in ((kept["score"].to_numpy(), kept), (scores, judged_rows))
+        reference, current = (
+            clustered_shares(bins, pd.Series(alerts(values, threshold).astype(np.float64)), rows)
+            for values, rows in ((held_out["score"].to_numpy(), held_out), (scores, transactions))
         )
         # Alerts come in bursts, of which a short period may have had none: its likeness, or that of
         # the reference, whichever lets more happen by chance.
-        results = max((compare(before, now, {}), compare(now, before, {})), key=lambda c: c.p_value)
-        then, rate = before.shares[1], now.shares[1]
-        low, high = sorted((then, rate))
+        comparisons = compare(reference, current, {}), compare(current, reference, {})
+        comparison = max(comparisons, key=lambda c: c.p_value)
+        rates = [reference.shares[1], current.shares[1]]
+        low, high = sorted(rates)
         matters = high >= LEAST_RATIO * low and high - low >= LEAST_RATE
-        details = {**_figures_of(results), "rates": [then, rate], "threshold": threshold}
-        return [
-            Finding("alert rate", "alert rate", results.p_value, matters=matters, details=details)
-        ]
+        details = {**_figures_of(comparison), "rates": rates, "threshold": threshold}
+        p_value = comparison.p_value
+        return [Finding("alert rate", "alert rate", p_value, matters=matters, details=details)]
 
-    def _figures(self, scores: np.ndarray, judged_rows: pd.DataFrame) -> list[Finding]:
+    def _figures(self, scores: np.ndarray, transactions: pd.DataFrame) -> list[Finding]:
         known = self.reference["ranking"]
-        labels = (
-            judged_rows["is_fraud"]
-            if "is_fraud" in judged_rows
-            else pd.Series(np.nan, index=judged_rows.index)
-        )
-        labelled = labels.notna().to_numpy()
-        frauds = int((labels == 1).sum())
-        findings = [Finding(name, "figure") for name in _FIGURES.values()]
-        if min(frauds, known["frauds"]) < LEAST_FRAUDS:
-            few = f"needs {LEAST_FRAUDS} known frauds, has {min(frauds, known['frauds'])}"
-            for finding in findings:
-                finding.not_judged = few
-            return findings
-        clusters = {k: v[labelled] for k, v in clusters_of(judged_rows).items()}
-        results = ranking(
-            labels[labelled].to_numpy(),
-            scores[labelled],
-            clusters,
+        unknown = pd.Series(np.nan, index=transactions.index)
+        labels = transactions.get("is_fraud", unknown).to_numpy()
+        findings = {figure: Finding(name, "figure") for figure, name in _FIGURES.items()}
+        frauds = min(int((labels == 1).sum()), known["frauds"])
+        if frauds < LEAST_FRAUDS:
+            for finding in findings.values():
+                finding.not_judged = f"needs {LEAST_FRAUDS} known frauds, has {frauds}"
+            return list(findings.values())
+        current = ranking(
+            labels,
+            scores,
+            clusters_of(transactions),
             fraud_share=known["fraud_share"],
             replicates=REPLICATES,
         )
-        for name, finding in zip(_FIGURES, findings, strict=True):
-            fallen = fall(known[name], results[name])
+        for figure, finding in findings.items():
+            fallen = fall(known[figure], current[figure])
             if fallen is None:
                 finding.not_judged = "needs more customers"
                 continue
             finding.p_value = float(stats.norm.sf(fallen))
-            finding.matters = known[name]["value"] - results[name]["value"] >= LEAST_FALL[name]
+            difference = known[figure]["value"] - current[figure]["value"]
+            finding.matters = difference >= LEAST_FALL[figure]
             finding.details = {
-                "before": known[name],
-                "now": results[name],
-                "labelled": int(labelled.sum()),
-                "frauds": frauds,
-                "fraud_share": [known["fraud_share"], results["fraud_share"]],
+                "before": known[figure],
+                "now": current[figure],
+                "labelled": current["rows"],
+                "frauds": current["frauds"],
+                "fraud_share": [known["fraud_share"], current["fraud_share"]],
             }
-        return findings
+        return list(findings.values())
 
 
-def _figures_of(results: Comparison) -> dict:
-    return {
-        "psi": results.psi,
-        "expected": results.expected,
-        "excess": results.excess,
-        "design_effect": results.design_effect,
-    }
+def _figures_of(comparison: Comparison) -> dict:
+    names = ("psi", "expected", "excess", "design_effect")
+    return {name: getattr(comparison, name) for name in names}

@@ -32,15 +32,13 @@ class Finding:
 def correct(findings: list[Finding], alpha: float) -> None:
     """Correct all p-values by Holm (1979), and say what has drifted."""
     tested = sorted((f for f in findings if f.p_value is not None), key=lambda f: f.p_value)
-    highest = 0.0
-    for place, finding in enumerate(tested):
-        highest = max(highest, min(1.0, finding.p_value * (len(tested) - place)))
-        finding.p_corrected = highest
-        finding.drift = finding.matters and highest < alpha
-    for finding in findings:
+    scaled = [f.p_value * (len(tested) - place) for place, f in enumerate(tested)]
+    for finding, corrected in zip(tested, np.maximum.accumulate(scaled), strict=True):
+        finding.p_corrected = min(1.0, float(corrected))
+        finding.drift = finding.matters and finding.p_corrected < alpha
         comparison = (finding.details or {}).pop("comparison", None)
         if comparison is not None:
-            smallest = comparison.smallest_found(alpha / len(tested), LEAST_PSI)
+            smallest = comparison.smallest_detected(alpha / len(tested), LEAST_PSI)
             finding.details["smallest_psi"] = smallest
             # Between two normal distributions of one variance the index is the squared distance.
             finding.details["smallest_shift"] = float(np.sqrt(smallest))

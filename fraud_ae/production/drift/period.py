@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pandas as pd
 
-from fraud_ae.data.files.reading import read_table
 from fraud_ae.data.source_columns import TEXT
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import to_transactions
-from fraud_ae.errors import DataError
 from fraud_ae.features.event_time import DAY_US, days_to_microseconds, microseconds
 
 # Days with fewer rows than this share of the usual ones are a gap in the history, ...
@@ -24,14 +21,14 @@ _KNOWN_LABELS = 0.95
 
 @dataclass(frozen=True)
 class Period:
-    """Transactions in order of time, some of which are to be judged.
+    """Transactions in order of time: those to be checked, and the history before them.
 
-    transactions: (n, d) canonical, history among them; columns that are missing hold nothing.
-    judged: (n,) bool. missing: optional columns of the training data that the file does not have.
+    transactions: (n, d) canonical; columns that are missing hold nothing. current: (n,) bool, those
+    to be checked. missing: optional columns of the training data that the file does not have.
     """
 
     transactions: pd.DataFrame
-    judged: np.ndarray
+    current: np.ndarray
     missing: tuple[str, ...] = ()
 
     @classmethod
@@ -48,16 +45,16 @@ class Period:
 
         columns: the optional ones of the training data. history: earlier rows; those that the file
         has too are left out, and so is whatever is later than the file. days: only so many newest
-        ones are judged, and those before are history. Raises DataError for what cannot be mapped.
+        ones are checked, and those before are history. Raises DataError for what cannot be mapped.
         """
         file, missing = _with_columns(file, source_format, columns)
         transactions = to_transactions(file, source_format, labelled=False)
-        judged = np.ones(len(transactions), dtype=bool)
+        current = np.ones(len(transactions), dtype=bool)
         if days is not None:
             first = transactions["timestamp"].iloc[-1] - pd.Timedelta(days=days)
-            judged = (transactions["timestamp"] > first).to_numpy()
+            current = (transactions["timestamp"] > first).to_numpy()
         if history is None:
-            return cls(transactions, judged, missing)
+            return cls(transactions, current, missing)
         history, _ = _with_columns(history, source_format, columns)
         earlier = to_transactions(history, source_format, labelled=False)
         if source_format.sources("transaction_id"):
@@ -66,32 +63,13 @@ class Period:
         else:
             before = earlier["timestamp"] < transactions["timestamp"].iloc[0]
         both = pd.concat([earlier[before], transactions], ignore_index=True)
-        judged = np.append(np.zeros(int(before.sum()), dtype=bool), judged)
+        current = np.append(np.zeros(int(before.sum()), dtype=bool), current)
         # As integers: times with a zone would become an array of objects.
         order = np.argsort(both["timestamp"].astype("int64").to_numpy(), kind="stable")
-        return cls(both.iloc[order].reset_index(drop=True), judged[order], missing)
-
-    @classmethod
-    def read(
-        cls,
-        file: Path,
-        source_format: SourceFormat,
-        columns: Mapping[str, bool],
-        *,
-        history: Path | None = None,
-        days: float | None = None,
-    ) -> Self:
-        """From files. Raises DataError, naming the file, for what cannot be read or mapped."""
-        tables = [read_table(path, source_format) for path in (file, history) if path is not None]
-        try:
-            earlier = tables[1] if history is not None else None
-            return cls.of(tables[0], source_format, columns, history=earlier, days=days)
-        except DataError as error:
-            named = f"{file}" if history is None else f"{file}, {history}"
-            raise DataError(f"{named}: {error}") from None
+        return cls(both.iloc[order].reset_index(drop=True), current[order], missing)
 
     def with_history(self, days: float, rows_per_day: float, gap: int) -> np.ndarray:
-        """The rows to be judged that have so many days of history, without a gap: (n,) bool.
+        """The rows to be checked that have so many days of history, without a gap: (n,) bool.
 
         rows_per_day: the usual number. gap: so many days in a row may have few rows, or none.
         """
@@ -101,7 +79,7 @@ class Period:
         for end in gaps(day, rows_per_day, gap):
             complete_since[day < end] = np.iinfo(np.int64).max // 2
             complete_since[day >= end] = end * DAY_US
-        return self.judged & (us - complete_since >= days_to_microseconds(days))
+        return self.current & (us - complete_since >= days_to_microseconds(days))
 
     def labels_known(self, delay_days: float) -> bool:
         """Whether nearly all rows have a label that are old enough to have one."""
@@ -113,9 +91,9 @@ class Period:
         return bool(len(known)) and float(known.mean()) >= _KNOWN_LABELS
 
     def rows_per_day(self) -> float:
-        """How many rows there are in a day, from the first that is judged to the last."""
+        """How many rows there are in a day, from the first to be checked to the last."""
         us = microseconds(self.transactions["timestamp"])
-        within = us[us >= us[self.judged][0]]
+        within = us[us >= us[self.current][0]]
         return float(len(within) / max((within[-1] - within[0]) / DAY_US, 1 / 24))
 
 

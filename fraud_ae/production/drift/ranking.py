@@ -36,22 +36,20 @@ def ranking(
     result = {"rows": len(labels), "frauds": frauds, "fraud_share": frauds / max(len(labels), 1)}
     rows = np.arange(len(labels))
     kinds = [clusters[kind] for kind in ("customer", "terminal") if kind in clusters] or [rows]
-    drawn = [
+    first, *others = (
         bootstrap_figures(labels, scores, kind, fraud_share=fraud_share, replicates=replicates)
         for kind in kinds
-    ]
+    )
     for name in METRICS:
-        value = metrics[name]
-        if fraud_share is not None and drawn[0] is not None:
-            value = float(drawn[0][name][0])
-        result[name] = {"value": value, "low": None, "high": None, "sd": None}
-        if drawn[0] is None:
-            continue
-        low, high = np.quantile(drawn[0][name][1:], (0.025, 0.975))
-        # As if both kinds moved it independently; what single rows add counts twice.
-        spreads = [np.std(_on_logit(one[name][1:]), ddof=1) for one in drawn if one is not None]
-        sd = float(np.sqrt(np.sum(np.square(spreads))))
-        result[name] |= {"low": float(low), "high": float(high), "sd": sd}
+        result[name] = {"value": metrics[name], "low": None, "high": None, "sd": None}
+        if first is not None:
+            value = metrics[name] if fraud_share is None else float(first[name][0])
+            low, high = np.quantile(first[name][1:], (0.025, 0.975)).tolist()
+            # As if both kinds moved it independently; what single rows add counts twice.
+            drawn = [figures for figures in (first, *others) if figures is not None]
+            sd = [np.std(_on_logit(figures[name][1:]), ddof=1) for figures in drawn]
+            spread = float(np.sqrt(np.sum(np.square(sd))))
+            result[name] = {"value": value, "low": low, "high": high, "sd": spread}
     return result
 
 

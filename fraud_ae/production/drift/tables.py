@@ -8,55 +8,51 @@ from rich.console import Console
 from rich.table import Table
 
 _MOST_NAMED = 5
+_NAMED_KINDS = ("unseen values", "missing column")
 
 
 def show(checked: Mapping) -> None:
     """Print the result of `check_drift`."""
     console = Console(highlight=False, width=80)
-    _print(console, verdict(checked), "  ")
-    period, reference = checked["period"], checked["reference"]
-    for name, part in (("now", period), ("then", reference)):
+
+    def print_filled(text: str, indent: str = "  ") -> None:
+        console.print(textwrap.fill(text, 80, subsequent_indent=indent), markup=False)
+
+    print_filled(verdict(checked))
+    for name, period in (("now", checked["period"]), ("then", checked["reference"])):
         console.print(
-            f"  {name:<5} {part['rows']:,} transactions, {part['from'][:10]} to {part['to'][:10]}, "
-            f"{part['rows_per_day']:,.0f} a day"
+            f"  {name:<5} {period['rows']:,} transactions, {period['from'][:10]} to "
+            f"{period['to'][:10]}, {period['rows_per_day']:,.0f} a day"
         )
-    console.print(_features(checked))
+    console.print(_distributions(checked))
     others = _others(checked)
     if others.row_count:
         console.print(others)
     for reason, names in not_judged(checked).items():
-        _print(console, f"  not judged, {reason}: {', '.join(names)}", "    ")
+        print_filled(f"  not judged, {reason}: {', '.join(names)}", "    ")
     shift = typical_shift(checked)
     if shift is not None:
-        text = (
+        print_filled(
             f"  So many transactions show a shift of {shift:.2f} standard deviations of a typical "
             "feature, 19 times of 20."
         )
-        _print(console, text, "  ")
-
-
-def _print(console: Console, text: str, indent: str) -> None:
-    console.print(textwrap.fill(text, 80, subsequent_indent=indent), markup=False)
 
 
 def verdict(checked: Mapping) -> str:
     """In one line whether something has drifted, and what."""
-    names = list(dict.fromkeys(finding_name(f) for f in checked["findings"] if f["drift"]))
+    findings = checked["findings"]
+    names = [
+        f"{f['name']} ({f['kind']})" if f["kind"] in _NAMED_KINDS else f["name"]
+        for f in findings
+        if f["drift"]
+    ]
+    names = list(dict.fromkeys(names))
     if not names:
-        findings = checked["findings"]
         left = sum(finding["not_judged"] is not None for finding in findings)
-        if left:
-            return f"stable: nothing has drifted; {left} of {len(findings)} could not be judged"
-        return "stable: nothing has drifted"
+        more = f"; {left} of {len(findings)} could not be judged" if left else ""
+        return f"stable: nothing has drifted{more}"
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"drift: {', '.join(names[:_MOST_NAMED])}{more}"
-
-
-def finding_name(finding: Mapping) -> str:
-    """What a finding is about."""
-    if finding["kind"] in ("unseen values", "missing column"):
-        return f"{finding['name']} ({finding['kind']})"
-    return finding["name"]
 
 
 def not_judged(checked: Mapping) -> dict[str, list[str]]:
@@ -78,7 +74,7 @@ def typical_shift(checked: Mapping) -> float | None:
     return shifts[len(shifts) // 2] if shifts else None
 
 
-def _features(checked: Mapping) -> Table:
+def _distributions(checked: Mapping) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("feature", overflow="fold", max_width=36)
     for name in ("PSI", "chance", "p", "median", "now"):
@@ -107,8 +103,8 @@ def _others(checked: Mapping) -> Table:
     for finding in checked["findings"]:
         row = other_row(finding)
         if row:
-            corrected = p_value(finding["p_corrected"])
-            table.add_row(*row, corrected, style="bold red" if finding["drift"] else None)
+            style = "bold red" if finding["drift"] else None
+            table.add_row(*row, p_value(finding["p_corrected"]), style=style)
     return table
 
 

@@ -100,7 +100,7 @@
       automargin: true, fixedrange: true,
     };
     const { xaxis, yaxis, ...rest } = more;
-    const merged = (own) => ({ ...axis, ...own, title: { ...axis.title, ...own.title } });
+    const merged = (changes) => ({ ...axis, ...changes, title: { ...axis.title, ...changes.title } });
     return {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, color: colour("text"), size: 12 },
@@ -144,12 +144,9 @@
       type: "parcoords", line, unselected: { line: { color: colour("line"), opacity: 0.35 } },
       labelfont: { color: colour("text"), size: 12 }, tickfont: { color: colour("quiet"), size: 11 },
       rangefont: { color: "rgba(0,0,0,0)", size: 1 },
-      dimensions: [...places, { label: name(objective), values: reached, tickformat: ".3f" }],
+      dimensions: [...places, { label: objective, values: reached, tickformat: ".3f" }],
     }], layout({ margin: { l: 70, r: 60, t: 50, b: 16 } }), CONFIG);
   }
-
-  const NAMES = { final_auc: "ROC AUC", average_precision: "average precision", f1: "F1", value_caught: "fraud value caught" };
-  const name = (key) => NAMES[key] ?? key;
 
   function drawHeat() {
     const { dimensions, reached } = drawn.broad;
@@ -223,8 +220,8 @@
     const { edges, log, shares } = explorer.histogram;
     const style = { normal: "accent", fraud: "fraud", "not labelled": "accent" };
     const faded = (name) => colour(name) + "2e";
-    const traces = Object.entries(shares).map(([kind, found]) => ({
-      x: edges, y: [...found, found.at(-1)], type: "scatter", mode: "lines", name: kind === "normal" ? "honest" : kind,
+    const traces = Object.entries(shares).map(([kind, heights]) => ({
+      x: edges, y: [...heights, heights.at(-1)], type: "scatter", mode: "lines", name: kind === "normal" ? "honest" : kind,
       line: { shape: "hv", color: colour(style[kind]), width: 1.6 }, fill: "tozeroy", fillcolor: faded(style[kind]),
       hovertemplate: `%{y:.1%} of the ${kind === "normal" ? "honest" : kind} rows<extra></extra>`,
     }));
@@ -275,14 +272,14 @@
   // Nothing waits for being scrolled to, as a screenshot, an archive and a printer never scroll.
   async function drawAll() {
     if (!window.Plotly) return;
-    const own = round += 1;
+    const current = round += 1;
     const theme = isDark() ? "dark" : "light";
     delete root.dataset.drawn;
     for (const [id, draw] of CHARTS) {
       // One after another, so that the page can be scrolled meanwhile.
       await idle();
       // The theme was switched meanwhile, and that draws all of them itself.
-      if (own !== round) return;
+      if (current !== round) return;
       try {
         draw();
       } catch (error) {

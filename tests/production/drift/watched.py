@@ -1,46 +1,30 @@
 """A model for production with its reference, checked against drawn or shifted transactions."""
 
-import inspect
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from fraud_ae.data.simulation.synthetic import generate_transactions, simulate
+from fraud_ae.data.simulation.synthetic import generate_transactions
 from fraud_ae.detector.detector import FraudDetector
-from fraud_ae.detector.model_info import MODEL_INFO
 from fraud_ae.production.drift.check import check_period
 from fraud_ae.production.drift.period import Period
 from fraud_ae.production.drift.reference import load_reference
 
-_SIMULATED = inspect.signature(simulate).parameters
+SIMULATED = {"n_transactions": 6_000, "days": 90, "fraud_ratio": 0.06}
 
 
 class Watched:
-    """A model with its reference, and the data that it was made of."""
+    """A model with its reference, the rows of its test period, and all earlier ones."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, test_start: str) -> None:
         self.detector, self.reference = FraudDetector.load(folder), load_reference(folder)
-        info = yaml.safe_load((folder / MODEL_INFO).read_text())
-        settings = info["configuration"]["data"]
-        self.settings = {k: v for k, v in settings.items() if k in _SIMULATED}
-        self.transactions = generate_transactions(**self.settings)
-        parts = info["data"]["split"]
-        times = self.transactions["timestamp"]
-        self.parts = {
-            name: self.transactions[
-                (times >= pd.Timestamp(part["start"])) & (times < pd.Timestamp(part["end"]))
-            ]
-            for name, part in parts.items()
-        }
-
-    def fresh(self, seed: int) -> pd.DataFrame:
-        """Transactions of another marketplace of the same kind."""
-        return generate_transactions(**{**self.settings, "seed": seed})
+        transactions = generate_transactions(**SIMULATED)
+        is_newest = transactions["timestamp"] >= pd.Timestamp(test_start)
+        self.newest, self.earlier = transactions[is_newest], transactions[~is_newest]
 
     def check(self, file: pd.DataFrame, history: pd.DataFrame | None = None) -> dict:
-        """What a check finds."""
+        """The result of a check."""
         source, columns = self.detector.source_format, self.reference["columns"]
         period = Period.of(file, source, columns, history=history)
         return check_period(self.detector, self.reference, period)

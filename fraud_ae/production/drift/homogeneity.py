@@ -1,9 +1,10 @@
-"""How far the shares of bins move by chance, where rows depend on one another.
+"""Whether two samples have the same shares of bins, where rows depend on one another.
 
 Transactions of one customer, one terminal or one day resemble each other, so that n of them tell as
 little as n / deff independent ones; deff is the design effect (Kish, 1965).
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Self
@@ -17,32 +18,20 @@ _ENOUGH_GROUPS = 10
 
 
 @dataclass(frozen=True)
-class Dependence:
-    """How rows of one cluster resemble each other.
-
-    size: of the cluster that a row is in, on average. groups: how many equal clusters would be as
-    unequal. likeness: the intraclass correlation, averaged over the bins; None if there is but one
-    cluster, which tells nothing.
-    """
-
-    size: float
-    groups: float
-    likeness: float | None
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Shares of bins, and what is needed to say how far they move by chance.
+class ClusteredShares:
+    """Shares of bins in a sample of clustered rows, and what says how far they move by chance.
 
     rows: number of transactions. shares: of each bin. directions: in how many independent
     directions the shares move; fewer than bins where they move together. dependence: by kind of
-    cluster.
+    cluster how its rows resemble each other: `size` of the cluster that a row is in, on average;
+    `groups`, how many equal clusters would be as unequal; `likeness`, the intraclass correlation,
+    averaged over the bins, None if there is but one cluster, which tells nothing.
     """
 
     rows: int
-    shares: tuple[float, ...]
+    shares: list[float]
     directions: float
-    dependence: dict[str, Dependence]
+    dependence: dict[str, dict[str, float | None]]
 
     @classmethod
     def of(cls, codes: np.ndarray, bins: int, clusters: Mapping[str, np.ndarray]) -> Self:
@@ -69,20 +58,14 @@ class Spread:
                 effect = np.trace(clustered) / np.trace(by_row)
                 likeness = float((effect - 1) / (size - 1)) if size > 1 + 1e-9 else 0.0
                 total += clustered - by_row
-            dependence[kind] = Dependence(size, n / size, likeness)
-        return cls(n, tuple(shares.tolist()), _directions(total), dependence)
-
-    @classmethod
-    def from_dict(cls, data: dict) -> Self:
-        """What `to_dict` gave."""
-        dependence = {
-            kind: Dependence(**dependence) for kind, dependence in data["dependence"].items()
-        }
-        return cls(data["rows"], tuple(data["shares"]), data["directions"], dependence)
+            dependence[kind] = {"size": size, "groups": n / size, "likeness": likeness}
+        return cls(n, shares.tolist(), _directions(total), dependence)
 
     def to_dict(self) -> dict:
-        """As plain data, to six digits."""
-        return _rounded(asdict(self))
+        """The fields as plain data, to six digits."""
+        return json.loads(
+            json.dumps(asdict(self)), parse_float=lambda digits: float(f"{float(digits):.6g}")
+        )
 
 
 @dataclass(frozen=True)
@@ -106,26 +89,28 @@ class Comparison:
         """The index beyond what chance alone would make of it."""
         return self.psi - self.expected
 
-    def smallest_found(self, alpha: float, least: float) -> float:
-        """The index that is found 19 times of 20 at a level, if `least` is the least that counts.
+    def smallest_detected(self, alpha: float, least: float) -> float:
+        """The index detected 19 times of 20 at a level, if `least` is the least that counts.
 
         By the normal approximation of the noncentral chi-square distribution.
         """
         critical = self.expected * stats.f.isf(alpha, self.directions, self.denominator)
         needed = max(critical, self.expected + least) - self.expected
-        # The index d that is to be found comes out as d + expected, give or take
+        # The index d that is to be detected comes out as d + expected, give or take
         # sqrt(2 expected^2 + 4 expected d) / sqrt(directions); solved for d.
         z = stats.norm.isf(0.05) ** 2 / self.directions
         slope = needed + 2 * z * self.expected
         return float(slope + np.sqrt(slope**2 - needed**2 + 2 * z * self.expected**2))
 
 
-def compare(reference: Spread, current: Spread, counting: Mapping[str, float]) -> Comparison:
+def compare(
+    reference: ClusteredShares, current: ClusteredShares, weights: Mapping[str, float]
+) -> Comparison:
     """Compare the shares of two samples, in the same bins.
 
     A chi-square test of homogeneity with the second-order correction of Rao and Scott (1984) for
     dependent rows, and an F distribution as the design effects are estimates (Thomas and Rao,
-    1987). counting: by kind of cluster, how much of its dependence counts, 0 to 1: where the same
+    1987). weights: by kind of cluster, how much of its dependence counts, 0 to 1: where the same
     clusters are in both samples with the same weight, what they share cancels out.
     """
     p, q = np.array(reference.shares), np.array(current.shares)
@@ -134,22 +119,23 @@ def compare(reference: Spread, current: Spread, counting: Mapping[str, float]) -
     # One bin alone cannot move.
     dimensions = max(int(used.sum()) - 1, 1)
     statistic = float(np.sum((q - p)[used] ** 2 / pooled[used]))
-    design_effect_now, freedom_now = _design_effect(current, reference, counting)
-    other, other_freedom = _design_effect(reference, reference, counting)
-    parts = np.array([design_effect_now, other]) * dimensions / (current.rows, reference.rows)
+    current_effect, current_freedom = _design_effect(current, reference, weights)
+    reference_effect, reference_freedom = _design_effect(reference, reference, weights)
+    effects = np.array([current_effect, reference_effect])
+    parts = effects * dimensions / (current.rows, reference.rows)
     directions = np.array([current.directions, reference.directions]).clip(1, dimensions)
     expected = parts.sum()
     # As if both moved in the same directions, which makes them as few as they can be.
     together = float((expected / np.sum(parts / np.sqrt(directions))) ** 2)
-    freedom = expected**2 / np.sum(parts**2 / (freedom_now, other_freedom))
+    freedom = expected**2 / np.sum(parts**2 / (current_freedom, reference_freedom))
     denominator = float(max(together * freedom, 1))
     p_value = float(stats.f.sf(statistic / expected, together, denominator))
     psi = _psi(p[used], q[used], reference.rows, current.rows)
-    return Comparison(psi, float(expected), p_value, together, denominator, design_effect_now)
+    return Comparison(psi, float(expected), p_value, together, denominator, current_effect)
 
 
 def _design_effect(
-    spread: Spread, reference: Spread, counting: Mapping[str, float]
+    sample: ClusteredShares, reference: ClusteredShares, weights: Mapping[str, float]
 ) -> tuple[float, float]:
     """The design effect, and the degrees of freedom that it is estimated with.
 
@@ -157,15 +143,15 @@ def _design_effect(
     within a period makes its rows more alike. Only where the reference has too few clusters to tell
     is the likeness the greater of both.
     """
-    effect, uncertain = 1.0, 1.0 / max(spread.rows - 1, 1)
-    for kind, dependence in spread.dependence.items():
+    effect, uncertain = 1.0, 1.0 / max(sample.rows - 1, 1)
+    for kind, dependence in sample.dependence.items():
         known = reference.dependence.get(kind)
-        both = [d for d in (known, dependence) if d is not None and d.likeness is not None]
-        if known is not None and known.likeness is not None and known.groups >= _ENOUGH_GROUPS:
+        both = [d for d in (known, dependence) if d is not None and d["likeness"] is not None]
+        if known in both and known["groups"] >= _ENOUGH_GROUPS:
             both = [known]
-        likeness = max([0.0, *(d.likeness for d in both)])
-        added = likeness * (dependence.size - 1) * counting.get(kind, 1.0)
-        groups = max([2.0, *(d.groups for d in both)])
+        likeness = max([0.0, *(d["likeness"] for d in both)])
+        added = likeness * (dependence["size"] - 1) * weights.get(kind, 1.0)
+        groups = max([2.0, *(d["groups"] for d in both)])
         effect += added
         uncertain += added**2 / max(groups - 1, 1)
     return effect, effect**2 / uncertain
@@ -183,11 +169,3 @@ def _psi(p: np.ndarray, q: np.ndarray, p_rows: int, q_rows: int) -> float:
     p = (p * p_rows + _HALF) / (p_rows + _HALF * len(p))
     q = (q * q_rows + _HALF) / (q_rows + _HALF * len(q))
     return float(np.sum((q - p) * np.log(q / p)))
-
-
-def _rounded(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_rounded(item) for item in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value

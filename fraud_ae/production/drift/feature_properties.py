@@ -1,4 +1,4 @@
-"""Features of two periods such that they can be compared, and what each of them depends on.
+"""What the features of a strategy depend on, and their values as two periods can be compared.
 
 A feature may differ between two periods for reasons that are no drift: other rows before it, other
 days of the week, more days that `fit` has learned of. Which of these a feature depends on is tried
@@ -11,23 +11,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from fraud_ae.audit.label_use import differing_rows, with_flipped_labels
 from fraud_ae.data.columns import CATEGORICAL
-from fraud_ae.features.history import history_of
 from fraud_ae.features.strategy import compute_features
 
-# What is tried out is tried out on so many rows.
+# Dependences are tried out on so many rows.
 _TRIED = 3_000
-# Where a strategy has no windows, or does not say how far it looks back.
-_USUAL_HISTORY = 30.0
 # Fewer values may go with those of a category by chance.
 _LEAST_VALUES = 3
 _WEEK = pd.Timedelta(days=7)
 
 
 @dataclass(frozen=True)
-class Traits:
+class FeatureProperties:
     """What a feature depends on beyond its own row.
 
     looks_back: on earlier rows. reads_labels: on labels of earlier rows. cycle: on the hour
@@ -43,16 +41,7 @@ class Traits:
     stands_for: str | None = None
 
 
-def history_days(strategy: Any) -> float:
-    """How many days of earlier rows a feature has to be shown, so that it can be compared.
-
-    The longest window of the strategy. What looks back without an end, such as a first use, is
-    comparable if both periods show it equally long.
-    """
-    return history_of(strategy).days or _USUAL_HISTORY
-
-
-def features_of(
+def comparable_features(
     strategy: Any,
     transactions: pd.DataFrame,
     rows: np.ndarray,
@@ -65,74 +54,71 @@ def features_of(
     see. learned_until: whole weeks are added to all times, so that they lie behind it: what `fit`
     learned by day is then read as it stood in the end. Returns (rows.sum(), n_features).
     """
+    return _features(strategy, *_with_history(transactions, rows, days, learned_until))
+
+
+def _with_history(
+    transactions: pd.DataFrame, rows: np.ndarray, days: float, learned_until: pd.Timestamp
+) -> tuple[pd.DataFrame, np.ndarray, pd.Timedelta]:
+    """What `_features` needs: the rows with their history, which they are, how to move them."""
     times = transactions["timestamp"]
-    since = times[rows].iloc[0] - pd.Timedelta(days=days)
-    seen = (times >= since).to_numpy()
-    frame = transactions[seen].reset_index(drop=True)
-    return _moved(strategy, frame, rows[seen], _behind(frame, learned_until))
+    shown = (times >= times[rows].iloc[0] - pd.Timedelta(days=days)).to_numpy()
+    weeks = np.ceil((learned_until - times[shown].iloc[0]) / _WEEK)
+    return transactions[shown].reset_index(drop=True), rows[shown], max(int(weeks), 0) * _WEEK
 
 
-def _moved(strategy: Any, frame: pd.DataFrame, rows: np.ndarray, by: pd.Timedelta) -> pd.DataFrame:
-    features = compute_features(strategy, frame.assign(timestamp=frame["timestamp"] + by))
+def _features(
+    strategy: Any, frame: pd.DataFrame, rows: np.ndarray, moved_by: pd.Timedelta
+) -> pd.DataFrame:
+    """The features of some rows of a frame, and the categorical columns that are no features."""
+    features = compute_features(strategy, frame.assign(timestamp=frame["timestamp"] + moved_by))
     columns = [name for name in CATEGORICAL if name in frame and name not in features]
     return pd.concat([features, frame[columns]], axis=1)[rows].reset_index(drop=True)
 
 
-def _behind(frame: pd.DataFrame, learned_until: pd.Timestamp) -> pd.Timedelta:
-    weeks = np.ceil((learned_until - frame["timestamp"].iloc[0]) / _WEEK)
-    return max(int(weeks), 0) * _WEEK
-
-
-def traits(
+def feature_properties(
     strategy: Any,
     transactions: pd.DataFrame,
     rows: np.ndarray,
     days: float,
     learned_until: pd.Timestamp,
-) -> dict[str, Traits]:
-    """The traits of each feature that `features_of` gives of the same arguments."""
+) -> dict[str, FeatureProperties]:
+    """The properties of each feature that `comparable_features` gives of the same arguments."""
     newest = np.zeros(len(rows), dtype=bool)
     newest[np.flatnonzero(rows)[-_TRIED:]] = True
-    times = transactions["timestamp"]
-    seen = (times >= times[newest].iloc[0] - pd.Timedelta(days=days)).to_numpy()
-    frame, newest = transactions[seen].reset_index(drop=True), newest[seen]
-    by = _behind(frame, learned_until)
-    usual = _moved(strategy, frame, newest, by)
+    frame, newest, moved_by = _with_history(transactions, newest, days, learned_until)
 
-    def changed(frame: pd.DataFrame, rows: np.ndarray, by: pd.Timedelta) -> set[str]:
-        return set(differing_rows(usual, _moved(strategy, frame, rows, by)))
+    def features(frame=frame, rows=newest, moved_by=moved_by) -> pd.DataFrame:
+        return _features(strategy, frame, rows, moved_by)
 
-    alone = frame[newest].reset_index(drop=True)
-    backward = changed(alone, np.ones(len(alone), dtype=bool), by)
-    labels = set()
-    if "is_fraud" in frame:
-        every = np.ones(len(frame), dtype=bool)
-        labels = changed(with_flipped_labels(frame, every), newest, by)
-    hour = changed(frame, newest, by + pd.Timedelta(hours=1))
-    weekday = changed(frame, newest, by + pd.Timedelta(days=1))
-    date = set().union(*(changed(frame, newest, by + k * _WEEK) for k in (1, 26)))
+    usual = features()
 
-    def cycle(name: str) -> str | None:
-        if name in date:
-            return "date"
-        return "week" if name in weekday else "day" if name in hour else None
+    def changed(*args, **kwargs) -> set[str]:
+        return set(differing_rows(usual, features(*args, **kwargs)))
 
-    def made(frame: pd.DataFrame) -> pd.DataFrame:
-        return _moved(strategy, frame, newest, by)
-
-    behind = _columns_behind(usual, frame, newest, made)
+    alone, every = frame[newest].reset_index(drop=True), np.ones(len(frame), dtype=bool)
+    looks_back = changed(alone, every[: len(alone)])
+    has_labels = "is_fraud" in frame
+    reads_labels = changed(with_flipped_labels(frame, every)) if has_labels else set()
+    # From the shortest on: a longer cycle takes the place of a shorter one.
+    cycles = {
+        name: cycle
+        for cycle, move in (("day", "1h"), ("week", "1D"), ("date", "7D"), ("date", "182D"))
+        for name in changed(moved_by=moved_by + pd.Timedelta(move))
+    }
+    categories = _encoded_categories(usual, frame, newest, features)
     return {
-        name: Traits(
-            name in backward,
-            name in labels,
-            cycle(name),
-            behind.get(name) or _category_behind(name, usual),
+        name: FeatureProperties(
+            name in looks_back,
+            name in reads_labels,
+            cycles.get(name),
+            categories.get(name) or _deciding_category(name, usual),
         )
         for name in usual
     }
 
 
-def _columns_behind(
+def _encoded_categories(
     usual: pd.DataFrame,
     frame: pd.DataFrame,
     rows: np.ndarray,
@@ -143,32 +129,28 @@ def _columns_behind(
     They change with its values, and move with them from row to row; how often a value comes does
     not matter. usual: what `features` gives of the frame, for some of its rows, (n,) bool.
     """
-    behind = {}
+    categories = {}
     for column in (name for name in CATEGORICAL if name in frame):
         rolled, unseen = frame[column].copy(), frame[column].copy()
         rolled[rows] = np.roll(rolled[rows].to_numpy(), 1)
         unseen[rows] = "a value that nobody ever had"
-        moved = features(frame.assign(**{column: rolled}))
+        of_rolled = features(frame.assign(**{column: rolled}))
         for name in differing_rows(usual, features(frame.assign(**{column: unseen}))):
-            if _is_number(usual[name]):
+            if is_numeric_dtype(usual[name]):
                 expected = np.roll(usual[name].to_numpy(np.float64), 1)
-                if np.array_equal(expected, moved[name].to_numpy(np.float64), equal_nan=True):
-                    behind[name] = column
-    return behind
+                if np.array_equal(expected, of_rolled[name].to_numpy(np.float64), equal_nan=True):
+                    categories[name] = column
+    return categories
 
 
-def _category_behind(name: str, features: pd.DataFrame) -> str | None:
+def _deciding_category(name: str, features: pd.DataFrame) -> str | None:
     """The category among the features whose value decides a number, as an age band its rate."""
-    if not _is_number(features[name]) or features[name].nunique() < _LEAST_VALUES:
+    if not is_numeric_dtype(features[name]) or features[name].nunique() < _LEAST_VALUES:
         return None
     for other in features:
         values = features[other]
-        if _is_number(values) or not _LEAST_VALUES <= values.nunique() <= len(values) / 2:
+        if is_numeric_dtype(values) or not _LEAST_VALUES <= values.nunique() <= len(values) / 2:
             continue
         if (features[name].groupby(values).nunique(dropna=False) <= 1).all():
             return other
     return None
-
-
-def _is_number(values: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(values.dtype)

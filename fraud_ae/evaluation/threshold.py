@@ -94,7 +94,7 @@ class ThresholdPolicy:
         Raises UserError where there is no row, a score is not finite, or the method needs frauds
         and there is none.
         """
-        if self.method in NEEDS_FRAUD:
+        if self.method in NEEDS_FRAUD and len(scored):
             self.check_labels(scored["is_fraud"])
             scored = labelled(scored)
         scores = scored["score"].to_numpy(np.float32)

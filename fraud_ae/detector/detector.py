@@ -23,9 +23,11 @@ from fraud_ae.detector.files import (
     read_scorer,
 )
 from fraud_ae.detector.manifest import ONNX_MODEL, check_manifest, write_manifest
+from fraud_ae.detector.model_info import MODEL_INFO
 from fraud_ae.detector.onnx.scorer import OnnxScorer, load_onnx
 from fraud_ae.detector.reasons import Explainer, Reason
 from fraud_ae.detector.trailing_history import TrailingHistory
+from fraud_ae.detector.usual_shares import new_customers, warning
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import ThresholdPolicy, alerts, policy_of
 from fraud_ae.features.customer_history import CustomerHistory, customer_histories
@@ -35,10 +37,12 @@ from fraud_ae.features.serialization import strategy_from_dict, strategy_to_dict
 from fraud_ae.features.strategy import compute_features
 from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.runtime.threads import one_thread_each, side_by_side
+from fraud_ae.runtime.yaml_files import read_yaml
 from fraud_ae.scorers.scorer import Scorer
 from fraud_ae.scorers.signals import AT_ONCE, signals_of
 
 _LOGGER = logging.getLogger("fraud_ae")
+_LOOK_FURTHER = "fraud-ae drift looks further; earlier transactions in the frame are history"
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,7 +84,9 @@ class FraudDetector:
         """
         if isinstance(df, pd.DataFrame) and len(df) == 0:
             return np.empty(0, dtype=np.float32)
-        transactions, places = self._with_history(df)
+        return self._scores_with_history(*self._with_history(df))
+
+    def _scores_with_history(self, transactions: pd.DataFrame, places: np.ndarray) -> np.ndarray:
         features = compute_features(self.strategy, transactions)
         return self.score_features(features.iloc[places])
 
@@ -88,10 +94,26 @@ class FraudDetector:
         """Which raw transactions to alert on: (n,) int8, 1 where the score exceeds the threshold.
 
         Takes and raises what `predict_anomaly_scores` does, and UserError without a threshold.
+        Warns where the share of alerts, or of customers never seen, is far from usual.
         """
         if self.threshold is None:
             raise UserError("this detector has no threshold, so it can score but not alert")
-        return alerts(self.predict_anomaly_scores(df), self.threshold).astype(np.int8)
+        if isinstance(df, pd.DataFrame) and len(df) == 0:
+            return np.empty(0, dtype=np.int8)
+        transactions, places = self._with_history(df)
+        flagged = alerts(self._scores_with_history(transactions, places), self.threshold)
+        if self.usual is not None:
+            new = new_customers(transactions, places)
+            note = warning(int(flagged.sum()), new, len(places), self.usual, _LOOK_FURTHER)
+            if note is not None:
+                _LOGGER.warning(note)
+        return flagged.astype(np.int8)
+
+    @cached_property
+    def usual(self) -> dict | None:
+        """The shares that the model was made for, see `usual_shares`; None where none are kept."""
+        info = read_yaml(self.folder / MODEL_INFO) if self.folder else None
+        return info["usual"] if info else None
 
     def choose_threshold(self, policy: ThresholdPolicy, scored: pd.DataFrame) -> Self:
         """This detector with the threshold that a policy chooses; nothing is trained.

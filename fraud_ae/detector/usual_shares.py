@@ -30,6 +30,42 @@ def usual_shares(
     return {"alert_rate": float(alerts(held_out["score"], threshold).mean()), "new_customers": new}
 
 
+def new_customers(transactions: pd.DataFrame, rows: np.ndarray) -> int | None:
+    """How many of some rows, (m,) int, are of customers without an earlier one.
+
+    transactions: (n, d) canonical, in order of time. None where there are no customers.
+    """
+    if "customer_id" not in transactions:
+        return None
+    return int((~transactions["customer_id"].duplicated().to_numpy())[rows].sum())
+
+
+class ShareWatch:
+    """Looks at the shares of transactions as they come, so many at a time.
+
+    usual: see `usual_shares`. what_to_do: the command that looks further.
+    """
+
+    def __init__(self, usual: dict, what_to_do: str, rows: int = 1_000) -> None:
+        self._usual, self._what_to_do, self._most = usual, what_to_do, rows
+        self._rows = self._alerts = self._new = 0
+
+    def add(self, alerts_count: int, new_count: int | None, rows: int) -> str | None:
+        """Count some more; a line once there are enough of them and their shares are unusual.
+
+        new_count: see `new_customers`.
+        """
+        self._rows += rows
+        self._alerts += alerts_count
+        self._new += new_count or 0
+        if self._rows < self._most:
+            return None
+        new = None if new_count is None else self._new
+        note = warning(self._alerts, new, self._rows, self._usual, self._what_to_do)
+        self._rows = self._alerts = self._new = 0
+        return note
+
+
 def unusual(count: int, rows: int, usual: float | None) -> bool:
     """Whether so many of some rows are far from a usual share, and more than chance would make."""
     if usual is None or rows < _LEAST_ROWS:

@@ -1,5 +1,6 @@
 """The model that a service scores with, and the history of its customers and terminals."""
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +17,7 @@ from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.manifest import ONNX_MODEL
 from fraud_ae.detector.model_info import MODEL_INFO
 from fraud_ae.detector.scoring import score_rows
+from fraud_ae.detector.usual_shares import ShareWatch, new_customers
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold_curve import explorer
 from fraud_ae.features.history import History, history_of
@@ -25,6 +27,8 @@ from fraud_ae.serving.results import Conflict, ScoreResult
 from fraud_ae.serving.store import HistoryStore
 from fraud_ae.serving.tables import Columns, sorted_frame
 from fraud_ae.serving.transactions import TransactionReader
+
+log = logging.getLogger("fraud_ae")
 
 
 @dataclass(frozen=True)
@@ -195,4 +199,12 @@ class ServedModel:
         ]
         if store is not None:
             store.append(new, results)
+            new_count = new_customers(frame, rows)
+            note = self._shares.add(int(alerts.sum()), new_count, len(results))
+            if note is not None:
+                log.warning("of the last transactions, %s", note)
         return results
+
+    @cached_property
+    def _shares(self) -> ShareWatch:
+        return ShareWatch(self.info["usual"], "fraud-ae drift looks further")

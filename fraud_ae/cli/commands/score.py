@@ -42,10 +42,8 @@ def score(
 
     from fraud_ae.cli.progress import row_progress
     from fraud_ae.detector.detector import FraudDetector
-    from fraud_ae.detector.model_info import MODEL_INFO
     from fraud_ae.detector.scoring_files import check_output, score_file, transactions_to_score
     from fraud_ae.detector.usual_shares import warning
-    from fraud_ae.runtime.yaml_files import read_yaml
 
     check_output(out, file, history)
     detector = FraudDetector.load(model_folder(model, outputs))
@@ -64,13 +62,12 @@ def score(
         f"{out}: {counts.rows:,} scores, {counts.alerts:,} alerts "
         f"({counts.alerts / counts.rows:.2%}), {rate:,.0f} rows/s"
     )
-    info = read_yaml(detector.folder / MODEL_INFO)
-    if info is not None:
+    if detector.usual is not None:
         note = warning(
             counts.alerts,
             counts.new_customers,
             counts.rows,
-            info["usual"],
+            detector.usual,
             f"fraud-ae drift {file} looks further"
             + ("" if history else "; --history FILE adds earlier transactions"),
         )

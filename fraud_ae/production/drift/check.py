@@ -57,7 +57,9 @@ def check_drift(
     table = read_table(file, source)
     earlier = None if history is None else read_table(history, source)
     try:
-        period = Period.of(table, source, columns, history=earlier, days=days)
+        period = Period.of(
+            table, source, columns, history=earlier, remembered=detector.history, days=days
+        )
     except DataError as error:
         named = f"{file}" if history is None else f"{file}, {history}"
         raise DataError(f"{named}: {error}") from None

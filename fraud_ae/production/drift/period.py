@@ -10,6 +10,7 @@ import pandas as pd
 from fraud_ae.data.source_columns import TEXT
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import to_transactions
+from fraud_ae.detector.trailing_history import TrailingHistory
 from fraud_ae.features.event_time import DAY_US, days_to_microseconds, microseconds
 
 # Days with fewer rows than this share of the usual ones are a gap in the history, ...
@@ -39,13 +40,15 @@ class Period:
         columns: Mapping[str, bool],
         *,
         history: pd.DataFrame | None = None,
+        remembered: TrailingHistory | None = None,
         days: float | None = None,
     ) -> Self:
         """From raw tables.
 
         columns: the optional ones of the training data. history: earlier rows; those that the file
-        has too are left out, and so is whatever is later than the file. days: only so many newest
-        ones are checked, and those before are history. Raises DataError for what cannot be mapped.
+        has too are left out, and so is whatever is later than the file. remembered: what the model
+        keeps, of which the same holds. days: only so many newest ones are checked, and those before
+        are history. Raises DataError for what cannot be mapped.
         """
         file, missing = _with_columns(file, source_format, columns)
         transactions = to_transactions(file, source_format, labelled=False)
@@ -53,17 +56,21 @@ class Period:
         if days is not None:
             first = transactions["timestamp"].iloc[-1] - pd.Timedelta(days=days)
             current = (transactions["timestamp"] > first).to_numpy()
-        if history is None:
-            return cls(transactions, current, missing)
-        history, _ = _with_columns(history, source_format, columns)
-        earlier = to_transactions(history, source_format, labelled=False)
-        if source_format.sources("transaction_id"):
-            before = ~earlier["transaction_id"].isin(transactions["transaction_id"])
-            before &= earlier["timestamp"] <= transactions["timestamp"].iloc[-1]
-        else:
-            before = earlier["timestamp"] < transactions["timestamp"].iloc[0]
-        both = pd.concat([earlier[before], transactions], ignore_index=True)
-        current = np.append(np.zeros(int(before.sum()), dtype=bool), current)
+        has_ids = bool(source_format.sources("transaction_id"))
+        first, last = transactions["timestamp"].iloc[0], transactions["timestamp"].iloc[-1]
+        both = transactions
+        if history is not None:
+            history, _ = _with_columns(history, source_format, columns)
+            earlier = to_transactions(history, source_format, labelled=False)
+            if has_ids:
+                before = ~earlier["transaction_id"].isin(transactions["transaction_id"])
+                before &= earlier["timestamp"] <= last
+            else:
+                before = earlier["timestamp"] < first
+            both = pd.concat([earlier[before], both], ignore_index=True)
+        if remembered is not None:
+            both = pd.concat([remembered.before(both), both], ignore_index=True)
+        current = np.append(np.zeros(len(both) - len(current), dtype=bool), current)
         # As integers: times with a zone would become an array of objects.
         order = np.argsort(both["timestamp"].astype("int64").to_numpy(), kind="stable")
         return cls(both.iloc[order].reset_index(drop=True), current[order], missing)

@@ -28,12 +28,6 @@ class Dataset:
     source_format: SourceFormat
     scenarios: pd.Series | None = None
 
-    @classmethod
-    def of(cls, mapped: pd.DataFrame, source_format: SourceFormat) -> "Dataset":
-        """From what `to_transactions` gives."""
-        transactions = mapped.drop(columns=SCENARIO, errors="ignore")
-        return cls(transactions, source_format, mapped.get(SCENARIO))
-
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all columns and values: the same data give the same one, wherever they lie."""
@@ -73,4 +67,5 @@ def from_file(
         return raw
 
     transactions, inferred = read_transactions(path, source_format, prepare)
-    return Dataset.of(transactions, inferred)
+    scenarios = transactions.get(SCENARIO)
+    return Dataset(transactions.drop(columns=SCENARIO, errors="ignore"), inferred, scenarios)

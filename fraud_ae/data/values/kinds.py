@@ -39,8 +39,7 @@ SPELLED_WHOLE = r"-?(?:0|[1-9][0-9]*)\.0+"
 
 _WHOLE = re.compile(r"[+-]?0*(\d+?)(?:\.0*)?", re.ASCII)
 _NUMBER, _DATE, _POINT = re.compile(NUMBER), re.compile(DATE), re.compile(SPELLED_WHOLE)
-_FLAGS = {"true": "true", "false": "false"}
-_FLAG_NUMBERS = {"0": "false", "1": "true"}
+_FLAGS = {"true": "true", "false": "false", "0": "false", "1": "true"}
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,8 @@ class ValueKind:
             # As `pandas.read_csv` makes a float of it.
             return _number_text(text) if self.as_numbers and _POINT.fullmatch(text) else text
         if self.kind == "flag":
-            return _FLAGS.get(word.lower()) or _FLAG_NUMBERS.get(_number_text(word), word)
-        if self.kind == "time":
-            return _time_text(word)
-        return _number_text(word)
+            return _FLAGS.get(_number_text(word.lower()), word)
+        return _time_text(word) if self.kind == "time" else _number_text(word)
 
 
 def missing_words(words: Iterable[str]) -> tuple[str, ...]:
@@ -181,5 +178,4 @@ def _time_text(word: str) -> str:
         return word
     if time.tzinfo is not None:
         time = time.tz_convert("UTC")
-    text = time.isoformat()
-    return text.removesuffix("T00:00:00")
+    return time.isoformat().removesuffix("T00:00:00")

@@ -1,4 +1,4 @@
-"""What a file itself says of its format: decided once, on the training data, and then kept."""
+"""What a file itself says of its format: decided once, on the training data, saved with it."""
 
 import logging
 from collections.abc import Sequence

@@ -35,7 +35,7 @@ class SourceFormat:
     where the training data have some. labels_map: what the values of the
     label mean, 1, 0 or None for not labelled. decimal: what stands before the decimals. missing:
     words that stand for a missing value, in text too. separator, encoding, header: of a CSV.
-    kinds: what `infer_format` found the values of each column to be; empty before. rows_before: of
+    kinds: of the values of each column, by `infer_format`; empty before. rows_before: of
     the training data, where time is the order of their rows.
     Raises DataError for impossible settings.
     """

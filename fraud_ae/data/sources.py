@@ -21,7 +21,7 @@ class Dataset:
     """Canonical transactions in order of time, and how raw ones are mapped to them.
 
     scenarios: (n,) str, what kind of fraud each transaction was, where the source knows it. It is
-    kept apart from the transactions, so that no feature can be made of it.
+    separate from the transactions, so that no feature can be made of it.
     """
 
     transactions: pd.DataFrame

@@ -48,7 +48,7 @@ class ValueKind:
 
     kind: `text`, `whole number`, `number`, `flag` or `time`. missing: words (lower case) that stand
     for a missing value, besides blank. as_numbers: whether a text may come as a number, too; not
-    where the training data hold numbers that are written in a way of their own, such as `007`.
+    where the training data hold numbers that are written in another way, such as `007`.
     """
 
     kind: str = "text"
@@ -132,7 +132,7 @@ def _float_text(value: float | np.floating) -> str | None:
     if np.isnan(value):
         return None
     if not np.isfinite(value) or not float(value).is_integer():
-        # The shortest text that the value's own precision tells from others: 0.1 of 32 bits, too.
+        # The shortest text that the precision of the value distinguishes: 0.1 of 32 bits, too.
         return _number_text(str(value))
     if abs(value) >= EXACT:
         raise ValueError(

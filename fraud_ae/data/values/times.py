@@ -146,7 +146,7 @@ def _in_utc(times: pd.Series, zone: str | None, ambiguous: str) -> pd.Series:
 
 
 def joined_time(columns: Sequence[pd.Series], time_format: str | None) -> pd.Series:
-    """A time that stands in several columns as one text: ISO 8601, or for a format.
+    """A time in several columns as one text: ISO 8601, or for a format.
 
     With a format the parts are joined by blanks. Without one they are a date and a time of day, or
     columns whose names say what they are: year, month, day, date, hour, minute, second, time.

@@ -10,10 +10,9 @@ from fraud_ae.data.columns import BIRTH_DATE, CANONICAL, NUMERIC
 from fraud_ae.data.naming import is_pattern, listed, matching
 from fraud_ae.data.source_columns import TEXT, part_key, resolve
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind, missing_words
+from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind, decide_kind, missing_words
 from fraud_ae.data.values.labels import guess_meaning
 from fraud_ae.data.values.numbers import as_number, guess_decimal
-from fraud_ae.data.values.text_columns import decide_kind
 from fraud_ae.data.values.times import are_times_of_day, role_of
 from fraud_ae.errors import DataError
 

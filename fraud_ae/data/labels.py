@@ -11,9 +11,8 @@ from fraud_ae.data.files.reading import read_table
 from fraud_ae.data.naming import listed
 from fraud_ae.data.source_columns import id_text, resolve
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.values.kinds import ValueKind
+from fraud_ae.data.values.kinds import ValueKind, canonical_text, decide_kind
 from fraud_ae.data.values.labels import as_label, guess_meaning
-from fraud_ae.data.values.text_columns import canonical_text, decide_kind
 from fraud_ae.data.values.times import as_time
 from fraud_ae.errors import DataError
 

@@ -15,8 +15,7 @@ from fraud_ae.data.columns import (
 )
 from fraud_ae.data.naming import did_you_mean, listed
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.values.kinds import ValueKind
-from fraud_ae.data.values.text_columns import Wrong, canonical_text, decide_kind
+from fraud_ae.data.values.kinds import ValueKind, Wrong, canonical_text, decide_kind
 
 TEXT = ("transaction_id", "customer_id", *CATEGORICAL, *IDENTIFIERS, SCENARIO)
 Sources = dict[str, tuple[str, ...]]

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from fraud_ae.data.values.kinds import ValueKind, exact_text
+from fraud_ae.data.values.kinds import ValueKind, canonical_text, exact_text
 from fraud_ae.data.values.numbers import as_number
-from fraud_ae.data.values.text_columns import canonical_text
 from fraud_ae.errors import DataError
 
 # Microseconds of a unit in which times are counted. A month is one of the calendar, and a step, of

@@ -161,7 +161,7 @@ class _Writer:
         self.has_labels = self.has_labels or bool(labels.notna().any())
         times = part["timestamp"]
         if len(part):
-            # Those of one instant have an order of their own.
+            # Those of one instant are ordered by `tie_order`.
             is_ordered = times.is_monotonic_increasing and times.is_unique
             self.in_order = self.in_order and is_ordered and times.iloc[0] > self._newest
             self._newest = times.max()

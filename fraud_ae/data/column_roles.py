@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.data.columns import BIRTH_DATE, IDENTIFIERS, SCENARIO
+from fraud_ae.data.values.kinds import decide_kind, exact_texts
 from fraud_ae.data.values.labels import USUAL, guess_meaning, label_word
 from fraud_ae.data.values.numbers import are_numbers, as_number
-from fraud_ae.data.values.text_columns import decide_kind, exact_texts
 from fraud_ae.data.values.times import are_times_of_day, as_time
 
 _FORMATS = (

@@ -1,4 +1,4 @@
-"""What a file itself says of its format: decided once, on the training data, and then kept."""
+"""What a file itself says of its format: decided once, on the training data, saved with it."""
 
 import logging
 from collections.abc import Sequence
@@ -10,10 +10,9 @@ from fraud_ae.data.columns import BIRTH_DATE, CANONICAL, NUMERIC
 from fraud_ae.data.naming import is_pattern, listed, matching
 from fraud_ae.data.source_columns import TEXT, part_key, resolve
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind, missing_words
+from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind, decide_kind, missing_words
 from fraud_ae.data.values.labels import guess_meaning
 from fraud_ae.data.values.numbers import as_number, guess_decimal
-from fraud_ae.data.values.text_columns import decide_kind
 from fraud_ae.data.values.times import are_times_of_day, role_of
 from fraud_ae.errors import DataError
 
@@ -31,14 +30,11 @@ def infer_format(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat
     """
     if source_format.kinds:
         return source_format
-    # Which of two columns of one name is meant is told with all other problems.
+    # Which of two columns of one name is meant is reported with all other problems.
     raw = raw.loc[:, ~raw.columns.duplicated(keep=False)]
-    settled = _with_names(raw, source_format)
-    settled = _with_date(raw, settled)
-    settled = _with_numbers(raw, settled)
-    settled = _with_refunds(raw, settled)
-    settled = _with_labels(raw, settled)
-    return replace(settled, kinds=_kinds(raw, settled))
+    for infer in (_with_names, _with_date, _with_decimal, _with_refunds, _with_labels, _with_kinds):
+        source_format = infer(raw, source_format)
+    return source_format
 
 
 def _with_names(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
@@ -51,15 +47,15 @@ def _with_names(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
     for setting in ("extra_columns", "extra_categories"):
         names: list[str] = []
         for name in getattr(source_format, setting):
-            found = [name]
+            matched = [name]
             if is_pattern(name, columns):
-                found = [column for column in matching(name, columns) if column not in taken]
-                if not found:
+                matched = [column for column in matching(name, columns) if column not in taken]
+                if not matched:
                     raise DataError(
                         f"data.{setting}: {name!r} matches no column of the file that is free\n"
                         f"  The file has these columns: {listed(columns)}"
                     )
-            names += [column for column in found if column not in names]
+            names += [column for column in matched if column not in names]
         if setting == "extra_columns":
             names = _only_numbers(raw, names, source_format.extra_columns)
         named[setting] = names
@@ -109,7 +105,7 @@ def _with_date(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
     )
 
 
-def _with_numbers(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
+def _with_decimal(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
     if source_format.decimal is not None:
         return source_format
     names = ["amount", *NUMERIC, *source_format.extra_columns]
@@ -140,32 +136,25 @@ def _with_labels(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat
     column = sources["is_fraud"][0]
     meaning = guess_meaning(raw[column])
     if meaning is not None:
-        shown = ", ".join(f"{word}: {_value(value)}" for word, value in meaning.items())
+        words = {None: "null", 0.0: "0", 1.0: "1"}
+        shown = ", ".join(f"{word}: {words[value]}" for word, value in meaning.items())
         _LOGGER.warning("labels in %s are read as {%s} (data.labels_map)", column, shown)
     return replace(source_format, labels_map=meaning)
 
 
-def _value(meaning: float | None) -> str:
-    return "null" if meaning is None else f"{meaning:g}"
-
-
-def _kinds(raw: pd.DataFrame, source_format: SourceFormat) -> dict[str, ValueKind]:
+def _with_kinds(raw: pd.DataFrame, source_format: SourceFormat) -> SourceFormat:
     sources, _ = resolve(raw, source_format, labelled=True)
     words = missing_words(MISSING_WORDS if source_format.missing is None else source_format.missing)
     kinds = {}
     for name, columns in sources.items():
-        if name in TEXT or name in source_format.extra_categories:
-            decided = [decide_kind(raw[column], source_format.missing) for column in columns]
-            if len(columns) == 1:
-                kinds[name] = decided[0]
-            else:
-                parts = zip(columns, decided, strict=True)
-                kinds |= {part_key(name, column): kind for column, kind in parts}
-                kinds[name] = ValueKind()
-        elif name == "timestamp":
-            kinds[name] = ValueKind("time", words)
-        elif name == "is_fraud":
-            kinds[name] = ValueKind("flag", words)
+        if name not in TEXT and name not in source_format.extra_categories:
+            kind = {"timestamp": "time", "is_fraud": "flag"}.get(name, "number")
+            kinds[name] = ValueKind(kind, words)
+            continue
+        decided = {column: decide_kind(raw[column], source_format.missing) for column in columns}
+        if len(columns) == 1:
+            kinds[name] = decided[columns[0]]
         else:
-            kinds[name] = ValueKind("number", words)
-    return kinds
+            kinds |= {part_key(name, column): kind for column, kind in decided.items()}
+            kinds[name] = ValueKind()
+    return replace(source_format, kinds=kinds)

@@ -121,7 +121,7 @@ def _choose_roles(raw: pd.DataFrame, inspection: Inspection) -> None:
 def _choose_time(
     raw: pd.DataFrame, inspection: Inspection, chosen: dict[str, Any]
 ) -> dict[str, str]:
-    """The settings of the time in `chosen`, which gets the columns of its date beside it."""
+    """The settings of the time in `chosen`, which gets the columns of its date."""
     name = chosen.setdefault("timestamp", None)
     if name is None or are_times_of_day(raw[name]):
         # A year may be the same in all rows.

@@ -11,9 +11,8 @@ from fraud_ae.data.files.reading import read_table
 from fraud_ae.data.naming import listed
 from fraud_ae.data.source_columns import id_text, resolve
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.values.kinds import ValueKind
+from fraud_ae.data.values.kinds import ValueKind, canonical_text, decide_kind
 from fraud_ae.data.values.labels import as_label, guess_meaning
-from fraud_ae.data.values.text_columns import canonical_text, decide_kind
 from fraud_ae.data.values.times import as_time
 from fraud_ae.errors import DataError
 
@@ -29,7 +28,7 @@ def read_labels(path: str | Path, ids: ValueKind | None = None) -> pd.Series:
     path: a table, of any kind that `read_table` reads, with the columns transaction_id and
     is_fraud, or the SQLite file of a service, with a table `labels` of these and `labelled_at`. Of
     several labels of a transaction the one of the last `labelled_at` counts. ids: what the ids of
-    the transactions are, so that 700000.0 is found as 700000.
+    the transactions are, so that 700000.0 is read as 700000.
     Raises DataError for a file that cannot be read, labels that are neither 0 nor 1, and several
     labels of a transaction that differ and have no `labelled_at`.
     """
@@ -71,10 +70,10 @@ def with_labels(
     path: str | Path,
     allow_unmatched: bool = False,
 ) -> pd.DataFrame:
-    """Raw transactions with the outcomes of a file of `read_labels` in place of their own.
+    """Raw transactions with the outcomes of a file of `read_labels` in place of theirs.
 
-    allow_unmatched: whether more than half of the outcomes may be of transactions that are not
-    there; a warning tells how many. Raises DataError as `read_labels` does, where they may not,
+    allow_unmatched: whether more than half of the outcomes may be of other transactions; a
+    warning says how many. Raises DataError as `read_labels` does, where they may not,
     and where the transactions have no ids.
     """
     columns = resolve(raw, source_format, labelled=False)[0].get("transaction_id")
@@ -102,7 +101,7 @@ def with_labels(
 def _with_outcomes(
     raw: pd.DataFrame, source_format: SourceFormat, outcomes: pd.Series
 ) -> pd.DataFrame:
-    """The table with outcomes, (n,) 1, 0 or NaN, where they are known, as its own labels say it."""
+    """The table with known outcomes, (n,) 1, 0 or NaN, in the words of its labels."""
     names = (*source_format.sources("is_fraud"), "is_fraud")
     name = next((name for name in names if name in raw), None)
     if name is None:

@@ -32,7 +32,7 @@ def listed(names: Iterable, most: int = 40) -> str:
 
 def is_pattern(name: str, columns: Sequence[str]) -> bool:
     """Whether a name stands for several columns: with * or ?, or as FIRST:LAST."""
-    return name not in columns and any(mark in name for mark in "*?:")
+    return name not in columns and any(character in name for character in "*?:")
 
 
 def matching(pattern: str, columns: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from fraud_ae.data.columns import CANONICAL, NUMERIC, SCENARIO
 from fraud_ae.data.naming import short
 from fraud_ae.data.source_columns import TEXT
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.values.text_columns import Wrong
+from fraud_ae.data.values.kinds import Wrong
 from fraud_ae.errors import DataError
 
 _SHOWN = 5

@@ -15,8 +15,7 @@ from fraud_ae.data.columns import (
 )
 from fraud_ae.data.naming import did_you_mean, listed
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.values.kinds import ValueKind
-from fraud_ae.data.values.text_columns import Wrong, canonical_text, decide_kind
+from fraud_ae.data.values.kinds import ValueKind, Wrong, canonical_text, decide_kind
 
 TEXT = ("transaction_id", "customer_id", *CATEGORICAL, *IDENTIFIERS, SCENARIO)
 Sources = dict[str, tuple[str, ...]]
@@ -35,33 +34,33 @@ def resolve(
     present = set(raw.columns)
     mapped = {source for sources in wanted.values() for source in sources}
     may_be_absent = {*OPTIONAL, SCENARIO}
-    found: Sources = {}
+    resolved: Sources = {}
     problems = []
     for name, sources in wanted.items():
         absent = [source for source in sources if source not in present]
         may_lack = name == "is_fraud" and not labelled
         if sources and not absent:
-            found[name] = sources
+            resolved[name] = sources
         elif sources and name in present and name not in mapped:
-            found[name] = (name,)  # the frame is canonical already
+            resolved[name] = (name,)  # the frame is canonical already
         elif absent and not may_lack and not (sources == (name,) and name in may_be_absent):
             problems.append(_not_found(name, absent[0], raw))
-    is_canonical = any(wanted[name] != sources for name, sources in found.items())
-    for name, counts in (("transaction_id", is_canonical), ("customer_age", wanted[BIRTH_DATE])):
-        if counts and name in present and name not in found and name not in mapped:
-            found[name] = (name,)
-    if "customer_age" in found and BIRTH_DATE in found:
-        del found[BIRTH_DATE]
+    is_canonical = any(wanted[name] != sources for name, sources in resolved.items())
+    for name, applies in (("transaction_id", is_canonical), ("customer_age", wanted[BIRTH_DATE])):
+        if applies and name in present and name not in resolved and name not in mapped:
+            resolved[name] = (name,)
+    if "customer_age" in resolved and BIRTH_DATE in resolved:
+        del resolved[BIRTH_DATE]
     if problems:
         problems[-1] += f"\n  The file has these columns: {listed(raw.columns)}"
     repeated = set(raw.columns[raw.columns.duplicated()])
     problems += [
         f"{name}: the file has more than one column {source!r}"
-        for name, sources in found.items()
+        for name, sources in resolved.items()
         for source in sources
         if source in repeated
     ]
-    usable = {name: sources for name, sources in found.items() if not repeated & set(sources)}
+    usable = {name: sources for name, sources in resolved.items() if not repeated & set(sources)}
     return usable, problems
 
 
@@ -90,7 +89,7 @@ def id_text(
 ) -> tuple[pd.Series, Wrong]:
     """The text of an id or a category, and what is wrong with some values, by position.
 
-    Several columns make one text, `24|0`, which is missing where one of them is. The mark is
+    Several columns make one text, `24|0`, which is missing where one of them is. A bar is
     written `\\|` where a value has it, so that no two rows that differ are alike.
     """
     if len(columns) == 1:

@@ -1,6 +1,5 @@
 """How the columns of a source become canonical ones."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,7 +35,7 @@ class SourceFormat:
     where the training data have some. labels_map: what the values of the
     label mean, 1, 0 or None for not labelled. decimal: what stands before the decimals. missing:
     words that stand for a missing value, in text too. separator, encoding, header: of a CSV.
-    kinds: what `infer_format` found the values of each column to be; empty before. rows_before: of
+    kinds: of the values of each column, by `infer_format`; empty before. rows_before: of
     the training data, where time is the order of their rows.
     Raises DataError for impossible settings.
     """
@@ -62,18 +61,21 @@ class SourceFormat:
 
     def __post_init__(self):
         # Formats that come back from JSON or a configuration have other containers.
-        columns = {name: _plain(source) for name, source in dict(self.columns).items()}
-        object.__setattr__(self, "columns", columns)
-        for name in ("extra_columns", "extra_categories"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("missing", "header"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, None if value is None else tuple(map(str, value)))
+        plain = {
+            "columns": {name: _plain(source) for name, source in dict(self.columns).items()},
+            "extra_columns": tuple(self.extra_columns),
+            "extra_categories": tuple(self.extra_categories),
+            "missing": None if self.missing is None else tuple(map(str, self.missing)),
+            "header": None if self.header is None else tuple(map(str, self.header)),
+            "kinds": {
+                name: kind if isinstance(kind, ValueKind) else ValueKind(**kind)
+                for name, kind in dict(self.kinds).items()
+            },
+        }
         if self.labels_map is not None:
-            meaning = {str(key): value for key, value in dict(self.labels_map).items()}
-            object.__setattr__(self, "labels_map", meaning)
-        kinds = {name: _kind(kind) for name, kind in dict(self.kinds).items()}
-        object.__setattr__(self, "kinds", kinds)
+            plain["labels_map"] = {str(k): value for k, value in dict(self.labels_map).items()}
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
         problems = _format_problems(self)
         if problems:
             raise DataError("\n".join(problems))
@@ -89,10 +91,6 @@ def _plain(source: Any) -> str | tuple[str, ...] | None:
         return source
     names = tuple(map(str, source))
     return names[0] if len(names) == 1 else names or None
-
-
-def _kind(kind: ValueKind | Mapping[str, Any]) -> ValueKind:
-    return kind if isinstance(kind, ValueKind) else ValueKind(**kind)
 
 
 def _format_problems(source_format: SourceFormat) -> list[str]:
@@ -114,7 +112,15 @@ def _format_problems(source_format: SourceFormat) -> list[str]:
         problems.append(f"data.columns: {label!r} is the label and cannot be another column too")
     if columns.get(BIRTH_DATE) and columns.get("customer_age"):
         problems.append("data.columns: customer_age and customer_birth_date exclude each other")
-    problems += _extra_problems(source_format, {*_NAMES, *used})
+    seen = {*_NAMES, *used}
+    for setting in ("extra_columns", "extra_categories"):
+        names = getattr(source_format, setting)
+        problems += [
+            f"data.{setting}: {name!r} is used already"
+            for name in dict.fromkeys(names)
+            if name in seen or names.count(name) > 1
+        ]
+        seen |= set(names)
     problems += [
         f"data.{name} must be {', '.join(map(str, choices[:-1]))} or {choices[-1]}; "
         f"got {getattr(source_format, name)!r}"
@@ -127,19 +133,6 @@ def _format_problems(source_format: SourceFormat) -> list[str]:
         if meaning not in (None, 0, 1):
             problems.append(f"data.labels_map: {word} must be 1, 0 or null; got {meaning!r}")
     return problems + _time_problems(source_format)
-
-
-def _extra_problems(source_format: SourceFormat, taken: set[str]) -> list[str]:
-    problems, seen = [], set()
-    for setting in ("extra_columns", "extra_categories"):
-        names = getattr(source_format, setting)
-        problems += [
-            f"data.{setting}: {name!r} is used already"
-            for name in dict.fromkeys(names)
-            if name in taken | seen or names.count(name) > 1
-        ]
-        seen |= set(names)
-    return problems
 
 
 def _time_problems(source_format: SourceFormat) -> list[str]:

@@ -5,8 +5,8 @@ import functools
 import itertools
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -78,19 +78,19 @@ def split_by_time(
     timestamps,
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
     label_delay_days: float = 7.0,
-    dates=None,
+    dates: Mapping[str, str | None] | None = None,
 ) -> Split:
     """Split times, shape (n,), UTC, in any order, by shares of the rows or by dates.
 
-    `dates`: mapping or dataclass with any of the six boundaries as ISO text; an end given as a
-    day excludes that day. Raises DataError for impossible settings and for empty parts.
+    `dates`: any of the six boundaries as ISO text; an end given as a day excludes that day.
+    Raises DataError for impossible settings and for empty parts.
     """
     times = pd.DatetimeIndex(pd.to_datetime(timestamps, utc=True)).as_unit("us").sort_values()
     if len(times) == 0:
         raise DataError("split: there are no transactions to split")
     if times.hasnans:
         raise DataError("split: some transactions have no timestamp")
-    given = _given_dates(dates)
+    given = _given_dates(dates or {})
     shares = _checked_fractions(fractions)
     delay = _delay(label_delay_days)
     start = given.get("train_start", times[0])
@@ -142,15 +142,12 @@ def _delay(label_delay_days: float) -> pd.Timedelta:
     return pd.Timedelta(round(days * 86_400_000_000), unit="us")
 
 
-def _given_dates(dates) -> dict[str, pd.Timestamp]:
-    if dates is None:
-        return {}
-    settings = asdict(dates) if is_dataclass(dates) else dict(dates)
-    if unknown := [name for name in settings if name not in BOUNDARIES]:
+def _given_dates(dates: Mapping[str, str | None]) -> dict[str, pd.Timestamp]:
+    if unknown := [name for name in dates if name not in BOUNDARIES]:
         plural = "s" if len(unknown) > 1 else ""
         known = ", ".join(BOUNDARIES)
         raise DataError(f"data.split: unknown date{plural} {', '.join(unknown)}; known are {known}")
-    given = {name: _moment(name, text) for name, text in settings.items() if text is not None}
+    given = {name: _moment(name, text) for name, text in dates.items() if text is not None}
     if ("train_end" in given) != ("validation_end" in given):
         lacking = "validation_end" if "train_end" in given else "train_end"
         raise DataError(

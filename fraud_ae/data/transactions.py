@@ -14,10 +14,15 @@ from fraud_ae.data.columns import BIRTH_DATE, CANONICAL, SCENARIO
 from fraud_ae.data.format_inference import infer_format
 from fraud_ae.data.source_columns import TEXT, Sources, id_text, resolve
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind, missing_words
+from fraud_ae.data.values.kinds import (
+    MISSING_WORDS,
+    ValueKind,
+    Wrong,
+    canonical_text,
+    missing_words,
+)
 from fraud_ae.data.values.labels import as_label
 from fraud_ae.data.values.numbers import are_numbers, as_number
-from fraud_ae.data.values.text_columns import Wrong, canonical_text
 from fraud_ae.data.values.times import as_time, is_ambiguous, joined_time
 from fraud_ae.errors import DataError
 from fraud_ae.runtime.threads import side_by_side

@@ -1,5 +1,3 @@
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,17 +76,16 @@ def test_describe():
 
 
 def test_dates_replace_fractions():
-    @dataclass
-    class Dates:
-        train_start: str | None = "2024-01-10"
-        train_end: str | None = "2024-02-01"
-        validation_start: str | None = "2024-02-20"
-        validation_end: str | None = "2024-03-01T12:00:00+02:00"
-        test_start: str | None = None
-        test_end: str | None = "2024-03-20"
-
+    dates = {
+        "train_start": "2024-01-10",
+        "train_end": "2024-02-01",
+        "validation_start": "2024-02-20",
+        "validation_end": "2024-03-01T12:00:00+02:00",
+        "test_start": None,
+        "test_end": "2024-03-20",
+    }
     df = hourly()
-    split = split_by_time(df["timestamp"], dates=Dates())
+    split = split_by_time(df["timestamp"], dates=dates)
     assert df["timestamp"][split.train(df)].min() == utc("2024-01-10")
     assert split.validation_start == utc("2024-02-20")
     assert split.validation_end == utc("2024-03-01 10:00")

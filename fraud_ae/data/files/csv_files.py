@@ -70,8 +70,8 @@ def csv_dialect(path: Path, source_format: SourceFormat | None = None) -> Dialec
 
 
 def _encoding(sample: bytes, path: Path) -> str:
-    for mark, encoding in _BYTE_ORDER_MARKS.items():
-        if sample.startswith(mark):
+    for start, encoding in _BYTE_ORDER_MARKS.items():
+        if sample.startswith(start):
             return encoding
     try:
         # The sample may end within a character.

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind
-from fraud_ae.data.values.text_columns import Wrong, canonical_text
+from fraud_ae.data.values.kinds import MISSING_WORDS, ValueKind, Wrong, canonical_text
 
 _FRAUD = (
     "1",

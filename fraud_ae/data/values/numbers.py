@@ -122,7 +122,7 @@ def guess_decimal(columns: Mapping[str, pd.Series]) -> str:
     """What stands before the decimals in the numbers of some columns: `.` or `,`.
 
     columns: by name, of any type; only text says anything. Raises DataError where one column shows
-    a point and another value a comma, or where 1,234 may mean both and nothing else tells.
+    a point and another value a comma, or where 1,234 may mean both and nothing else decides.
     """
     point, comma, either = "", "", ""
     for name, column in columns.items():

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from fraud_ae.data.values.kinds import ValueKind, exact_text
+from fraud_ae.data.values.kinds import ValueKind, canonical_text, exact_text
 from fraud_ae.data.values.numbers import as_number
-from fraud_ae.data.values.text_columns import canonical_text
 from fraud_ae.errors import DataError
 
 # Microseconds of a unit in which times are counted. A month is one of the calendar, and a step, of
@@ -146,7 +145,7 @@ def _in_utc(times: pd.Series, zone: str | None, ambiguous: str) -> pd.Series:
 
 
 def joined_time(columns: Sequence[pd.Series], time_format: str | None) -> pd.Series:
-    """A time that stands in several columns as one text: ISO 8601, or for a format.
+    """A time in several columns as one text: ISO 8601, or for a format.
 
     With a format the parts are joined by blanks. Without one they are a date and a time of day, or
     columns whose names say what they are: year, month, day, date, hour, minute, second, time.

@@ -8,8 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from fraud_ae.data.values.kinds import ValueKind
-from fraud_ae.data.values.text_columns import canonical_text, decide_kind
+from fraud_ae.data.values.kinds import ValueKind, canonical_text, decide_kind
 
 DECIMALS = pd.ArrowDtype(pa.decimal128(10, 2))
 WHOLE = {

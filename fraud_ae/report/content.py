@@ -20,7 +20,7 @@ def report_content(folder: Path, comparison: pd.DataFrame | None = None) -> dict
     comparison: see `compare_experiments`; of a single experiment nothing is shown.
     Every number in it is finite or None.
     """
-    results = ExperimentResults.of(folder)
+    results = ExperimentResults(folder)
     scored = results.scores()
     ready = results.threshold is not None and "validation" in scored
     return plain(

@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,45 +17,28 @@ from fraud_ae.sweeps.leaderboard import read_leaderboard
 SWEEPS = ("features", "broad", "refined", "final")
 
 
-@dataclass(frozen=True)
 class ExperimentResults:
     """An experiment as its folder has it; what has not been run is None, or not in `boards`.
 
     boards: stage -> leaderboard. decision: of the gate. info: of the model for production. data:
-    facts about the transactions, see `write_data_facts`. best: the row of a leaderboard whose run
-    the report is about: the winner of the model for production, or else the first of the latest
-    sweep.
+    facts about the transactions, see `write_data_facts`. audits: strategy -> its audit. best: the
+    row of a leaderboard whose run the report is about, and its stage: the winner of the model for
+    production, or else the first of the latest sweep. configuration: resolved, of the model, or
+    else of the best of the latest sweep.
     """
 
-    folder: Path
-    boards: dict[str, pd.DataFrame]
-    decision: dict | None
-    info: dict | None
-    data: dict | None
-    audits: dict[str, dict]
-    best: dict | None
-    stage: str | None
-    configuration: dict | None
-
-    @classmethod
-    def of(cls, folder: Path) -> "ExperimentResults":
-        """Read the folder of an experiment."""
-        read = {stage: read_leaderboard(folder, stage) for stage in SWEEPS}
-        boards = {stage: board for stage, board in read.items() if board is not None}
-        info = read_yaml(folder / "model_info.yaml")
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        boards = {stage: read_leaderboard(folder, stage) for stage in SWEEPS}
+        self.boards = {stage: board for stage, board in boards.items() if board is not None}
         decision = folder / DECISION
-        best, stage = _best(boards, info)
-        return cls(
-            folder=folder,
-            boards=boards,
-            decision=json.loads(decision.read_text()) if decision.is_file() else None,
-            info=info,
-            data=read_data_facts(folder),
-            audits=read_audits(folder),
-            best=best,
-            stage=stage,
-            configuration=_configuration(folder, info),
-        )
+        self.decision = json.loads(decision.read_text()) if decision.is_file() else None
+        self.info = read_yaml(folder / "model_info.yaml")
+        self.data, self.audits = read_data_facts(folder), read_audits(folder)
+        self.best, self.stage = _best(self.boards, self.info)
+        best = (read_yaml(folder / name) for name in ("final_config.yaml", "best_features.yaml"))
+        configurations = [self.info["configuration"]] if self.info else best
+        self.configuration = next(filter(None, configurations), None)
 
     @property
     def objective(self) -> str:
@@ -108,22 +90,12 @@ class ExperimentResults:
 
 def _best(boards: dict[str, pd.DataFrame], info: dict | None) -> tuple[dict | None, str | None]:
     wanted = info["figures"]["winner"]["run_id"] if info else None
-    for stage in reversed(SWEEPS):
-        if stage not in boards:
-            continue
+    for stage in reversed(boards):
         for row in boards[stage].to_dict("records"):
             is_best = row["run_id"] == wanted if info else row["status"] == "finished"
             if is_best and not pd.isna(row["run_id"]):
                 return row, stage
     return None, None
-
-
-def _configuration(folder: Path, info: dict | None) -> dict | None:
-    """The resolved configuration of the model, or else of the best of the latest sweep."""
-    if info:
-        return info["configuration"]
-    results = (read_yaml(folder / name) for name in ("final_config.yaml", "best_features.yaml"))
-    return next((configuration for configuration in results if configuration), None)
 
 
 def plain(value: object) -> object:

@@ -215,10 +215,8 @@ class MadeExperiment:
         self,
         gain: float,
         parameters: dict | None = None,
-        *,
-        features: str | None = None,
-        candidate: str | None = None,
         run_id: str | None = None,
+        **choices: str,
     ) -> dict:
         rows, figures = rated(gain, **self._of)
         run_id = run_id or f"{next(self._numbers):016x}"
@@ -231,13 +229,13 @@ class MadeExperiment:
         self._write_yaml(run / "config.yaml", {"model": {"latent_dim": 8}})
         (run / "metrics.json").write_text("{}")
         facts = {"best_epoch": 5, "epochs": 5, "feature_count": 12, "train_seconds": 1.5}
-        features = features or self._strategies[0]
+        usual = {"candidate": None, "features": self._strategies[0], "model": "autoencoder"}
         return {
             "status": "finished",
             "reason": None,
             "run_id": run_id,
             "reused": False,
-            "choices": {"candidate": candidate, "features": features, "model": "autoencoder"},
+            "choices": {**usual, **choices},
             "parameters": parameters or {},
             "extra": [],
             "objective": figures["final_auc"],

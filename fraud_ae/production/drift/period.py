@@ -110,11 +110,8 @@ def gaps(day: np.ndarray, rows_per_day: float, allowed: int) -> list[int]:
     day: (n,) int, never decreasing. rows_per_day: the usual number.
     """
     thin = np.bincount(day - day[0]) < _THIN * rows_per_day
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], thin, [False])).astype(np.int8)))
-    starts, ends = edges[::2], edges[1::2]
-    return [
-        int(end + day[0]) for start, end in zip(starts, ends, strict=True) if end - start > allowed
-    ]
+    runs = np.flatnonzero(np.diff(thin, prepend=False, append=False)).reshape(-1, 2)
+    return [int(end + day[0]) for start, end in runs if end - start > allowed]
 
 
 def longest_gap(timestamp: pd.Series, rows_per_day: float) -> int:

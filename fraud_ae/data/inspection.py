@@ -23,6 +23,7 @@ from fraud_ae.data.columns import BIRTH_DATE, CANONICAL, REQUIRED, SCENARIO
 from fraud_ae.data.files.csv_files import Dialect, csv_dialect
 from fraud_ae.data.files.paths import kind_of, table_files
 from fraud_ae.data.files.reading import read_parts
+from fraud_ae.data.naming import as_ranges
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.split import split_by_time
 from fraud_ae.data.transactions import training_transactions
@@ -198,6 +199,9 @@ def option_of(inspection: Inspection, name: str) -> dict[str, Any]:
     settings = dict(inspection.settings)
     chosen = settings.pop("columns")
     columns = {key: chosen.get(key) for key in (*CANONICAL, BIRTH_DATE, SCENARIO)}
+    names = [column.name for column in inspection.columns]
+    for key in ("extra_columns", "extra_categories"):
+        settings[key] = as_ranges(settings.get(key, []), names)
     return {
         "defaults": ["/hydra/schema/data/file@_here_"],
         "_target_": "fraud_ae.data.sources.from_file",

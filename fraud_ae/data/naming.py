@@ -41,3 +41,22 @@ def matching(pattern: str, columns: Sequence[str]) -> list[str]:
     if colon and first in columns and last in columns:
         return list(columns[columns.index(first) : columns.index(last) + 1])
     return [name for name in columns if fnmatchcase(name, pattern)]
+
+
+def as_ranges(names: Sequence[str], columns: Sequence[str], least: int = 5) -> list[str]:
+    """Names with runs of at least so many that follow one another as FIRST:LAST, see `matching`.
+
+    columns: all of the file, in its order, each once.
+    """
+    places = {column: place for place, column in enumerate(columns)}
+    runs: list[list[str]] = []
+    for name in sorted(names, key=places.__getitem__):
+        if runs and places[runs[-1][-1]] == places[name] - 1 and ":" not in name:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return [
+        part
+        for run in runs
+        for part in ([f"{run[0]}:{run[-1]}"] if len(run) >= least and ":" not in run[0] else run)
+    ]

@@ -124,3 +124,18 @@ def test_what_cannot_be_written_or_read_is_said(tmp_path):
     assert "no such file" in fraud_ae("inspect", "none.csv", cwd=tmp_path, code=2)
     (tmp_path / "empty.csv").write_text("a,b\n")
     assert "no rows" in fraud_ae("inspect", "empty.csv", cwd=tmp_path, code=2)
+
+
+def test_hundreds_of_columns_are_said_in_a_few_rows(tmp_path):
+    frame = simulate(600, days=30)[0][["transaction_id", "customer_id", "timestamp", "amount"]]
+    numbers = np.random.default_rng(0).normal(size=(600, 500)).round(4)
+    wide = pd.DataFrame(numbers, columns=[f"V{n}" for n in range(1, 501)])
+    frame.join(wide).to_csv(tmp_path / "wide.csv", index=False)
+    printed = fraud_ae("inspect", "wide.csv", cwd=tmp_path)
+    assert len(printed.splitlines()) < 50
+    assert "498 more" in printed
+    assert """'data.extra_columns=["V1:V500"]'""" in printed
+    command = shlex.split(printed[printed.index("python pipeline.py") :])[2:]
+    small = ("trainer.max_epochs=1", "model.hidden_sizes=[16]", "wandb.mode=disabled")
+    trained = run("train.py", *(a for a in command if a != "\n"), *small, cwd=tmp_path)
+    assert "feature_count=50" in trained

@@ -1,5 +1,6 @@
 """`fraud-ae inspect`: what a file of transactions is, and the command that reads it."""
 
+import itertools
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,8 @@ import typer
 from fraud_ae.errors import UserError
 
 PANEL = "Data"
+# More columns of one kind and role in a row are said in three rows.
+_MOST_ALIKE = 12
 EXAMPLES = """Examples:
 
 \b
@@ -70,30 +73,42 @@ def _print_file(found: Any, console: Any) -> None:
 def _print_columns(found: Any, option: dict, console: Any) -> None:
     from rich.table import Table
 
-    from fraud_ae.data.naming import short
-
     roles = {}
     for name, source in option["columns"].items():
         for column in source if isinstance(source, list) else [source]:
             roles[column] = name
-    roles |= dict.fromkeys(option.get("extra_columns", ()), "extra number")
-    roles |= dict.fromkeys(option.get("extra_categories", ()), "extra category")
+    roles |= dict.fromkeys(found.settings["extra_columns"], "extra number")
+    roles |= dict.fromkeys(found.settings["extra_categories"], "extra category")
     table = Table("column", "taken for", "kind", "missing", "distinct", "such as")
     for column in table.columns[2:5]:
         column.no_wrap = True
     table.columns[5].min_width = 12
     for column in table.columns[3:5]:
         column.justify = "right"
-    for column in found.columns:
-        table.add_row(
-            column.name or "(unnamed)",
-            roles.get(column.name, ""),
-            column.kind,
-            f"{column.missing:.0%}" if column.missing else "",
-            f"{column.distinct:,}",
-            short(column.example, 16),
-        )
+    for column in table.columns[:2]:
+        column.overflow = "fold"
+    alike = itertools.groupby(found.columns, lambda c: (roles.get(c.name, ""), c.kind))
+    for (role, kind), group in alike:
+        columns = list(group)
+        shown = columns if len(columns) <= _MOST_ALIKE else columns[:2]
+        for column in shown:
+            table.add_row(*_row(column, role))
+        if len(shown) < len(columns):
+            table.add_row(f"... to {columns[-1].name}", f"{len(columns) - 2:,} more", kind)
     console.print(table, soft_wrap=False)
+
+
+def _row(column: Any, role: str) -> tuple[str, ...]:
+    from fraud_ae.data.naming import short
+
+    return (
+        column.name or "(unnamed)",
+        role,
+        column.kind,
+        f"{column.missing:.0%}" if column.missing else "",
+        f"{column.distinct:,}",
+        short(column.example, 16),
+    )
 
 
 def _write(option: dict, path: Path) -> None:

@@ -7,13 +7,12 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 from charset_normalizer import from_bytes
 
-from fraud_ae.data.files.paths import uncompressed
+from fraud_ae.data.files.paths import native_stream, uncompressed
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.errors import DataError
 
@@ -30,12 +29,14 @@ class Dialect:
     """How a CSV is written.
 
     names: of its columns, in their order, which may repeat. header_lines: how many lines they take.
+    has_records: whether any line follows them.
     """
 
     encoding: str
     separator: str
     names: tuple[str, ...]
     header_lines: int
+    has_records: bool = True
 
 
 def csv_dialect(path: Path, source_format: SourceFormat | None = None) -> Dialect:
@@ -61,7 +62,8 @@ def csv_dialect(path: Path, source_format: SourceFormat | None = None) -> Dialec
         raise ValueError("the file is empty")
     header = source_format.header
     if header is None:
-        return Dialect(encoding, separator, tuple(first), reader.line_num)
+        lines = reader.line_num
+        return Dialect(encoding, separator, tuple(first), lines, any(map(len, reader)))
     if len(header) != len(first):
         raise DataError(
             f"{path}: data.header names {len(header)} columns, and the file has {len(first)}"
@@ -103,7 +105,7 @@ def _separator(text: str) -> str:
     return best
 
 
-def csv_batches(stream: BinaryIO, dialect: Dialect) -> Iterator[pa.Table]:
+def csv_batches(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
     """The records of a CSV as tables of text, some at a time; blank is missing.
 
     The first table has no rows. Columns are named by their number, since names may repeat. Raises
@@ -111,6 +113,8 @@ def csv_batches(stream: BinaryIO, dialect: Dialect) -> Iterator[pa.Table]:
     """
     numbers = [str(number) for number in range(len(dialect.names))]
     yield pa.table({number: pa.array([], pa.large_string()) for number in numbers})
+    if not dialect.has_records:
+        return
     read = arrow_csv.ReadOptions(
         column_names=numbers,
         skip_rows=dialect.header_lines,
@@ -124,12 +128,9 @@ def csv_batches(stream: BinaryIO, dialect: Dialect) -> Iterator[pa.Table]:
         strings_can_be_null=True,
         quoted_strings_can_be_null=True,
     )
-    try:
-        reader = arrow_csv.open_csv(pa.PythonFile(stream, mode="r"), read, parse, convert)
-    except pa.ArrowInvalid as error:
-        if "Empty CSV file" not in str(error):
-            raise
-        return
-    with reader:
+    with (
+        native_stream(path) as stream,
+        arrow_csv.open_csv(stream, read, parse, convert) as reader,
+    ):
         for batch in reader:
             yield pa.Table.from_batches([batch])

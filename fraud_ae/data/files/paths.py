@@ -4,6 +4,8 @@ import bz2
 import glob
 import gzip
 import lzma
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +74,25 @@ def kind_of(path: Path) -> str | None:
     for end in _COMPRESSIONS:
         name = name.removesuffix(end)
     return KINDS.get(Path(name).suffix)
+
+
+@contextmanager
+def native_stream(path: Path) -> Iterator[pa.NativeFile]:
+    """The bytes of a file as a stream that Arrow's own threads read.
+
+    Where they call Python, one may still do so while the interpreter ends, which kills the process.
+    """
+    compression = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}.get(path.suffix.lower())
+    if path.suffix.lower() in (".zip", ".xz"):
+        with tempfile.NamedTemporaryFile(prefix="fraud_ae-") as copy:
+            with uncompressed(path) as stream:
+                shutil.copyfileobj(stream, copy)
+            copy.flush()
+            with pa.OSFile(copy.name) as native:
+                yield native
+    else:
+        with pa.input_stream(str(path), compression=compression) as native:
+            yield native
 
 
 @contextmanager

@@ -225,9 +225,12 @@ def _kind_of(values: pa.Array) -> str:
         return "whole number"
     if all_match(_PLAIN_NUMBER):
         # 1.1 and 1.10 may be two versions of something: then they are text.
-        number = ValueKind("number")
-        spelled = [value for value in values.to_pylist() if "." in value]
-        return "number" if len({*map(number.text_of, spelled)}) == len(spelled) else "text"
+        spelled = values.filter(pc.match_substring(values, "."))
+        if pc.any(pc.match_substring_regex(spelled, "[eE]")).as_py():
+            shortest = pa.array(map(ValueKind("number").text_of, spelled.to_pylist()))
+        else:
+            shortest = pc.replace_substring_regex(spelled, r"\.?0+$", "")
+        return "number" if len(pc.unique(shortest)) == len(spelled) else "text"
     return "time" if all_match(f"^{DATE}$") else "text"
 
 

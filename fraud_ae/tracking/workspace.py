@@ -1,7 +1,5 @@
 """A saved view of a W&B project, with the panels that compare strategies, sweeps and models."""
 
-from importlib.util import find_spec
-
 from fraud_ae.errors import UserError
 from fraud_ae.tracking.server import ask_server
 
@@ -22,34 +20,35 @@ def save_workspace(entity: str | None, project: str, seconds: float) -> str:
     entity: None for that of the key. seconds: most that the server may take. Raises UserError where
     the extra is not installed, or the server does not take the view.
     """
-    if find_spec("wandb_workspaces") is None:
+    try:
+        from wandb_workspaces import workspaces
+    except ImportError as error:
         raise UserError(
             "fraud-ae workspace needs wandb-workspaces: pip install 'fraud_ae[workspace]'"
+        ) from error
+    import wandb
+
+    sections = [
+        workspaces.Section(name=name, panels=panels, is_open=True)
+        for name, panels in _sections().items()
+    ]
+    groups = [workspaces.Metric("Group"), workspaces.Metric("JobType")]
+
+    def save() -> str:
+        workspace = workspaces.Workspace(
+            entity=entity or wandb.Api().default_entity,
+            project=project,
+            name=NAME,
+            sections=sections,
+            runset_settings=workspaces.RunsetSettings(groupby=groups),
         )
+        workspace.save()
+        return workspace.url
+
     try:
-        return ask_server(seconds, lambda: _save(entity, project))
+        return ask_server(seconds, save)
     except ConnectionError as error:
         raise UserError(f"W&B does not save the view ({error})") from error
-
-
-def _save(entity: str | None, project: str) -> str:
-    import wandb
-    from wandb_workspaces import workspaces
-
-    workspace = workspaces.Workspace(
-        entity=entity or wandb.Api().default_entity,
-        project=project,
-        name=NAME,
-        sections=[
-            workspaces.Section(name=name, panels=panels, is_open=True)
-            for name, panels in _sections().items()
-        ],
-        runset_settings=workspaces.RunsetSettings(
-            groupby=[workspaces.Metric("Group"), workspaces.Metric("JobType")]
-        ),
-    )
-    workspace.save()
-    return workspace.url
 
 
 def _sections() -> dict[str, list]:

@@ -5,9 +5,9 @@ import io
 import itertools
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
@@ -103,14 +103,14 @@ def _separator(text: str) -> str:
     return best
 
 
-def csv_batches(stream: BinaryIO, dialect: Dialect) -> Iterator[pa.Table]:
+@contextmanager
+def csv_batches(path: Path, dialect: Dialect) -> Iterator[Iterator[pa.Table]]:
     """The records of a CSV as tables of text, some at a time; blank is missing.
 
-    The first table has no rows. Columns are named by their number, since names may repeat. Raises
-    ValueError for a record with more or fewer fields than the header.
+    Columns are named by their number, since names may repeat. Raises ValueError for a record with
+    more or fewer fields than the header.
     """
     numbers = [str(number) for number in range(len(dialect.names))]
-    yield pa.table({number: pa.array([], pa.large_string()) for number in numbers})
     read = arrow_csv.ReadOptions(
         column_names=numbers,
         skip_rows=dialect.header_lines,
@@ -124,12 +124,19 @@ def csv_batches(stream: BinaryIO, dialect: Dialect) -> Iterator[pa.Table]:
         strings_can_be_null=True,
         quoted_strings_can_be_null=True,
     )
-    try:
-        reader = arrow_csv.open_csv(pa.PythonFile(stream, mode="r"), read, parse, convert)
-    except pa.ArrowInvalid as error:
-        if "Empty CSV file" not in str(error):
-            raise
-        return
-    with reader:
-        for batch in reader:
-            yield pa.Table.from_batches([batch])
+    with uncompressed(path) as stream:
+        options = {"read_options": read, "parse_options": parse, "convert_options": convert}
+        try:
+            reader = arrow_csv.open_csv(pa.PythonFile(stream, mode="r"), **options)
+        except pa.ArrowInvalid as error:
+            if "Empty CSV file" not in str(error):
+                raise
+            yield iter([_no_records(numbers)])
+            return
+        with reader:
+            batches = (pa.Table.from_batches([batch]) for batch in reader)
+            yield itertools.chain([_no_records(numbers)], batches)
+
+
+def _no_records(names: list[str]) -> pa.Table:
+    return pa.table({name: pa.array([], pa.large_string()) for name in names})

@@ -101,15 +101,16 @@ def _file_parts(
 ) -> Iterator[pd.DataFrame]:
     kind = kind_of(file)
     try:
-        # The dialect is found in the bytes that are then read again.
-        dialect = csv_dialect(file, source_format) if kind == "csv" else None
+        if kind == "csv":
+            dialect = csv_dialect(file, source_format)
+            with csv_batches(file, dialect) as batches:
+                for table in _regrouped(batches, rows):
+                    # Names may repeat: then the mapping has to see that they do.
+                    yield table.to_pandas().set_axis(list(dialect.names), axis=1)
+            return
         with uncompressed(file) as stream:
             if kind == "json":
                 yield from json_frames(stream, rows)
-            elif dialect is not None:
-                for table in _regrouped(csv_batches(stream, dialect), rows):
-                    # Names may repeat: then the mapping has to see that they do.
-                    yield table.to_pandas().set_axis(list(dialect.names), axis=1)
             else:
                 yield from map(_frame, _arrow_tables(stream, kind, rows))
     except DataError:

@@ -274,3 +274,12 @@ def test_a_command_runs_with_a_model_in_production(in_production, command):
 
 def test_the_readme_can_be_read_in_one_go():
     assert len(PAGES["README.md"].read_text().splitlines()) <= 200
+
+
+def test_every_numbered_promise_has_a_test():
+    page = (ROOT / "docs" / "promises-and-limits.md").read_text()
+    promised = re.findall(r"^(\d+)\. ", page, flags=re.MULTILINE)
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    kept = set(re.findall(r"^@pytest\.mark\.promise\((\d+)\)", tests, flags=re.MULTILINE))
+    assert promised == [str(number + 1) for number in range(len(promised))]
+    assert kept == set(promised)

@@ -9,7 +9,7 @@ from typing import Any, Self
 import pandas as pd
 
 from fraud_ae.data.columns import CANONICAL, REQUIRED
-from fraud_ae.data.schema import bounds
+from fraud_ae.data.schema import HIGHEST
 from fraud_ae.data.source_columns import TEXT
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.values.kinds import ValueKind
@@ -85,25 +85,27 @@ class InputSchema:
 
 
 def _column(name: str, source_format: SourceFormat, used: bool) -> InputColumn:
-    kind, lowest, highest = "number", None, None
+    sources = source_format.sources(name) or (name,)
+    bounds = (None, None)
     if name in (*TEXT, *source_format.extra_categories):
         kind = "text"
     elif name in ("timestamp", "is_fraud"):
         kind = {"timestamp": "time", "is_fraud": "label"}[name]
     else:
-        lowest, highest = bounds(name, source_format)
+        kind = "number"
+        bounds = (_lowest(name, source_format), HIGHEST.get(name))
     required = name in REQUIRED and name != "is_fraud"
-    is_extra = name not in CANONICAL
-    return InputColumn(
-        name,
-        source_format.sources(name) or (name,),
-        kind,
-        source_format.kinds.get(name, ValueKind(kind)),
-        needed=required or is_extra or (used and name != "is_fraud"),
-        nullable=not required or (name == "amount" and source_format.negative_amounts == "missing"),
-        lowest=lowest,
-        highest=highest,
-    )
+    extra = name not in CANONICAL
+    needed = required or extra or (used and name != "is_fraud")
+    may_lack = not required or (name == "amount" and source_format.negative_amounts == "missing")
+    values = source_format.kinds.get(name, ValueKind(kind))
+    return InputColumn(name, sources, kind, values, needed, may_lack, *bounds)
+
+
+def _lowest(name: str, source_format: SourceFormat) -> float | None:
+    if name == "amount":
+        return None if source_format.negative_amounts in ("refund", None) else 0.0
+    return 0.0 if name in CANONICAL else None
 
 
 def _plain(value: Any) -> Any:

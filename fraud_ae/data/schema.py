@@ -1,7 +1,6 @@
 """Rules of the canonical columns, and the report of every value that breaks them."""
 
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.values.kinds import Wrong
 from fraud_ae.errors import DataError
 
+HIGHEST = {"customer_age": 120.0}
 _SHOWN = 5
 _RULES = {
     "transaction_id": "must not be missing",
@@ -42,94 +42,128 @@ def check(
     refused: what is wrong with some values, by canonical name and row. Raises DataError with all
     problems of all kinds.
     """
-    if source_format.negative_amounts == "missing" and "amount" in frame:
-        frame = frame.assign(amount=frame["amount"].mask(frame["amount"] < 0))
-    ids = frame["transaction_id"] if "transaction_id" in shown else None
-    row_problems = []
+    frame = _without_negative_amounts(frame, source_format)
+    bad_rows, duplicates = _failures(frame, source_format)
+    names = frame["transaction_id"] if "transaction_id" in shown else None
+    problems, row_problems = list(problems), []
     for name, reasons in refused.items():
         for reason in dict.fromkeys(reasons.values()):
-            rows = [row for row in sorted(reasons) if reasons[row] == reason]
-            row_problems.append(_describe(name, rows, shown[name], ids, reason))
-    for name in frame:
-        bad = _breaks_rule(frame[name], source_format)
-        rows = np.setdiff1d(np.flatnonzero(bad), list(refused.get(name, ())))
+            rows = np.array([row for row in sorted(reasons) if reasons[row] == reason])
+            row_problems.append(_describe(name, rows, shown, names, reason))
+            bad_rows[name] = np.setdiff1d(bad_rows.get(name, rows), rows)
+    for name, rows in bad_rows.items():
         if not len(rows):
             continue
         is_optional = name not in _RULES or name in (*NUMERIC, "amount")
-        rule = _rule(name, shown[name].iloc[rows[:_SHOWN]], source_format)
-        described = _describe(name, rows, shown[name], ids, rule)
+        described = _describe(name, rows, shown, names, _rule(name, rows, shown, source_format))
         if is_optional and source_format.bad_values == "missing":
             logging.getLogger("fraud_ae").warning("%s; treated as missing", described)
-            frame = frame.assign(**{name: frame[name].mask(bad)})
+            frame = frame.assign(**{name: frame[name].mask(frame.index.isin(rows))})
         else:
             hint = "; data.bad_values=missing treats them as missing" if is_optional else ""
             row_problems.append(described + hint)
-    if ids is not None and len(repeated := ids[ids.duplicated(keep=False) & ids.notna()]):
-        row_problems.append(_describe_duplicates(repeated))
+    if len(duplicates):
+        row_problems.append(_describe_duplicates(frame["transaction_id"], duplicates))
     if problems or row_problems:
         raise DataError(_report(problems, row_problems))
     return frame
 
 
-def bounds(name: str, source_format: SourceFormat) -> tuple[float | None, float | None]:
-    """The least and the greatest number of a column, None where there is no bound."""
-    if name == "amount":
-        return (None if source_format.negative_amounts in ("refund", None) else 0.0), None
-    return (0.0 if name in CANONICAL else None), (120.0 if name == "customer_age" else None)
+def _without_negative_amounts(frame: pd.DataFrame, source_format: SourceFormat) -> pd.DataFrame:
+    if source_format.negative_amounts != "missing" or "amount" not in frame:
+        return frame
+    return frame.assign(amount=frame["amount"].mask(frame["amount"] < 0))
 
 
-def _breaks_rule(values: pd.Series, source_format: SourceFormat) -> np.ndarray:
-    """Which values of a canonical column, (n,), break its rule: (n,) bool."""
-    name = values.name
-    missing = values.isna().to_numpy()
-    if name in ("transaction_id", "customer_id", "timestamp"):
-        return missing
-    if name in (*TEXT, *source_format.extra_categories):
-        return np.zeros(len(values), dtype=bool)
-    if name == "is_fraud":
-        return ~missing & ~values.isin((0.0, 1.0)).to_numpy()
-    low, high = bounds(name, source_format)
-    allowed = np.isfinite(values.to_numpy())
-    if low is not None:
-        allowed &= values.to_numpy() >= low
-    if high is not None:
-        allowed &= values.to_numpy() <= high
-    may_lack = name != "amount" or source_format.negative_amounts == "missing"
-    return ~allowed & ~(missing & may_lack)
+def _failures(
+    frame: pd.DataFrame, source_format: SourceFormat
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Rows that break a rule, by column, and the rows whose transaction_id is not unique."""
+    import pandera.pandas as pa  # takes a second to import
+
+    bad_rows: dict[str, np.ndarray] = {}
+    duplicates = np.array([], dtype=np.int64)
+    try:
+        _schema(list(frame.columns), source_format).validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        for error in errors.schema_errors:
+            name = error.schema.name
+            rows = error.failure_cases["index"].to_numpy(np.int64)
+            if error.reason_code is pa.errors.SchemaErrorReason.SERIES_CONTAINS_DUPLICATES:
+                duplicates = rows
+            else:
+                bad_rows[name] = np.union1d(bad_rows.get(name, rows), rows)
+    return bad_rows, duplicates
 
 
-def _rule(name: str, examples: pd.Series, source_format: SourceFormat) -> str:
+def _schema(names: list[str], source_format: SourceFormat):
+    import pandera.pandas as pa
+
+    lowest = 0.0 if source_format.negative_amounts == "refuse" else -np.inf
+    may_lack = source_format.negative_amounts == "missing"
+    columns = {
+        "transaction_id": pa.Column("str", unique=True),
+        "customer_id": pa.Column("str"),
+        "timestamp": pa.Column("datetime64[us, UTC]"),
+        "amount": pa.Column("float64", _number_check(lowest, np.inf), nullable=may_lack),
+        "is_fraud": pa.Column("float64", pa.Check.isin((0.0, 1.0)), nullable=True),
+    }
+    columns = {name: column for name, column in columns.items() if name in names}
+    texts = (*TEXT, *source_format.extra_categories)
+    for name in (name for name in names if name not in (*columns, *texts)):
+        allowed = _number_check(0.0 if name in NUMERIC else -np.inf, HIGHEST.get(name, np.inf))
+        columns[name] = pa.Column("float64", allowed, nullable=True)
+    return pa.DataFrameSchema(columns)
+
+
+def _number_check(lowest: float, highest: float):
+    import pandera.pandas as pa
+
+    return pa.Check.in_range(
+        lowest,
+        highest,
+        include_min=bool(np.isfinite(lowest)),
+        include_max=bool(np.isfinite(highest)),
+    )
+
+
+def _rule(
+    name: str, rows: np.ndarray, shown: dict[str, pd.Series], source_format: SourceFormat
+) -> str:
     rule = _RULES.get(name, "must be a finite number")
     if name == "amount" and source_format.negative_amounts == "refuse":
         rule += ", 0 or more (data.negative_amounts=refund or missing takes others)"
     is_number = name in ("amount", *NUMERIC) or name not in (*CANONICAL, SCENARIO)
     example = "1234,50" if source_format.decimal == "," else "1234.50"
     other = "." if source_format.decimal == "," else ","
-    if is_number and any(other in str(value) for value in examples):
+    if is_number and any(other in str(shown[name].iloc[row]) for row in rows[:_SHOWN]):
         rule += f", written like {example} (data.decimal)"
     return rule
 
 
 def _describe(
-    name: str, rows: Sequence[int], shown: pd.Series, ids: pd.Series | None, rule: str
+    name: str, rows: np.ndarray, shown: dict[str, pd.Series], named: pd.Series | None, rule: str
 ) -> str:
-    first = ", ".join(_describe_row(row, shown.iloc[row], ids) for row in rows[:_SHOWN])
+    values = shown.get(name, pd.Series(dtype=object))
+    if not len(values):
+        return f"{name}: {rule}"
+    first = ", ".join(_describe_row(row, values.iloc[row], named) for row in rows[:_SHOWN])
     more = ", ..." if len(rows) > _SHOWN else ""
     noun = "bad value" if len(rows) == 1 else "bad values"
     return f"{name}: {len(rows)} {noun}: {first}{more}; {rule}"
 
 
-def _describe_row(row: int, value, ids: pd.Series | None) -> str:
-    has_id = ids is not None and isinstance(ids.iloc[row], str)
-    transaction = f" (transaction {short(ids.iloc[row])})" if has_id else ""
+def _describe_row(row: int, value, named: pd.Series | None) -> str:
+    has_name = named is not None and isinstance(named.iloc[row], str)
+    name = f" (transaction {short(named.iloc[row])})" if has_name else ""
     is_missing = pd.api.types.is_scalar(value) and pd.isna(value)
     if is_missing or (isinstance(value, str) and not value.strip()):
-        return f"row {row}{transaction} is missing"
-    value = short(repr(value) if isinstance(value, str) else str(value))
-    return f"row {row}{transaction} is {value}"
+        return f"row {row}{name} is missing"
+    return f"row {row}{name} is {short(repr(value) if isinstance(value, str) else str(value))}"
 
 
-def _describe_duplicates(duplicated: pd.Series) -> str:
+def _describe_duplicates(ids: pd.Series, rows: np.ndarray) -> str:
+    duplicated = ids.loc[np.sort(rows)]
     groups = duplicated.groupby(duplicated, sort=False)
     described = []
     for name in duplicated.unique()[:_SHOWN]:

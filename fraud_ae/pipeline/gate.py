@@ -51,7 +51,8 @@ def decide(
     if finished is None or finished.empty:
         raise UserError(
             f"{folder}: no finished feature sweep with a {figure} to judge; "
-            f"python train.py -m 'features=glob(*)' objective={objective} makes one"
+            + ("validation rows of both classes are needed: " if figure == "final_auc" else "")
+            + f"python train.py -m 'features=glob(*)' objective={objective}"
         )
     # The leaderboard is in order of the objective, which need not be the ROC AUC.
     best = finished.iloc[0]

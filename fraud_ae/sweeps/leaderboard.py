@@ -126,4 +126,4 @@ def _merit(result: dict) -> tuple[float, float, float]:
     objective, metrics = result["objective"], result["metrics"]
     if result["status"] != "finished" or objective is None:
         return (math.inf, 0.0, 0.0)
-    return (-objective, -(metrics["f1"] or 0.0), metrics["alert_rate"])
+    return (-objective, -(metrics["f1"] or 0.0), metrics.get("alert_rate", 0.0))

@@ -145,6 +145,7 @@ class PlaceInTheDay(OneFeature):
         return df.groupby("timestamp").cumcount()
 
 
+@pytest.mark.promise(2)
 def test_a_feature_that_sees_the_order_of_equal_times_is_found(transactions):
     days = transactions.head(2000)
     days = days.assign(timestamp=days["timestamp"].dt.floor("D"))

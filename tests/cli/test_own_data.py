@@ -104,6 +104,7 @@ def test_a_strategy_that_the_data_cannot_feed_is_refused(tmp_path):
     assert "behavioural refused" in swept
 
 
+@pytest.mark.promise(14)
 @pytest.mark.slow
 def test_validation_rows_without_fraud_are_told_before_anything_is_trained(tmp_path):
     table = shop_file(tmp_path / "shop.csv")

@@ -15,6 +15,7 @@ TINY = (
 )
 
 
+@pytest.mark.promise(12)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLIC_SETS)
 def test_a_public_set_goes_through_the_whole_pipeline(name, tmp_path):

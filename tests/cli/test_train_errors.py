@@ -71,6 +71,7 @@ def test_a_leaderboard_that_cannot_be_written_is_an_error(tmp_path):
     assert len(finished_runs(folder)) == 1
 
 
+@pytest.mark.promise(14)
 @pytest.mark.slow
 def test_a_diverged_training_does_not_end_a_sweep(tmp_path):
     run("train.py", "-m", "trainer.learning_rate=0.001,1e30", *SMALL, cwd=tmp_path)

@@ -41,6 +41,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.promise(9)
 @pytest.mark.slow
 def test_planted_anomalies_choose_in_every_stage(folder):
     experiment = folder / "outputs" / "custom"

@@ -228,3 +228,27 @@ def test_every_swept_key_changes_what_is_trained_and_nothing_else(key, monkeypat
     seen = [observed(Job.of_settings(chosen, {}), monkeypatch) for chosen in settings]
     changed = {name for name in seen[0] if seen[0][name] != seen[1][name]}
     assert changed == {key.split(".")[1]}
+
+
+@pytest.mark.promise(14)
+@pytest.mark.parametrize(
+    ("switch", "value", "mode"),
+    [
+        ("WANDB_MODE", "disabled", "disabled"),
+        ("WANDB_MODE", "dryrun", "offline"),
+        ("WANDB_MODE", "online", "online"),
+        ("WANDB_DISABLED", "true", "disabled"),
+    ],
+)
+def test_wandbs_own_switches_count(switch, value, mode, monkeypatch):
+    monkeypatch.setenv(switch, value)
+    assert composed()["wandb"]["mode"] == mode
+    assert composed("wandb.mode=offline")["wandb"]["mode"] == "offline"
+
+
+def test_without_labels_planted_anomalies_are_the_objective():
+    assert composed("data=custom")["objective"] == "final_auc"
+    unlabelled = composed("data=custom", "data.columns.is_fraud=null")
+    assert unlabelled["objective"] == "planted_auc"
+    later = composed("data=custom", "data.columns.is_fraud=null", "data.labels=outcomes.csv")
+    assert later["objective"] == "final_auc"

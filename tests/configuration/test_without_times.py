@@ -45,6 +45,7 @@ def test_the_order_of_the_file_is_split(job):
     assert later == 600
 
 
+@pytest.mark.promise(6)
 @pytest.mark.parametrize("name", ["temporal", "behavioural", "combined"])
 def test_strategies_that_read_times_are_refused(job, name):
     with pytest.raises(StrategyRefused, match="reads times"):

@@ -90,6 +90,7 @@ def test_the_last_one_counts_where_times_are_given(tmp_path):
     assert read_labels(path).to_dict() == {"A": 1.0, "B": 0.0}
 
 
+@pytest.mark.promise(5)
 def test_outcomes_of_no_transaction_are_counted_and_refused_where_they_are_most(
     transactions, tmp_path, caplog
 ):

@@ -23,6 +23,7 @@ def datasets(tmp_path_factory) -> dict[str, Dataset]:
     return read
 
 
+@pytest.mark.promise(12)
 def test_an_option_reads_its_set(datasets):
     for dataset in datasets.values():
         transactions = dataset.transactions
@@ -39,6 +40,7 @@ def test_hours_days_and_several_columns_are_times(datasets, name, days):
     assert (times.iloc[-1] - times.iloc[0]) / pd.Timedelta(days=1) == pytest.approx(days, abs=1)
 
 
+@pytest.mark.promise(10)
 def test_customers_of_several_columns_refunds_and_ages(datasets):
     tabformer = datasets["tabformer"].transactions
     assert tabformer["customer_id"].str.fullmatch(r"\d+\|[0-2]").all()
@@ -57,6 +59,7 @@ def test_amounts_and_labels_may_be_unknown(datasets):
     assert 0.5 < elliptic["is_fraud"].isna().mean() < 0.7
 
 
+@pytest.mark.promise(10)
 def test_numbers_with_gaps_are_whole_numbers_and_patterns_are_columns(datasets):
     dataset = datasets["ieee_cis"]
     assert set(dataset.transactions["customer_location"].dropna()) == {"325", "299"}

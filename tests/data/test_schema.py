@@ -129,6 +129,7 @@ def test_required_values_never_become_missing_and_optional_ones_do_with_a_warnin
     assert len(caplog.records) == 1
 
 
+@pytest.mark.promise(7)
 def test_negative_amounts_are_what_the_format_says():
     frame = changed("amount", {1: -1})
     assert "data.negative_amounts" in message(frame)

@@ -109,6 +109,7 @@ def test_a_delay_that_leaves_no_room_by_shares_of_all_rows_gets_shares_of_what_i
     assert split.test_start - split.validation_end == pd.Timedelta(days=7)
 
 
+@pytest.mark.promise(15)
 def test_three_rows_are_the_fewest():
     times = pd.Series(pd.date_range("2024-01-01", periods=3, tz="UTC"))
     thirds = (1 / 3, 1 / 3, 1 / 3)

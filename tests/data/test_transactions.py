@@ -88,6 +88,7 @@ def test_csv_and_parquet_give_the_same_transactions(tmp_path):
     assert len({fingerprint(frame) for frame in frames}) == 1
 
 
+@pytest.mark.promise(11)
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_separators_byte_order_mark_and_quoted_newlines(tmp_path, separator):
     row = '007,"a\nb",2024-01-02,1,0,1\n'
@@ -117,6 +118,7 @@ def test_ids_become_text(tmp_path):
     assert ids.tolist() == ["123456789012345678901"]
 
 
+@pytest.mark.promise(8)
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [

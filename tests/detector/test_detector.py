@@ -82,6 +82,7 @@ def test_scores_are_one_float32_for_each_row_and_those_of_its_features(
     assert_same(detector.score_features(features), scores)
 
 
+@pytest.mark.promise(2)
 def test_scores_do_not_depend_on_parts_order_index_or_later_rows(
     detector, transactions, scores, monkeypatch
 ):

@@ -60,6 +60,7 @@ def test_labels_that_went_into_the_model_are_listed(made):
     }
     assert found == {
         "unsupervised": False,
+        "none_known": False,
         "train_on": "normal",
         "scorer": "ReconstructionScorer",
         "scorer_uses_labels": False,

@@ -68,6 +68,8 @@ def expected(detector, raw) -> tuple[pd.DataFrame, np.ndarray]:
     return canonical, detector.predict_anomaly_scores(raw)
 
 
+@pytest.mark.promise(11)
+@pytest.mark.promise(1)
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_kind_of_file(name, raw, detector, expected, tmp_path):
     canonical, scores = expected
@@ -85,6 +87,7 @@ def test_every_kind_of_file(name, raw, detector, expected, tmp_path):
     np.testing.assert_allclose(pd.read_parquet(out)["score"], scores, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.promise(1)
 @pytest.mark.parametrize("dtype", ["object", "category", "nullable", "arrow"])
 def test_every_type_of_frame(dtype, raw, detector, expected):
     canonical, scores = expected
@@ -99,6 +102,7 @@ def test_every_type_of_frame(dtype, raw, detector, expected):
     np.testing.assert_array_equal(detector.predict_anomaly_scores(frame), scores)
 
 
+@pytest.mark.promise(4)
 def test_a_model_remembers_what_its_features_look_back_to(dataset, raw, detector):
     whole = pd.concat(
         [dataset.transactions, raw.assign(timestamp=pd.to_datetime(raw.timestamp, utc=True))]

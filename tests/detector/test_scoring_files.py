@@ -75,6 +75,7 @@ def test_rows_in_any_order_keep_their_places(detector, transactions, tmp_path):
     assert_scores(found, expected, shuffled["transaction_id"])
 
 
+@pytest.mark.promise(3)
 def test_a_history_is_seen_and_not_scored(detector, transactions, expected, tmp_path):
     """It reaches into the period that is scored, and some ids are in both."""
     new, old = transactions.iloc[1500:], transactions.iloc[:1600]

@@ -43,6 +43,7 @@ def test_it_is_saved_and_read(dataset, tmp_path):
     assert TrailingHistory.load(tmp_path / "none", FORMAT) is None
 
 
+@pytest.mark.promise(3)
 def test_without_ids_only_what_lies_before_counts(dataset):
     new = dataset.transactions.tail(100)
     assert not set(history(dataset).before(new)["transaction_id"]) & set(new["transaction_id"])

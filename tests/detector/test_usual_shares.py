@@ -43,6 +43,7 @@ def test_a_new_customer_has_no_earlier_transaction():
     assert new_customers(frame.rename(columns={"customer_id": "x"}), np.array([1])) is None
 
 
+@pytest.mark.promise(4)
 def test_alerts_of_a_frame_of_strangers_are_explained(model, dataset, caplog):
     detector = FraudDetector.load(model)
     last = dataset.transactions.tail(300)

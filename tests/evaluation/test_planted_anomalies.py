@@ -24,6 +24,7 @@ def anomalies(transactions, last_rows) -> dict:
     return {anomaly.kind: anomaly for anomaly in planted(transactions, last_rows, most=60)}
 
 
+@pytest.mark.promise(9)
 def test_every_kind_is_planted_where_its_columns_are(anomalies, transactions):
     assert list(anomalies) == list(KINDS)
     assert "device never seen" not in anomaly_kinds(transactions.drop(columns="device"))

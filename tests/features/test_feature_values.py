@@ -133,7 +133,10 @@ def test_unknown_fraud_rates_are_named_in_one_warning_where_some_are_lost(caplog
         values(Behavioural(), transactions_of(["2024-01-01"] * 2, **columns), "customer_count_7d")
     assert not caplog.records
     df = transactions_of(["2024-01-01"] * 2, **terminals)
-    assert np.isnan(values(Behavioural(), df, "terminal_delayed_fraud_rate_7d")).all()
+    assert "terminal_delayed_fraud_rate_7d" not in Behavioural().fit(df).generate_features(df)
+    assert not caplog.records
+    fitted = Behavioural().fit(df.assign(is_fraud=0))
+    assert fitted.generate_features(df)["terminal_delayed_fraud_rate_7d"].isna().all()
     assert len(caplog.records) == 1
     for text in ("terminal_delayed_fraud_rate_30d are unknown", "older", "is_fraud"):
         assert text in caplog.text

@@ -89,6 +89,7 @@ def test_some_cuts_stand_between_ties(transactions):
     assert sum(instants[cut - 1] == instants[cut] for cut in CUTS) >= 2
 
 
+@pytest.mark.promise(2)
 def test_order_of_unrelated_ties_does_not_matter(strategy, transactions, complete):
     instants = transactions["timestamp"].astype("int64")
     order = np.lexsort([np.random.default_rng(0).random(len(transactions)), instants])

@@ -105,6 +105,7 @@ def at_one_key(timestamp: pd.DatetimeIndex, **columns: object) -> tuple[pd.DataF
     return df, key_codes(df["key"])
 
 
+@pytest.mark.promise(7)
 def test_refunds_are_no_spending():
     hours = pd.date_range("2024-01-01", periods=4, freq="1h", tz="UTC")
     windows = amounts(*at_one_key(hours, amount=[10.0, -10.0, 30.0, -5.0]), [1], earlier_days=[1])
@@ -132,6 +133,7 @@ def test_the_least_delay_counts_what_was_a_microsecond_before(delay_days):
     assert windows["delayed_fraud_rate_1d"].tolist() == [0, 1, 1]
 
 
+@pytest.mark.promise(8)
 def test_rows_without_a_label_count_but_have_no_part_in_the_rate():
     times = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta([0, 1, 2, 3, 24, 26, 27], "h")
     labels = [np.nan, 1, np.nan, 0, np.nan, 0, 0]

@@ -38,6 +38,7 @@ def test_a_transaction_gets_its_result_once_and_a_list_gets_a_list(shared, model
     assert shared.post("/score", []).json() == []
 
 
+@pytest.mark.promise(5)
 def test_other_values_of_an_id_are_refused_unless_they_replace_it(shared, rows):
     row = {**rows[10], "transaction_id": "changed", "amount": 10.0}
     other = {**row, "amount": 1e6}
@@ -241,6 +242,7 @@ def test_another_model_is_loaded_and_a_bad_one_is_not(shared, shared_models, row
     assert shared.post("/reload").json()["model"] == first["model"]
 
 
+@pytest.mark.promise(4)
 @pytest.mark.slow
 def test_a_service_starts_with_the_history_of_its_model(serve, model_with_history, validation):
     detector = FraudDetector.load(model_with_history)

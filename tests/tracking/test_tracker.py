@@ -49,6 +49,7 @@ def target(**settings) -> TrackingTarget:
     return TrackingTarget(**known | {"tags": ()} | settings)
 
 
+@pytest.mark.promise(14)
 def test_every_training_is_a_finished_run_with_an_id_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_RUN_ID", "mine")
     for name in ("a", "b"):

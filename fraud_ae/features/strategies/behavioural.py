@@ -126,7 +126,7 @@ class Behavioural(Baseline):
 
     def fit_family(self, df: pd.DataFrame) -> None:
         """Learn whether there are labels, without which there are no fraud rates."""
-        self.has_labels_ = "is_fraud" in df and bool(df["is_fraud"].notna().any())
+        self.has_labels_ = "is_fraud" in df
 
     def family_features(self, df: pd.DataFrame) -> dict[str, np.ndarray]:
         """customer_count_7d, terminal_delayed_fraud_rate_7d, amount_z_customer_30d, ..."""

@@ -57,6 +57,7 @@ def test_the_kind_is_what_the_values_show(values, kind, texts):
     assert [decided.text(value) for value in values] == texts
 
 
+@pytest.mark.promise(1)
 def test_what_has_no_certain_text_is_refused_by_row():
     column = pd.Series([1.0, 2.0**53, 3.0])
     texts, wrong = canonical_text(column, ValueKind("whole number"))
@@ -94,6 +95,7 @@ def test_words_that_pandas_takes_for_the_present_are_words():
     assert [kind.text(word) for word in ("today", "now")] == ["today", "now"]
 
 
+@pytest.mark.promise(15)
 def test_ids_that_differ_stay_apart_in_huge_columns():
     ids = pd.Series(range(10**15, 10**15 + 20_000)).astype(str)
     texts, _ = canonical_text(ids, decide_kind(ids))

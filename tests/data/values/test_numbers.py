@@ -48,6 +48,7 @@ def test_numbers_may_stand_for_missing_ones():
         np.testing.assert_array_equal(numbers, [np.nan, np.nan, np.nan, 2.0])
 
 
+@pytest.mark.promise(7)
 @pytest.mark.parametrize(
     ("texts", "decimal"),
     [(["1,5", "2,25"], ","), (["1,234.5"], "."), (["1.5"], "."), (["$1,234", "3.50"], ".")],

@@ -11,6 +11,7 @@ def first(*arguments, **settings) -> str:
     return as_time(pd.Series(list(arguments)), **settings).iloc[0].isoformat()
 
 
+@pytest.mark.promise(6)
 @pytest.mark.parametrize(
     ("count", "unit", "time"),
     [
@@ -28,6 +29,7 @@ def test_counted_times(count, unit, time):
     assert first(count, unit=unit, origin="2024-01-01") == time
 
 
+@pytest.mark.promise(6)
 def test_local_times_have_a_zone_and_a_rule_for_the_hour_that_comes_twice():
     berlin = {"zone": "Europe/Berlin"}
     assert first("2024-07-01 12:00", **berlin) == "2024-07-01T10:00:00+00:00"
@@ -38,6 +40,7 @@ def test_local_times_have_a_zone_and_a_rule_for_the_hour_that_comes_twice():
     assert first("2024-07-01T12:00Z", **berlin) == "2024-07-01T12:00:00+00:00"
 
 
+@pytest.mark.promise(6)
 def test_a_time_of_several_columns():
     frame = pd.DataFrame(
         {"Year": ["2018", 2019.0], "Month": ["1", 12], "Day": [2, "3"], "Time": ["06:21", "7:05"]}

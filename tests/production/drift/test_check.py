@@ -6,7 +6,10 @@ import pytest
 from scipy import stats
 
 from fraud_ae.data.simulation.synthetic import generate_transactions
+from fraud_ae.detector.trailing_history import TrailingHistory
 from fraud_ae.errors import UserError
+from fraud_ae.production.drift.check import check_period
+from fraud_ae.production.drift.period import Period
 from tests.production.drift.watched import SIMULATED, shift
 
 
@@ -52,6 +55,21 @@ def test_what_cannot_be_compared_is_named_with_the_reason(watched):
         assert findings["amount"]["not_judged"] is None
     # Of the unlabelled rows.
     assert findings["terminal_delayed_count_30d"]["not_judged"] is None
+
+
+@pytest.mark.promise(4)
+def test_what_a_model_remembers_is_history(watched):
+    detector, newest = watched.detector, watched.newest
+    remembered = TrailingHistory.of(watched.earlier, detector.strategy, detector.source_format)
+    assert 0 < len(remembered) < len(watched.earlier)
+    source, columns = detector.source_format, watched.reference["columns"]
+    period = Period.of(newest, source, columns, remembered=remembered)
+    assert period.current.sum() == len(newest)
+    findings = by_name(check_period(detector, watched.reference, period))
+    given = by_name(watched.check(newest, watched.earlier))
+    for name in ("customer_count_7d", "terminal_delayed_count_30d", "score", "alert rate"):
+        assert findings[name]["not_judged"] is None
+        assert findings[name]["drift"] == given[name]["drift"]
 
 
 def test_missing_columns_missing_values_and_new_values_are_drifts(watched):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import protocols
-from benchmarks.reasons import CAUSES
+from benchmarks.reasons import SUBJECTS
 from fraud_ae.data.simulation.synthetic import simulate
 from tests.commands import ROOT
 
@@ -140,7 +140,7 @@ def test_the_benchmark_of_reasons_has_a_row_for_each_cause(tmp_path):
     tables = json.loads(out.read_text())["reasons"]
     assert len(tables) == 6
     for rows in tables.values():
-        assert {row["cause"] for row in rows} == set(CAUSES)
+        assert {row["cause"] for row in rows} == set(SUBJECTS)
         assert all(0 <= row["found"] <= 1 and row["planted"] == 5 for row in rows)
     # The last line names a file.
     assert max(map(len, done.stdout.splitlines()[:-1])) <= 80

@@ -4,7 +4,7 @@ A detector that ranks them above the transactions that they are copies of sees w
 well it finds the frauds of a data set is another question, which only labels answer.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,14 +163,19 @@ class PlantedTransactions:
 
 
 def planted(
-    transactions: pd.DataFrame, rows: np.ndarray, *, most: int = 200, has_times: bool = True
+    transactions: pd.DataFrame,
+    rows: np.ndarray,
+    *,
+    most: int = 200,
+    has_times: bool = True,
+    kinds: Mapping[str, AnomalyKind] | None = None,
 ) -> Iterator[PlantedTransactions]:
     """For each kind, transactions with copies of at most so many of them that have its anomaly.
 
     transactions: (n, d) canonical, in order of time. rows: (n,) bool, of which copies are made: of
     as many different customers as there are, and of such as have some history, where there are
     enough. The same transactions give the same copies. has_times: see `anomaly_kinds`.
-    Raises UserError where no kind can be planted.
+    kinds: by name; None for all that can be. Raises UserError where no kind can be planted.
     """
     positions = np.flatnonzero(rows)
     if "customer_id" in transactions:
@@ -178,7 +183,8 @@ def planted(
         with_history = positions[earlier[positions] >= _LEAST_EARLIER]
         if transactions["customer_id"].iloc[with_history].nunique() >= _LEAST_CUSTOMERS:
             positions = with_history
-    kinds = anomaly_kinds(transactions.iloc[positions], has_times)
+    if kinds is None:
+        kinds = anomaly_kinds(transactions.iloc[positions], has_times)
     any_planted = False
     for number, (name, kind) in enumerate(kinds.items()):
         rng = np.random.default_rng(number)

@@ -90,10 +90,10 @@ def _headline(decision: dict, current: str) -> str:
 def _rows(rows: dict) -> list[str]:
     what = f"{rows['frauds']:,} frauds"
     if rows["planted"]:
-        what = f"{rows['planted']:,} copies with planted anomalies"
+        what = f"{rows['planted']:,} planted"
     lines = [_line("compared on", f"{rows['number']:,} rows, {what}")]
     if rows["number"]:
-        lines.append(_line("", f"{rows['from'][:10]} to {rows['to'][:10]}"))
+        lines[0] += f", {rows['from'][:10]} to {rows['to'][:10]}"
     left_out = {
         "that the champion has seen": rows["seen_by_champion"],
         "whose label is not known yet": rows["label_not_known"],

@@ -72,6 +72,18 @@ def test_without_any_label_the_scores_are_those_of_the_batch_without_labels(
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.promise(4)
+def test_a_thousand_transactions_of_strangers_are_said(model, open_store, transactions, caplog):
+    served, store = ServedModel.load(model), open_store()
+    last = transactions.tail(1000)
+    strangers = last.assign(customer_id="X" + last["transaction_id"])
+    for start in range(0, 1000, 250):
+        assert "without earlier ones" not in caplog.text
+        score(served, strangers.iloc[start : start + 250].drop(columns="is_fraud"), store)
+    assert "of the last transactions, " in caplog.text
+    assert "100.0% of the transactions are of customers without earlier ones" in caplog.text
+
+
 def test_a_late_transaction_takes_its_place_in_time(served, open_store, transactions, batch_scores):
     """As does one that is in the history, which is scored and counts once."""
     store = open_store()

@@ -39,8 +39,10 @@ def _trials(sampler: str, otherwise: int) -> int:
 
 def _usual_objective(data: Any) -> str:
     """What a sweep maximises if nothing is said. data: the node of the data source."""
-    has_no_labels = "columns" in data and data.columns.is_fraud is None and data.labels is None
-    return PLANTED_AUC if has_no_labels else "final_auc"
+    # An option of a user's own may have neither of them.
+    columns = data.get("columns") or {}
+    is_labelled = columns.get("is_fraud", "is_fraud") is not None or data.get("labels") is not None
+    return "final_auc" if is_labelled else PLANTED_AUC
 
 
 def _with_open_nodes(schema: type) -> Any:

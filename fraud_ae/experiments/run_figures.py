@@ -12,7 +12,7 @@ from fraud_ae.evaluation.custom_metrics import RUN_FACTS, extra_metrics
 from fraud_ae.evaluation.figures import Evaluation, alert_figures, ranking_figures
 from fraud_ae.evaluation.labelled import labelled
 from fraud_ae.evaluation.planted_figures import planted_figures
-from fraud_ae.experiments.run_store import PLANTED_SCORES, Run
+from fraud_ae.experiments.run_store import Run
 from fraud_ae.runtime.atomic_files import write_json
 
 
@@ -62,7 +62,7 @@ def _built_in(run: Run, evaluation: Evaluation) -> dict:
         return alert_figures(scored, policy.choose(scored), top_k)
 
     planted = {}
-    if (run.folder / PLANTED_SCORES).is_file():
+    if run.has_planted_scores:
         settings = {"planted": True, "replicates": replicates}
         planted = _kept(run, settings, lambda: planted_figures(run.planted_scores(), replicates))
     return {

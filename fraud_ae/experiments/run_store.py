@@ -100,13 +100,21 @@ class Run:
         return pd.read_parquet(self.folder / SCORES)
 
     def write_planted_scores(self, scores: pd.DataFrame) -> None:
-        """Keep the scores of planted anomalies."""
-        scores.to_parquet(self.folder / PLANTED_SCORES, index=False)
+        """Keep the scores of planted anomalies, whole or not at all: the run may be finished."""
+        draft = self.folder / f".{PLANTED_SCORES}.draft"
+        scores.to_parquet(draft, index=False)
+        draft.replace(self.folder / PLANTED_SCORES)
+
+    @property
+    def has_planted_scores(self) -> bool:
+        """Whether `write_planted_scores` has been called."""
+        return (self.folder / PLANTED_SCORES).is_file()
 
     def planted_scores(self) -> pd.DataFrame | None:
         """What `write_planted_scores` wrote, see `evaluation.planted_figures`; None without it."""
-        path = self.folder / PLANTED_SCORES
-        return pd.read_parquet(path) if path.is_file() else None
+        if not self.has_planted_scores:
+            return None
+        return pd.read_parquet(self.folder / PLANTED_SCORES)
 
     def write_top_transactions(self, transactions: list[dict]) -> None:
         """Keep the highest scores with their reasons: see `detector.reasons.top_transactions`."""

@@ -115,7 +115,7 @@ def _score_test(
     test = split.test(dataset.transactions)
     scores = winner.score_transactions(dataset.transactions, test)
     frame = scored_frame(dataset, test, scores, split)
-    if plan.winner.planted_scores() is not None:
+    if plan.winner.has_planted_scores:
         has_times = bool(dataset.source_format.sources("timestamp"))
         planted = PlantedInputs.of(winner, dataset.transactions, test, has_times)
         plan.run.write_planted_scores(planted.scored(winner, scores))

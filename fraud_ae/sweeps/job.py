@@ -193,7 +193,7 @@ def train_or_reuse(
                 report=report,
             )
             trained.add(run)
-        if job.plants and run.planted_scores() is None:
+        if job.plants and not run.has_planted_scores:
             _score_planted(job, run)
         return run, not trained.report(run), evaluate_run(run, job.evaluation)
 

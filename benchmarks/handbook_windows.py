@@ -11,22 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from benchmarks.measuring import parser, show, write
+from benchmarks.protocols import CONF
 from fraud_ae.data.sources import from_file
 from fraud_ae.features import Behavioural
 from fraud_ae.features.strategy import compute_features
 
 WINDOWS = (1, 7, 30)
 DELAY_DAYS = 7
-COLUMNS = {
-    "transaction_id": "TRANSACTION_ID",
-    "timestamp": "TX_DATETIME",
-    "customer_id": "CUSTOMER_ID",
-    "terminal_id": "TERMINAL_ID",
-    "amount": "TX_AMOUNT",
-    "is_fraud": "TX_FRAUD",
-}
 
 
 def customer_windows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +74,9 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("file", type=Path, help="transactions of the handbook")
     chosen = options.parse_args()
-    dataset = from_file(str(chosen.file), columns=COLUMNS)
+    dataset = from_file(
+        str(chosen.file), columns=yaml.safe_load((CONF / "handbook.yaml").read_text())["columns"]
+    )
     rows = compared(dataset.transactions)
     show("windows beside the handbook's", rows, "to 1e-9; differences are transactions of a second")
     write(chosen.json, windows=rows)

@@ -28,12 +28,13 @@ class AnomalyKind:
 
     plant: changes a frame of copies, (m, d), and may return further transactions that belong to
     them. columns: what it cannot do without. fits: in which transactions it can be planted, (m,)
-    bool.
+    bool. moves_time: whether it needs to know when transactions were.
     """
 
     plant: Plant
     columns: tuple[str, ...]
     fits: Callable[[pd.DataFrame], pd.Series | None] = lambda rows: None
+    moves_time: bool = False
 
 
 def _set(column: str, value: object) -> Plant:
@@ -74,8 +75,8 @@ KINDS = {
         _high_amount, ("amount",), lambda rows: rows["amount"] > 0
     ),
     "device never seen": AnomalyKind(_set("device", _NEVER_SEEN), ("device",)),
-    "6 purchases in minutes": AnomalyKind(_burst, ("customer_id",)),
-    "at 3 o'clock": AnomalyKind(_night, (), _by_day),
+    "6 purchases in minutes": AnomalyKind(_burst, ("customer_id",), moves_time=True),
+    "at 3 o'clock": AnomalyKind(_night, (), _by_day, moves_time=True),
     "shipping address of nobody": AnomalyKind(
         _set("shipping_address", _NEVER_SEEN),
         ("shipping_address", "billing_address"),
@@ -107,11 +108,10 @@ def anomaly_kinds(transactions: pd.DataFrame, has_times: bool = True) -> dict[st
     never seen. has_times: whether their times are known; without them, none is planted that moves
     one.
     """
-    timed = ("at 3 o'clock", "6 purchases in minutes")
     kinds = {
         name: kind
         for name, kind in KINDS.items()
-        if set(kind.columns) <= set(transactions) and (has_times or name not in timed)
+        if set(kind.columns) <= set(transactions) and (has_times or not kind.moves_time)
     }
     further = transactions.drop(columns=[c for c in CANONICAL if c in transactions])
     numbers = further.select_dtypes("number").columns.tolist()

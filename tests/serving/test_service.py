@@ -249,8 +249,12 @@ def test_a_service_starts_with_the_history_of_its_model(serve, model_with_histor
     service = serve(model=model_with_history)
     assert service.stored > 1000
     assert f"{detector.history.last:%Y-%m-%d}" in service.printed
+    # New transactions of known customers, with ids of their own: the model remembers the old ones.
     later = validation.tail(20).drop(columns="is_fraud")
-    later = later.assign(timestamp=later["timestamp"] + pd.Timedelta(days=9))
+    later = later.assign(
+        timestamp=later["timestamp"] + pd.Timedelta(days=9),
+        transaction_id=[f"L{i}" for i in range(20)],
+    )
     scores = [result["score"] for result in service.post("/score", plain(later, "L")).json()]
     expected = detector.predict_anomaly_scores(later)
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)

@@ -83,21 +83,26 @@ def pipeline(folder: Path, environment: dict, *overrides: str) -> tuple[str, flo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("server", [dead_server, silent_server], ids=["dead", "silent"])
-def test_without_a_server_a_pipeline_goes_on_offline_within_its_bound(
-    server, environment, tmp_path
-):
-    forced = ("gate.force=true", "wandb.wait_seconds=6")
+def test_without_a_server_a_pipeline_goes_on_offline_within_its_bound(environment, tmp_path):
+    grid = ("model.activation=relu", "trainer.learning_rate=0.001", "trainer.batch_size=128")
+    quoted = ",".join(f'"{value}"' for value in (*grid, "threshold.percentile=95"))
+    small = (f"overrides.broad=[{quoted}]", "trainer.max_epochs=2")
+    forced = (*small, "gate.force=true", "wandb.wait_seconds=6")
     _, usual_seconds = pipeline(tmp_path / "usual", environment, *forced)
-    with server() as url:
-        environment |= {"WANDB_BASE_URL": url}
-        shown, seconds = pipeline(tmp_path / "online", environment, *forced, "wandb.mode=online")
-    assert shown.count(NOT_REACHED) == 1, shown
-    assert "Traceback" not in shown
-    assert metrics(tmp_path / "online") == metrics(tmp_path / "usual")
-    assert len(offline_runs(tmp_path / "online")) == len(metrics(tmp_path / "usual"))
-    # Generous: what else the machine does is not known here.
-    assert seconds < usual_seconds * 1.5 + 6 + 5
+    for name, server in (("dead", dead_server), ("silent", silent_server)):
+        with server() as url:
+            shown, seconds = pipeline(
+                tmp_path / name,
+                environment | {"WANDB_BASE_URL": url},
+                *forced,
+                "wandb.mode=online",
+            )
+        assert shown.count(NOT_REACHED) == 1, shown
+        assert "Traceback" not in shown
+        assert metrics(tmp_path / name) == metrics(tmp_path / "usual")
+        assert len(offline_runs(tmp_path / name)) == len(metrics(tmp_path / "usual"))
+        # Generous: what else the machine does is not known here.
+        assert seconds < usual_seconds * 1.5 + 6 + 5
 
 
 @pytest.mark.slow

@@ -29,7 +29,10 @@ def test_a_public_file_is_understood(name, tmp_path):
     printed = fraud_ae("inspect", "data.csv", cwd=tmp_path)
     assert "3,000 rows" in printed
     assert "problem" not in printed
-    assert max(map(len, printed.split("note:")[0].splitlines()), default=0) <= 80
+    table = printed.split("note:")[0].splitlines()
+    assert max(map(len, table)) <= 80
+    # Nothing is cut off at the right edge.
+    assert all(line[-1] in "┓┃┩│┘" for line in table if line[:1] in tuple("┏┃┡│└"))
     columns = {
         argument.partition("=")[0].removeprefix("data.columns."): argument.partition("=")[2]
         for argument in command_of(printed)

@@ -82,7 +82,7 @@ def _print_columns(found: Any, option: dict, console: Any) -> None:
     table = Table("column", "taken for", "kind", "missing", "distinct", "such as")
     for column in table.columns[2:5]:
         column.no_wrap = True
-    table.columns[5].min_width = 12
+    table.columns[5].min_width = 8
     for column in table.columns[3:5]:
         column.justify = "right"
     for column in table.columns[:2]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -133,10 +133,12 @@ class Service:
             task.row if task.reader is reader else reader.read([task.value], is_list=False)[0]
             for task in tasks
         ]
-        replaced = {
-            row["transaction_id"] for task, row in zip(tasks, rows, strict=True) if task.replace
-        }
-        results = self.model.score(reader.as_columns(rows), self._store, replaced)
+        ids = [row["transaction_id"] for row in rows]
+        results: list[ScoreResult | Conflict] = []
+        for turn in _turns([task.replace for task in tasks], ids):
+            replaced = ids[turn] if tasks[turn.start].replace else ()
+            columns = reader.as_columns(rows[turn])
+            results += self.model.score(columns, self._store, replaced)
         self.metrics.scored([result for result in results if isinstance(result, ScoreResult)])
         return results
 
@@ -147,3 +149,18 @@ class Service:
         except TimeoutError:
             message = f"not answered within {self.limits.timeout:g} seconds; ask again"
             raise RequestRefused(503, message, retry_after=1) from None
+
+
+def _turns(replaces: Sequence[bool], ids: Sequence[str]) -> Iterator[slice]:
+    """Neighbouring tasks that can be scored together; what replaces a transaction comes after it.
+
+    replaces, ids: of n tasks.
+    """
+    start, taken = 0, set()
+    for number, (replace, key) in enumerate(zip(replaces, ids, strict=True)):
+        if replace != replaces[start] or (replace and key in taken):
+            yield slice(start, number)
+            start, taken = number, set()
+        taken.add(key)
+    if ids:
+        yield slice(start, len(ids))

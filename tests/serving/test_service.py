@@ -53,6 +53,12 @@ def test_other_values_of_an_id_are_refused_unless_they_replace_it(shared, rows):
     assert replaced["score"] != first["score"]
     assert not replaced["repeated"]
     assert shared.post("/score", other).json() == {**replaced, "repeated": True}
+    # One after another in one request, too: the last one stays.
+    third = {**row, "amount": 20.0}
+    results = shared.post("/score?replace=true", [other, row, third]).json()
+    assert not any(result["repeated"] for result in results)
+    assert results[:2] == [replaced, {**first, "repeated": False}]
+    assert shared.post("/score", third).json() == {**results[2], "repeated": True}
 
 
 def test_an_alert_has_reasons(shared, rows):

@@ -91,9 +91,15 @@ def _errors(model: ServedModel, limits: Limits) -> dict[str, list[RequestRefused
         queue_full,
     ]
     label = RequestRefused(422, "is_fraud: must be 0, 1, true or false, got 'yes'", "is_fraud")
+    other = RequestRefused(
+        409,
+        "transaction_id: t1 was scored before with other values: amount is 12.0, and was 10.0; "
+        "/score?replace=true replaces it",
+        "transaction_id",
+    )
     stays = "the model stays as it was: its folder is not whole; missing trees.json"
     return {
-        "/score": [*of_a_body, _invalid_amount(model)],
+        "/score": [*of_a_body, other, _invalid_amount(model)],
         "/label": [*of_a_body, label],
         "/reload": [RequestRefused(409, stays)],
         "/ready": [queue_full],

@@ -29,6 +29,7 @@ GRID = (
     "trainer.learning_rate=0.002,0.001",
     "trainer.batch_size=64,128",
     "threshold.percentile=90,95",
+    "seed=1,2",
 )
 
 
@@ -47,7 +48,7 @@ def both(tmp_path_factory) -> tuple[Path, Path]:
 def test_a_stacked_run_is_the_run_alone(both):
     stacked, alone = ({path.name: path for path in finished_runs(folder)} for folder in both)
     assert set(stacked) == set(alone)
-    assert len(stacked) == 2**4
+    assert len(stacked) == 2**5
     for name, path in stacked.items():
         ours, theirs = (pd.read_csv(p / "history.csv") for p in (path, alone[name]))
         losses = ["train_loss", "val_loss", "learning_rate"]
@@ -61,7 +62,7 @@ def test_a_stacked_run_is_the_run_alone(both):
 def test_the_leaderboard_is_that_of_one_job_after_another(both):
     keys = ["run_id", "threshold.percentile"]
     stacked, alone = (board(folder, "features").set_index(keys).sort_index() for folder in both)
-    assert len(stacked) == 2**5
+    assert len(stacked) == 2**6
     assert (stacked.index == alone.index).all()
     np.testing.assert_allclose(stacked["final_auc"], alone["final_auc"], atol=0.002)
     np.testing.assert_allclose(stacked["recall"], alone["recall"], atol=0.05)
@@ -72,9 +73,9 @@ def test_the_leaderboard_is_that_of_one_job_after_another(both):
 def test_what_is_finished_is_not_trained_again(both):
     folder = both[0]
     before = {path: (path / "metrics.json").stat().st_mtime_ns for path in finished_runs(folder)}
-    sweep(folder.parents[1], *GRID, "seed=42,1")
+    sweep(folder.parents[1], *GRID, "seed=1,2,3")
     after = {path: (path / "metrics.json").stat().st_mtime_ns for path in finished_runs(folder)}
-    assert len(after) == 2 * 2**4
+    assert len(after) == 3 * 2**4
     assert {path: after[path] for path in before} == before
 
 

@@ -76,11 +76,16 @@ SCORERS = {
 @pytest.mark.parametrize(
     ("network", "activation", "norm", "scorer", "scaling", "clip"),
     [
-        ("plain", "leaky_relu", "batch", "reconstruction", "standard", 3.0),
-        ("plain", "silu", "none", "calibrated", "robust", None),
-        ("masked", "silu", "layer", "mahalanobis", "quantile", 3.0),
-        ("variational", "tanh", "none", "calibrated", "quantile", None),
+        ("plain", "relu", "none", "calibrated", "standard", 3.0),
+        ("plain", "leaky_relu", "batch", "reconstruction", "standard", None),
+        ("plain", "tanh", "layer", "mahalanobis", "robust", 3.0),
+        ("plain", "silu", "batch", "calibrated", "robust", None),
+        ("masked", "leaky_relu", "layer", "calibrated", "quantile", 3.0),
+        ("masked", "silu", "none", "mahalanobis", "quantile", None),
+        ("variational", "relu", "none", "calibrated", "quantile", None),
+        ("variational", "tanh", "none", "reconstruction", "quantile", 3.0),
         ("members", "relu", "batch", "calibrated", "standard", 3.0),
+        ("members", "silu", "layer", "reconstruction", "robust", None),
     ],
 )
 def test_the_file_gives_the_scores_of_every_kind_of_detector(

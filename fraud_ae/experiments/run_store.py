@@ -13,7 +13,7 @@ import yaml
 from filelock import FileLock
 
 from fraud_ae.detector.files import HELD_OUT_SCORES, MODEL_FILES
-from fraud_ae.runtime.atomic_files import write_json, write_whole
+from fraud_ae.runtime.atomic_files import whole_file, write_json, write_whole
 from fraud_ae.runtime.hashing import identity_hash
 
 log = logging.getLogger("fraud_ae")
@@ -101,9 +101,8 @@ class Run:
 
     def write_planted_scores(self, scores: pd.DataFrame) -> None:
         """Keep the scores of planted anomalies, whole or not at all: the run may be finished."""
-        draft = self.folder / f".{PLANTED_SCORES}.draft"
-        scores.to_parquet(draft, index=False)
-        draft.replace(self.folder / PLANTED_SCORES)
+        with whole_file(self.folder / PLANTED_SCORES) as draft:
+            scores.to_parquet(draft, index=False)
 
     @property
     def has_planted_scores(self) -> bool:

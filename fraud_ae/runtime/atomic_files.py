@@ -3,8 +3,20 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """The path of a draft, which takes the file's place once it is written; not if that fails."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str, encoding: str | None = None) -> None:
@@ -13,9 +25,8 @@ def write_whole(path: Path, text: str, encoding: str | None = None) -> None:
     encoding: by default the one of the locale, as `Path.write_text` has it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding=encoding)
-    os.replace(draft, path)
+    with whole_file(path) as draft:
+        draft.write_text(text, encoding=encoding)
 
 
 def write_json(path: Path, data: dict, indent: int | None = 2) -> None:

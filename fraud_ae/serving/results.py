@@ -9,6 +9,7 @@ from typing import Any, Self
 import pandas as pd
 
 from fraud_ae.detector.reasons import Reason
+from fraud_ae.serving.errors import RequestRefused
 
 _RESULTS = (
     "FROM answers a LEFT JOIN transactions t USING (transaction_id) "
@@ -24,6 +25,15 @@ class Conflict:
 
     transaction_id: str
     difference: str
+
+    def refusal(self, prefix: str) -> RequestRefused:
+        """The error of its request. prefix: of the field, such as `3.` in a list."""
+        return RequestRefused(
+            409,
+            f"{prefix}transaction_id: {self.transaction_id} was scored before with other "
+            f"values: {self.difference}; /score?replace=true replaces it",
+            f"{prefix}transaction_id",
+        )
 
 
 @dataclass(frozen=True)

@@ -78,13 +78,7 @@ class Service:
         results = await self._within_timeout(self.scoring.submit(tasks))
         for number, result in enumerate(results):
             if isinstance(result, Conflict):
-                place = f"{number}." if is_list else ""
-                raise RequestRefused(
-                    409,
-                    f"{place}transaction_id: {result.transaction_id} was scored before with other "
-                    f"values: {result.difference}; /score?replace=true replaces it",
-                    f"{place}transaction_id",
-                )
+                raise result.refusal(f"{number}." if is_list else "")
         return results
 
     async def label(self, outcomes: Sequence[tuple[str, bool]]) -> list[bool]:

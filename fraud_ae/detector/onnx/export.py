@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import statistics
 import time
 import warnings
@@ -29,6 +28,7 @@ from fraud_ae.detector.onnx.scorer import (
 )
 from fraud_ae.errors import UserError
 from fraud_ae.features.encoder import Encoder
+from fraud_ae.runtime.atomic_files import whole_file
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 # Of a score, or of 1 where it is smaller.
@@ -91,10 +91,9 @@ def export_onnx(
     if absent:
         raise UserError(f"an ONNX file needs {', '.join(absent)}: pip install 'fraud_ae[onnx]'")
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     if features is None:
         features = made_up_features(detector.encoder, _MADE_UP_ROWS)
-    try:
+    with whole_file(path) as draft:
         _write(detector, draft)
         apart = _largest_difference(detector, OnnxScorer(draft), features)
         # Not a number where a score is none.
@@ -103,9 +102,6 @@ def export_onnx(
                 f"{path}: not written, its scores would differ by up to {apart:.2g} from those of "
                 f"PyTorch, at most {_MOST_APART:g} is allowed"
             )
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
     return Exported(path, path.stat().st_size, len(features), apart)
 
 

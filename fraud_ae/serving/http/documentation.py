@@ -10,6 +10,7 @@ from fraud_ae.serving.http.guard import KEY_HEADER, OPEN_PATHS
 from fraud_ae.serving.http.schemas import Error, score_response
 from fraud_ae.serving.limits import Limits
 from fraud_ae.serving.model import ServedModel
+from fraud_ae.serving.results import Conflict
 from fraud_ae.serving.service import Service
 
 _ABOUT = """Scores transactions one by one or in small lists. Errors are `{"error": ..., "field":
@@ -91,15 +92,10 @@ def _errors(model: ServedModel, limits: Limits) -> dict[str, list[RequestRefused
         queue_full,
     ]
     label = RequestRefused(422, "is_fraud: must be 0, 1, true or false, got 'yes'", "is_fraud")
-    other = RequestRefused(
-        409,
-        "transaction_id: t1 was scored before with other values: amount is 12.0, and was 10.0; "
-        "/score?replace=true replaces it",
-        "transaction_id",
-    )
+    conflict = Conflict("t1", "amount is 12.0, and was 10.0").refusal("")
     stays = "the model stays as it was: its folder is not whole; missing trees.json"
     return {
-        "/score": [*of_a_body, other, _invalid_amount(model)],
+        "/score": [*of_a_body, conflict, _invalid_amount(model)],
         "/label": [*of_a_body, label],
         "/reload": [RequestRefused(409, stays)],
         "/ready": [queue_full],

@@ -9,21 +9,28 @@ from typing import Self
 import numpy as np
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
 
 from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.scorers.linear import LEAST_ERROR, RidgeOdds
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
 from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
-from fraud_ae.scorers.signals import SignalRows, Signals
+from fraud_ae.scorers.signals import SignalRows, Signals, joined
 from fraud_ae.scorers.trees import fit_trees, load_trees, log_odds, save_trees
 
 log = logging.getLogger("fraud_ae")
 
-# With fewer frauds, trees learn the few by heart.
-LEAST_FRAUDS = 20
+# Of fewer frauds not even the sign of a weight is known.
+LEAST_FRAUDS = 3
 # With fewer, two numbers of a calibration are noise.
 LEAST_VALIDATION_FRAUDS = 10
+# Whether trees help is tried on so many parts of the training window, each with so many frauds at
+# least, and so many normal rows in all: with fewer frauds trees learn the few by heart.
+_BLOCKS, _LEAST_IN_BLOCK, _TRIED_ROWS, _TRIED_ROUNDS = 3, 4, 4_000, 40
+# Shares of the trees in the log odds that are tried. Where they do equally well, ridge and trees
+# count the same with so many frauds.
+_SHARES, _EQUAL_FRAUDS = (0.0, 0.25, 0.5, 0.75), 20
 _TREES_FILE = "trees.json"
-LEAST_ERROR = 1e-4
 # Slope and intercept of a curve that leaves odds as they are.
 _NO_CURVE = (1.0, 0.0)
 _NOT_CALIBRATED = "scores are not calibrated"
@@ -34,15 +41,19 @@ _ONE_AT_A_TIME = threading.Lock()
 class CalibratedScorer(Scorer):
     """Probability of fraud, learned from known labels; higher is more anomalous.
 
-    Boosted trees that are fitted on the known frauds and normal rows of the training window weigh
-    the inputs, the logarithm of each feature's reconstruction error, and the latent code. A
-    logistic curve (Platt, 1999), of the validation rows, turns their odds into probabilities; it
-    does not change the order of the scores.
+    Two models of the known frauds and normal rows of the training window are averaged in their log
+    odds: a ridge regression, see `RidgeOdds`, which a handful of frauds is enough for, and boosted
+    trees of the inputs, the logarithm of each feature's reconstruction error and the latent code,
+    which need more. How much the trees count is decided by cross-validation over time within the
+    training window; with few known frauds they do not. A logistic curve (Platt, 1999), of the
+    validation rows, turns the odds into probabilities; it does not change the order of the scores.
 
     With fewer than LEAST_FRAUDS known frauds it says so and scores as `ReconstructionScorer` does.
     seed: of the trees. members: fits with different seeds, whose odds are averaged. normal_rows:
     normal rows are thinned to so many at most, all frauds stay; more take longer and rank a little
     better. Odds are corrected for it (King and Zeng, Political Analysis 9, 2001).
+
+    trees_share_: the share of the trees in the log odds, from 0 to 1.
     """
 
     learns_labels = True
@@ -75,9 +86,14 @@ class CalibratedScorer(Scorer):
             self.fallback_scorer_ = scorer.fit(fitted, labels, validation, validation_labels)
             return self
         rows, self.thinned_by_ = _thinned(labels, self.normal_rows)
-        evidence = np.concatenate([_evidence(part) for part in fitted[rows].parts()])
+        signals, known = joined(fitted[rows].parts()), labels[rows]
         seeds = np.random.SeedSequence(self.seed).generate_state(self.members).tolist()
-        self.trees_ = [fit_trees(seed, evidence, labels[rows]) for seed in seeds]
+        self.trees_share_ = _helpful_share(signals, known, self.thinned_by_, seeds[0])
+        self.ridge_ = RidgeOdds.fit(signals, known, _row_weights(known, self.thinned_by_))
+        self.trees_ = []
+        if self.trees_share_:
+            evidence = _evidence(signals)
+            self.trees_ = [fit_trees(seed, evidence, known) for seed in seeds]
         if validation is not None:
             self._calibrate(validation, validation_labels)
         elif self.curve_ == _NO_CURVE:
@@ -100,10 +116,15 @@ class CalibratedScorer(Scorer):
             self._fall_back("in validation high odds are not fraud more often", _NOT_CALIBRATED)
 
     def _odds(self, signals: Signals) -> np.ndarray:
-        evidence = _evidence(signals)
-        with _ONE_AT_A_TIME:
-            odds = [log_odds(trees, evidence) for trees in self.trees_]
-        return np.mean(odds, axis=0) - np.log(self.thinned_by_)
+        odds = self.ridge_.log_odds(signals)
+        if self.trees_:
+            evidence = _evidence(signals)
+            with _ONE_AT_A_TIME:
+                of_trees = [log_odds(trees, evidence) for trees in self.trees_]
+            # In float64: the mean of float32 depends on how they lie in memory.
+            of_trees = np.mean(of_trees, axis=0, dtype=np.float64) - np.log(self.thinned_by_)
+            odds = (1 - self.trees_share_) * odds + self.trees_share_ * of_trees
+        return odds
 
     def _fall_back(self, reason: str, consequence: str) -> None:
         self.fallback = f"{reason}: {consequence}"
@@ -123,7 +144,7 @@ class CalibratedScorer(Scorer):
         if self.fallback_scorer_ is not None:
             return self.fallback_scorer_.additive_score(signals)
         slope, intercept = self.curve_
-        return slope * self._odds(signals).astype(np.float64) + intercept
+        return slope * self._odds(signals) + intercept
 
     def save(self, folder: Path) -> None:
         """Write `scorer.json` and, for the trees, `trees.json`, which hold no pickle."""
@@ -137,7 +158,8 @@ class CalibratedScorer(Scorer):
         if self.fallback_scorer_ is not None:
             settings["reconstruction"] = self.fallback_scorer_.to_dict()
         else:
-            settings["thinned_by"] = self.thinned_by_
+            settings["thinned_by"], settings["trees_share"] = self.thinned_by_, self.trees_share_
+            settings["ridge"] = self.ridge_.to_dict()
             save_trees(self.trees_, folder / _TREES_FILE)
         write_json(folder / SCORER_FILE, settings)
 
@@ -150,7 +172,8 @@ class CalibratedScorer(Scorer):
         if "reconstruction" in data:
             scorer.fallback_scorer_ = ReconstructionScorer.from_dict(data["reconstruction"])
         else:
-            scorer.thinned_by_ = data["thinned_by"]
+            scorer.thinned_by_, scorer.trees_share_ = data["thinned_by"], data["trees_share"]
+            scorer.ridge_ = RidgeOdds.from_dict(data["ridge"])
             scorer.trees_ = load_trees(folder / _TREES_FILE)
         return scorer
 
@@ -166,6 +189,46 @@ def _thinned(labels: np.ndarray, normal_rows: int) -> tuple[np.ndarray, int]:
     normal = np.flatnonzero(labels != 1)
     step = max(1, -(-len(normal) // normal_rows))
     return np.sort(np.concatenate([np.flatnonzero(labels == 1), normal[::step]])), step
+
+
+def _row_weights(labels: np.ndarray, thinned_by: int) -> np.ndarray:
+    """How many rows of the training window each of the thinned rows stands for: (n,) float64."""
+    return np.where(labels == 1, 1.0, float(thinned_by))
+
+
+def _helpful_share(signals: Signals, labels: np.ndarray, thinned_by: int, seed: int) -> float:
+    """The share of the trees that ranks best in parts that were left out; 0 with too few frauds.
+
+    signals, labels: n rows in order of time. The parts follow one another in time and hold equally
+    many frauds. Of the shares whose mean average precision is within a standard error of the best
+    (Breiman et al., Classification and Regression Trees, 1984) it is the one nearest to what so
+    many frauds suggest.
+    """
+    frauds = np.count_nonzero(labels == 1)
+    if frauds < _BLOCKS * _LEAST_IN_BLOCK:
+        return 0.0
+    rows, step = _thinned(labels, _TRIED_ROWS)
+    signals, labels, thinned_by = signals[rows], labels[rows], thinned_by * step
+    evidence, weights = _evidence(signals), _row_weights(labels, thinned_by)
+    blocks = np.minimum((np.cumsum(labels == 1) - (labels == 1)) * _BLOCKS // frauds, _BLOCKS - 1)
+    precision = np.empty((_BLOCKS, len(_SHARES)))
+    for block in range(_BLOCKS):
+        out = blocks == block
+        ridge = RidgeOdds.fit(signals[~out], labels[~out], weights[~out]).log_odds(signals[out])
+        booster = fit_trees(seed, evidence[~out], labels[~out], _TRIED_ROUNDS)
+        trees = log_odds(booster, evidence[out])
+        trees = trees.astype(np.float64) - np.log(thinned_by)
+        for number, share in enumerate(_SHARES):
+            odds = (1 - share) * ridge + share * trees
+            precision[block, number] = average_precision_score(
+                labels[out], odds, sample_weight=weights[out]
+            )
+    best = precision.mean(axis=0).argmax()
+    behind = precision[:, [best]] - precision
+    error = behind.std(axis=0, ddof=1) / np.sqrt(_BLOCKS)
+    as_good = np.array(_SHARES)[behind.mean(axis=0) <= error]
+    suggested = frauds / (frauds + _EQUAL_FRAUDS)
+    return float(min(as_good, key=lambda share: abs(share - suggested)))
 
 
 def _logistic_curve(odds: np.ndarray, labels: np.ndarray, frauds: int) -> tuple[float, float]:

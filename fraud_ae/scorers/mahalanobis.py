@@ -41,18 +41,29 @@ class MahalanobisScorer(Scorer):
 
     def score(self, signals: Signals) -> np.ndarray:
         """Scores of transactions: (n,) float32."""
+        return self.squared_distances(signals).astype(np.float32)
+
+    def squared_distances(self, signals: Signals) -> np.ndarray:
+        """The same, (n,) float64."""
         white = (_values(signals) - self.mean_) @ self.whitening_
-        return np.square(white).sum(axis=1).astype(np.float32)
+        return np.square(white).sum(axis=1)
+
+    def to_dict(self) -> dict:
+        """Everything learned, as plain data."""
+        return {"mean": self.mean_.tolist(), "whitening": self.whitening_.tolist()}
 
     def save(self, folder: Path) -> None:
         """Write `scorer.json`."""
-        learned = {"mean": self.mean_.tolist(), "whitening": self.whitening_.tolist()}
-        write_json(folder / SCORER_FILE, learned)
+        write_json(folder / SCORER_FILE, self.to_dict())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The scorer that `save` wrote."""
-        data = json.loads((folder / SCORER_FILE).read_text())
+        return cls.from_dict(json.loads((folder / SCORER_FILE).read_text()))
+
+    @classmethod
+    def from_dict(cls, data: dict) -> Self:
+        """The scorer that `to_dict` described."""
         scorer = cls()
         scorer.mean_ = np.asarray(data["mean"])
         scorer.whitening_ = np.asarray(data["whitening"]).reshape(len(scorer.mean_), -1)

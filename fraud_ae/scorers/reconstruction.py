@@ -45,10 +45,14 @@ class ReconstructionScorer(Scorer):
 
     def score(self, signals: Signals) -> np.ndarray:
         """Scores of transactions: (n,) float32."""
-        shares = signals.errors / self.scale_
+        return self.of_errors(signals.errors).astype(np.float32)
+
+    def of_errors(self, errors: np.ndarray) -> np.ndarray:
+        """The same of the error of each feature, (n, n_features): (n,) float64."""
+        shares = errors / self.scale_
         if self.cap is not None:
             shares = np.minimum(shares, self.cap)
-        return shares.mean(axis=1).astype(np.float32)
+        return shares.mean(axis=1)
 
     def to_dict(self) -> dict:
         """Settings and everything learned, as plain data."""

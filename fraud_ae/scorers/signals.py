@@ -1,6 +1,6 @@
 """What a network makes of transactions, from which scorers make one score for each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -92,6 +92,16 @@ class SignalRows:
 
     def _of(self, rows: np.ndarray) -> Signals:
         return signals_of(self.network, self.inputs[rows], self.groups)
+
+
+def joined(parts: Iterable[Signals]) -> Signals:
+    """The signals of several parts, one after another, as one; of one part at least."""
+    every = list(parts)
+    arrays = (
+        np.concatenate([getattr(part, name) for part in every])
+        for name in ("inputs", "residuals", "code")
+    )
+    return every[0] if len(every) == 1 else Signals(*arrays, every[0].groups)
 
 
 def signals_of(network: "nn.Module", inputs: np.ndarray, groups: Sequence[int]) -> Signals:

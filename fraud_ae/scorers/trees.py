@@ -30,8 +30,12 @@ _PARAMETERS = {
 }
 
 
-def fit_trees(seed: int, evidence: np.ndarray, labels: np.ndarray) -> "Booster":
+def fit_trees(
+    seed: int, evidence: np.ndarray, labels: np.ndarray, rounds: int = _ROUNDS
+) -> "Booster":
     """Gradient boosting on histograms. evidence: (n, d) float32. labels: (n,) 0 or 1, both there.
+
+    rounds: fewer take larger steps.
 
     Friedman, Annals of Statistics 29, 2001; XGBoost: Chen and Guestrin, KDD 2016. Each split looks
     at a part of the columns (Breiman, Machine Learning 45, 2001): frauds are few and columns many,
@@ -46,7 +50,8 @@ def fit_trees(seed: int, evidence: np.ndarray, labels: np.ndarray) -> "Booster":
     settings = {"max_bin": _MAX_BIN, "nthread": 1}
     edges = xgboost.QuantileDMatrix(evidence[np.append(frauds, some)], **settings)
     data = xgboost.QuantileDMatrix(evidence, labels, ref=edges, **settings)
-    return xgboost.train({**_PARAMETERS, "seed": seed}, data, _ROUNDS)
+    rate = _PARAMETERS["learning_rate"] * _ROUNDS / rounds
+    return xgboost.train({**_PARAMETERS, "learning_rate": rate, "seed": seed}, data, rounds)
 
 
 def log_odds(trees: "Booster", evidence: np.ndarray) -> np.ndarray:

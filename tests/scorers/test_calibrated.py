@@ -134,6 +134,36 @@ def test_with_just_enough_frauds_it_learns_and_is_calibrated(caplog):
     assert not caplog.records
 
 
+def test_trees_count_only_where_there_are_frauds_enough_to_try_them():
+    few = CalibratedScorer().fit(*with_frauds(FITTED, 11))
+    assert few.trees_share_ == 0
+    assert few.trees_ == []
+    many = CalibratedScorer().fit(*FITTED)
+    assert many.trees_share_ > 0
+    assert len(many.trees_) == 1
+
+
+def test_trees_of_what_no_line_can_separate_count_more():
+    rows, others = signals(6000, seed=1), signals(6000, seed=2)
+    odd = [(part.inputs[:, 0] > 0) != (part.inputs[:, 1] > 0) for part in (rows, others)]
+    labels = [(unlike & (np.arange(6000) % 10 == 0)).astype(np.int8) for unlike in odd]
+    scorer = CalibratedScorer().fit(rows, labels[0])
+    assert scorer.trees_share_ == 0.75
+    ridge = roc_auc_score(labels[1], scorer.ridge_.log_odds(others))
+    assert roc_auc_score(labels[1], scorer.score(others)) > ridge + 0.1
+
+
+def test_more_known_frauds_rank_no_worse():
+    aucs = [
+        roc_auc_score(
+            OTHERS[1], CalibratedScorer().fit(*with_frauds(FITTED, count)).score(OTHERS[0])
+        )
+        for count in (3, 10, 40, 10**6)
+    ]
+    assert (np.diff(aucs) > -0.02).all()
+    assert aucs[-1] > aucs[0]
+
+
 def test_too_few_frauds_in_validation_are_said_and_scores_stay_as_they_are(caplog, fitted):
     few = with_frauds(VALIDATION, LEAST_VALIDATION_FRAUDS - 1)
     scorer = CalibratedScorer().fit(*FITTED, *few)

@@ -16,7 +16,8 @@ from fraud_ae.detector.detector import FraudDetector, class_path
 from fraud_ae.detector.onnx.quantiles import Constants, QuantileScaling, constant
 from fraud_ae.errors import UserError
 from fraud_ae.features.encoder import Encoder
-from fraud_ae.scorers.calibrated import LEAST_ERROR, CalibratedScorer
+from fraud_ae.scorers.calibrated import CalibratedScorer
+from fraud_ae.scorers.linear import LEAST_ERROR, RidgeOdds
 from fraud_ae.scorers.mahalanobis import MahalanobisScorer
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
 from fraud_ae.scorers.scorer import Scorer
@@ -110,16 +111,29 @@ class _Mahalanobis(Constants):
         return (values @ self.whitening).square().sum(dim=1)
 
 
-class _Calibrated(Constants):
-    """`CalibratedScorer.score`, where it has trees."""
+class _Ridge(Constants):
+    """`RidgeOdds.log_odds`."""
 
-    def __init__(self, scorer: CalibratedScorer) -> None:
-        slope, intercept = scorer.curve_
-        shift = intercept - slope * np.log(scorer.thinned_by_)
-        super().__init__(least_error=LEAST_ERROR, slope=slope, shift=shift)
-        self.trees = _tree_attributes([json.loads(t.save_raw("json")) for t in scorer.trees_])
+    def __init__(self, ridge: RidgeOdds) -> None:
+        super().__init__(weights=ridge.weights, intercept=ridge.intercept, least_error=LEAST_ERROR)
+        self.reconstruction = _Reconstruction(ridge.reconstruction)
+        self.distance = _Mahalanobis(ridge.distance)
 
     def forward(self, inputs: Tensor, residuals: Tensor, errors: Tensor, code: Tensor) -> Tensor:
+        signals = (inputs, residuals, errors, code)
+        scores = torch.stack([self.reconstruction(*signals), self.distance(*signals)], dim=1)
+        logs = [(values + self.least_error).log() for values in (errors, scores)]
+        return torch.cat([inputs.double(), *logs], dim=1) @ self.weights + self.intercept
+
+
+class _Trees(Constants):
+    """The mean log odds of a calibrated scorer's trees."""
+
+    def __init__(self, scorer: CalibratedScorer) -> None:
+        super().__init__(least_error=LEAST_ERROR, shift=np.log(scorer.thinned_by_))
+        self.trees = _tree_attributes([json.loads(t.save_raw("json")) for t in scorer.trees_])
+
+    def forward(self, inputs: Tensor, errors: Tensor, code: Tensor) -> Tensor:
         errors = (errors + self.least_error).log()
         evidence = torch.cat([inputs, errors.float(), code.float()], dim=1)
         odds = torch.onnx.ops.symbolic(
@@ -130,7 +144,24 @@ class _Calibrated(Constants):
             shape=(evidence.shape[0], self.trees["n_targets"]),
             version=3,
         )
-        return (self.slope * odds.double().mean(dim=1) + self.shift).sigmoid()
+        return odds.double().mean(dim=1) - self.shift
+
+
+class _Calibrated(Constants):
+    """`CalibratedScorer.score`, where it learned from labels."""
+
+    def __init__(self, scorer: CalibratedScorer) -> None:
+        slope, intercept = scorer.curve_
+        of_trees = scorer.trees_share_
+        super().__init__(slope=slope, intercept=intercept, of_ridge=1 - of_trees, of_trees=of_trees)
+        self.ridge = _Ridge(scorer.ridge_)
+        self.trees = _Trees(scorer) if scorer.trees_ else None
+
+    def forward(self, inputs: Tensor, residuals: Tensor, errors: Tensor, code: Tensor) -> Tensor:
+        odds = self.ridge(inputs, residuals, errors, code)
+        if self.trees is not None:
+            odds = self.of_ridge * odds + self.of_trees * self.trees(inputs, errors, code)
+        return (self.slope * odds + self.intercept).sigmoid()
 
 
 def _scoring(scorer: Scorer) -> nn.Module:

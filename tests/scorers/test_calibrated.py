@@ -150,7 +150,7 @@ def test_trees_of_what_no_line_can_separate_count_more():
     scorer = CalibratedScorer().fit(rows, labels[0])
     assert scorer.trees_share_ == 0.75
     ridge = roc_auc_score(labels[1], scorer.ridge_.log_odds(others))
-    assert roc_auc_score(labels[1], scorer.score(others)) > ridge + 0.1
+    assert roc_auc_score(labels[1], scorer.score(others)) > ridge + 0.05
 
 
 def test_more_known_frauds_rank_no_worse():

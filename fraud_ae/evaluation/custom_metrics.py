@@ -19,6 +19,7 @@ RUN_FACTS = (
     "best_epoch",
     "epochs",
     "feature_count",
+    "contamination",
     "input_count",
     "train_rows",
     "validation_rows",

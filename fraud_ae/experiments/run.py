@@ -28,6 +28,7 @@ from fraud_ae.features.encoded_data import Encoded, trainable
 from fraud_ae.models.batches import Rows
 from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.persistence import build_network, scoring_network
+from fraud_ae.models.settings import TrainerSettings
 from fraud_ae.models.stacked import stack_key
 from fraud_ae.models.training import TrainedNetwork, Training, only, train_together
 from fraud_ae.scorers.signals import SignalRows
@@ -77,7 +78,7 @@ def train_networks(
     trainings = [
         Training(
             partial(_network, recipe, data_of_recipe.encoder.input_groups()),
-            recipe.trainer,
+            _trainer(recipe, data_of_recipe),
             recipe.seed,
             learning_rates,
             report and partial(report, number),
@@ -103,6 +104,11 @@ def train_networks(
         if isinstance(network, TrainedNetwork) and network.end is not None:
             network.end.save(training.file(network.end.epochs))
     return trained
+
+
+def _trainer(recipe: Recipe, encoded: Encoded) -> TrainerSettings:
+    frauds = int(encoded.labels[encoded.fit_rows].sum())
+    return recipe.trainer.with_contamination(frauds, int(encoded.fit_rows.sum()))
 
 
 def _network(recipe: Recipe, groups: list[int], n_inputs: int) -> torch.nn.Module:
@@ -219,6 +225,7 @@ def train_run(
             **figures,
             "best_epoch": trained.best_epoch,
             "epochs": len(trained.history),
+            "contamination": _trainer(recipe, data.encoded).contamination,
             "feature_count": len(detector.feature_names),
             "input_count": int(data.encoded.inputs.shape[1]),
             "train_rows": int(data.encoded.train_rows.sum()),

@@ -30,5 +30,5 @@ class Ensemble(nn.Module):
         return together, torch.cat(codes, dim=1)
 
     def loss(self, inputs: Tensor) -> Tensor:
-        """Mean loss of the members, a scalar."""
-        return torch.stack([member.loss(inputs) for member in self.members]).mean()
+        """Mean loss of the members, of each row, (n,)."""
+        return torch.stack([member.loss(inputs) for member in self.members]).mean(dim=0)

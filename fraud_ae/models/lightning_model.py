@@ -76,13 +76,17 @@ class LightningNetworks(pl.LightningModule):
         for start, end, inputs in chunk:
             stack, losses = self._stack.part(start, end), []
             batches = split_batches(inputs, self.batches.batch_size)
+            running = [self.states[number] for number in self._running[start:end]]
+            # What a new network finds hard says nothing about the rows yet.
+            shares = [state.settings.contamination if state.history else 0 for state in running]
             for batch in batches:
-                losses.append(stack.backward(batch))
+                losses.append(stack.backward(batch, _trimmed(shares, batch.shape[-2])))
                 optimizer.take_step(start, end)
             self._train_losses.add(start, end, losses, [batch.shape[-2] for batch in batches])
 
     def validation_step(self, inputs: Tensor, batch_idx: int) -> None:
-        losses = self._stack.losses(inputs)
+        shares = [self.states[number].settings.contamination for number in self._running]
+        losses = self._stack.losses(inputs, _trimmed(shares, len(inputs)))
         self._val_losses.add(0, len(self._running), [losses], [len(inputs)])
 
     def on_train_epoch_end(self) -> None:
@@ -158,6 +162,12 @@ class _Losses:
             count[start:end] += weights.sum()
         means = (total / count).float().tolist()
         return [mean if steps else None for mean, steps in zip(means, self.steps, strict=True)]
+
+
+def _trimmed(shares: Sequence[float | None], rows: int) -> list[int] | None:
+    """How many of the rows of a mini-batch each network leaves out; None where none does any."""
+    counts = [round((share or 0) * rows) for share in shares]
+    return counts if any(counts) else None
 
 
 def _padded(remaining: Tensor, vector: Tensor) -> Tensor:

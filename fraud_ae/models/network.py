@@ -27,6 +27,10 @@ def _hidden_layers(sizes: list[int], activation: str, norm: str, dropout: float)
     return layers
 
 
+def _row_errors(reconstruction: Tensor, inputs: Tensor) -> Tensor:
+    return F.mse_loss(reconstruction, inputs, reduction="none").mean(dim=1)
+
+
 class Autoencoder(nn.Module):
     """Symmetric feed-forward autoencoder (Hinton and Salakhutdinov, Science 313, 2006).
 
@@ -81,8 +85,8 @@ class Autoencoder(nn.Module):
         return self.decoder(code) - inputs, code
 
     def loss(self, inputs: Tensor) -> Tensor:
-        """Mean squared reconstruction error of a batch, a scalar."""
-        return F.mse_loss(self.decoder(self.encode(self._noisy(inputs))), inputs)
+        """Mean squared reconstruction error of each row, (n,); training lowers the mean."""
+        return _row_errors(self.decoder(self.encode(self._noisy(inputs))), inputs)
 
     def _noisy(self, inputs: Tensor) -> Tensor:
         if self.training and self.input_noise:
@@ -109,15 +113,15 @@ class VariationalAutoencoder(Autoencoder):
         return self.encoder(inputs).chunk(2, dim=1)[0]
 
     def loss(self, inputs: Tensor) -> Tensor:
-        """Reconstruction error plus weighted divergence of a batch, a scalar."""
+        """Reconstruction error plus weighted divergence of each row, (n,)."""
         mean, log_variance = self.encoder(self._noisy(inputs)).chunk(2, dim=1)
         # exp() of an early, wild layer output would overflow.
         log_variance = log_variance.clamp(-10, 10)
         code = mean
         if self.training:
             code = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).mean()
-        return F.mse_loss(self.decoder(code), inputs) + self.kl_weight * divergence
+        divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).mean(dim=1)
+        return _row_errors(self.decoder(code), inputs) + self.kl_weight * divergence
 
 
 class MaskedAutoencoder(Autoencoder):
@@ -185,14 +189,14 @@ class MaskedAutoencoder(Autoencoder):
         return self.residuals(inputs), self.encode(inputs)
 
     def loss(self, inputs: Tensor) -> Tensor:
-        """Mean squared error, mostly of what is hidden, a scalar; not random in evaluation."""
+        """Mean squared error, mostly of what is hidden, (n,); not random in evaluation."""
         if not self.training:
-            return self.residuals(inputs).square().mean()
+            return self.residuals(inputs).square().mean(dim=1)
         noisy = self._noisy(inputs)
         hidden = torch.rand(len(inputs), self.n_features, device=inputs.device) < self.mask_ratio
         mask = hidden[:, self.groups].float()
         error = (self._reconstruct(noisy, mask) - inputs).square()
-        return (error * (mask + self._VISIBLE_WEIGHT)).mean()
+        return (error * (mask + self._VISIBLE_WEIGHT)).mean(dim=1)
 
     def _reconstruct(self, inputs: Tensor, mask: Tensor) -> Tensor:
         return self.decoder(self.encoder(torch.cat([inputs * (1 - mask), mask], dim=1)))

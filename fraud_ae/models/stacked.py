@@ -13,6 +13,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from fraud_ae.errors import UserError
 from fraud_ae.models.batched_layers import (
     BatchedBottleneck,
     BatchedLayer,
@@ -28,6 +29,8 @@ from fraud_ae.models.network import Autoencoder
 # and the numbers that are left over may be rounded differently.
 _ALIGNED = 64
 
+Trimmed = Sequence[int] | None
+
 
 class Trainable(Protocol):
     """K networks in one loop.
@@ -38,13 +41,14 @@ class Trainable(Protocol):
 
     vectors: list[nn.Parameter]
 
-    def backward(self, inputs: Tensor) -> Tensor:
+    def backward(self, inputs: Tensor, trimmed: Trimmed = None) -> Tensor:
         """Losses of a mini-batch, (K,), and their gradients, into the vectors' `grad`.
 
-        inputs: (n, n_inputs), or (K, n, n_inputs), to each network its own.
+        inputs: (n, n_inputs), or (K, n, n_inputs), to each network its own. trimmed: how many rows
+        of highest loss each network leaves out, K numbers below n; None for no rows.
         """
 
-    def losses(self, inputs: Tensor) -> Tensor:
+    def losses(self, inputs: Tensor, trimmed: Trimmed = None) -> Tensor:
         """Losses of n rows, (K,), without gradients. inputs: (n, n_inputs)."""
 
     def select(self, numbers: Sequence[int]) -> Self:
@@ -90,9 +94,10 @@ def trainable(networks: Sequence[nn.Module]) -> Trainable:
 
 
 class SingleNetwork:
-    """`Trainable` of one network that has a `loss(inputs) -> scalar`, by automatic differentiation.
+    """`Trainable` of one network with a `loss(inputs) -> (n,)`, by automatic differentiation.
 
-    Its weights are one vector, which the optimiser takes in one go.
+    Its weights are one vector, which the optimiser takes in one go. A loss that is a scalar, of all
+    rows together, will do where no rows are trimmed.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -104,14 +109,26 @@ class SingleNetwork:
         for parameter, part in zip(self._parameters, vector.detach().split(sizes), strict=True):
             parameter.data = part.view_as(parameter)
 
-    def backward(self, inputs: Tensor) -> Tensor:
-        loss = self._network.loss(inputs)
+    def backward(self, inputs: Tensor, trimmed: Trimmed = None) -> Tensor:
+        loss = self._loss(inputs, trimmed)
         gradients = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
         self.vectors[0].grad = torch.cat([gradient.flatten() for gradient in gradients])
         return loss.detach()[None]
 
-    def losses(self, inputs: Tensor) -> Tensor:
-        return self._network.loss(inputs)[None]
+    def losses(self, inputs: Tensor, trimmed: Trimmed = None) -> Tensor:
+        return self._loss(inputs, trimmed)[None]
+
+    def _loss(self, inputs: Tensor, trimmed: Trimmed) -> Tensor:
+        losses = self._network.loss(inputs)
+        if trimmed is None:
+            return losses.mean()
+        if losses.ndim == 0:
+            raise UserError(
+                f"trainer.contamination: {type(self._network).__name__}.loss gives one number for "
+                "all rows, and which to leave out cannot be told: give one for each, or set 0"
+            )
+        kept = _kept(losses.detach()[None], trimmed)[0]
+        return losses @ kept / kept.sum()
 
     def select(self, numbers: Sequence[int]) -> Self:
         return self
@@ -162,27 +179,26 @@ class StackedAutoencoders:
         return self._parts[start, end]
 
     @torch.inference_mode()
-    def losses(self, inputs: Tensor) -> Tensor:
-        return self._forward(inputs)[0]
+    def losses(self, inputs: Tensor, trimmed: Trimmed = None) -> Tensor:
+        return _losses(self._forward(inputs)[0], trimmed)[0]
 
     @torch.inference_mode()
-    def backward(self, inputs: Tensor) -> Tensor:
-        losses, error, saved = self._forward(inputs)
-        d = error.mul_(2 / error[0].numel())
+    def backward(self, inputs: Tensor, trimmed: Trimmed = None) -> Tensor:
+        error, saved = self._forward(inputs)
+        losses, gradient_of_error = _losses(error, trimmed)
+        d = error.mul_(gradient_of_error)
         for number, layer in reversed(list(enumerate(self._layers))):
             d = layer.backward(d, saved[number], first=number == 0)
         return losses
 
-    def _forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, list]:
-        """Losses (K,), errors (K, n, n_inputs), and what the layers need on the way back."""
+    def _forward(self, inputs: Tensor) -> tuple[Tensor, list]:
+        """Errors (K, n, n_inputs), and what the layers need on the way back."""
         saved = []
         values = inputs.expand(len(self._networks), *inputs.shape[-2:])
         for layer in self._layers:
             values, part = layer.forward(values)
             saved.append(part)
-        error = values.sub_(inputs)
-        norms = torch.linalg.vector_norm(error.flatten(1), dim=1)
-        return norms.square() / error[0].numel(), error, saved
+        return values.sub_(inputs), saved
 
     def _all_layers(self) -> list[BatchedLayer]:
         first = self._networks[0]
@@ -230,6 +246,29 @@ class StackedAutoencoders:
                 for memory in (self._weights, self._gradients)
             ]
         return layers
+
+
+def _losses(error: Tensor, trimmed: Trimmed) -> tuple[Tensor, Tensor | float]:
+    """Losses of the rows that count, (K,), and what the error times is the gradient by it.
+
+    error: of reconstruction, (K, n, n_inputs).
+    """
+    if trimmed is None:
+        norms = torch.linalg.vector_norm(error.flatten(1), dim=1)
+        return norms.square() / error[0].numel(), 2 / error[0].numel()
+    row_losses = error.square().mean(dim=2)
+    kept = _kept(row_losses, trimmed)
+    weights = kept / kept.sum(dim=1, keepdim=True)
+    return (row_losses * weights).sum(dim=1), (2 / error.shape[2] * weights)[:, :, None]
+
+
+def _kept(row_losses: Tensor, trimmed: Sequence[int]) -> Tensor:
+    """0 for the rows of highest loss, 1 for the others. row_losses: (K, n) -> (K, n) float32."""
+    most = max(trimmed)
+    highest = row_losses.topk(most, dim=1).indices
+    counts = torch.tensor(trimmed, device=row_losses.device)
+    beyond = torch.arange(most, device=row_losses.device) >= counts[:, None]
+    return torch.ones_like(row_losses).scatter_(1, highest, beyond.to(row_losses.dtype))
 
 
 def _places(network: Autoencoder) -> dict[str, tuple[int, int]]:

@@ -76,7 +76,7 @@ def model_seen(job: Job) -> np.ndarray:
     network = build_network(network_settings(recipe.network, GROUPS.tolist()))
     rows = torch.from_numpy(labelled(50)[0].inputs)
     with torch.no_grad():
-        loss = network.loss(rows)
+        loss = network.loss(rows).mean()
         return np.append(loss, network.eval().signals(rows)[0]).round(6)
 
 

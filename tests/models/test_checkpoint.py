@@ -36,8 +36,12 @@ def on_disk(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
 
 @pytest.mark.parametrize(
     ("settings", "rates"),
-    [({}, 1), ({"reduce_lr_patience": 0, "min_delta": 1.0}, 4)],
-    ids=["steady", "falling rate"],
+    [
+        ({}, 1),
+        ({"reduce_lr_patience": 0, "min_delta": 1.0}, 4),
+        ({"contamination": 0.1}, 1),
+    ],
+    ids=["steady", "falling rate", "contamination"],
 )
 @pytest.mark.parametrize("network", [{"norm": "none"}, {"activation": "leaky_relu"}])
 def test_a_longer_training_goes_on_to_the_same_bits(tmp_path, settings, rates, network):

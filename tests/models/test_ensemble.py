@@ -39,8 +39,8 @@ def test_signals_and_loss_are_made_of_those_of_the_members(kind):
     torch.testing.assert_close(together.square(), torch.stack(residuals).square().mean(dim=0))
     assert torch.equal(together.sign(), torch.stack(residuals).mean(dim=0).sign())
     assert torch.equal(code, torch.cat(codes, dim=1))
-    expected = sum(member.loss(ROWS) for member in network.members) / 3
-    torch.testing.assert_close(network.loss(ROWS), expected)
+    expected = sum(member.loss(ROWS).mean() for member in network.members) / 3
+    torch.testing.assert_close(network.loss(ROWS).mean(), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -55,7 +55,7 @@ def test_all_members_are_trained_and_a_seed_repeats_them(kind):
     network = trained()
     torch.manual_seed(0)
     for member, before in zip(network.members, build(kind, 2).eval().members, strict=True):
-        assert member.loss(validation) < 0.8 * before.loss(validation)
+        assert member.loss(validation).mean() < 0.8 * before.loss(validation).mean()
     one, other = (member.signals(ROWS)[0] for member in network.members)
     assert not torch.allclose(one, other, atol=1e-3)
     assert torch.equal(trained().signals(ROWS)[0], network.signals(ROWS)[0])

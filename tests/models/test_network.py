@@ -29,8 +29,8 @@ def test_reconstructions_have_the_shape_of_the_inputs(cls, norm):
     for activation, dropout in itertools.product(ACTIVATIONS, (0.0, 0.3)):
         network = seeded(cls, activation=activation, norm=norm, dropout=dropout, latent_dim=3)
         assert network(rows()).shape == (12, N_INPUTS)
-        assert network.loss(rows()).shape == ()
-        assert network.loss(rows()).isfinite()
+        assert network.loss(rows()).shape == (len(rows()),)
+        assert network.loss(rows()).isfinite().all()
         network.eval()
         residuals, code = network.signals(rows(1))
         assert network(rows(1)).shape == residuals.shape == (1, N_INPUTS)
@@ -77,11 +77,15 @@ def test_each_activation_gives_other_reconstructions():
 )
 def test_what_is_random_is_so_in_training_alone(cls, settings):
     network = seeded(cls, **settings)
-    assert network.loss(rows()) != network.loss(rows())
+    assert network.loss(rows()).mean() != network.loss(rows()).mean()
     if "dropout" not in settings:
         assert torch.equal(network(rows()), seeded(cls)(rows()))
     network.eval()
-    assert network.loss(rows()) == network.loss(rows()) == seeded(cls).eval().loss(rows())
+    assert (
+        network.loss(rows()).mean()
+        == network.loss(rows()).mean()
+        == seeded(cls).eval().loss(rows()).mean()
+    )
     for one, other in zip(network.signals(rows()), network.signals(rows()), strict=True):
         assert torch.equal(one, other)
 
@@ -89,7 +93,7 @@ def test_what_is_random_is_so_in_training_alone(cls, settings):
 def test_the_loss_is_the_mean_squared_reconstruction_error():
     network = seeded()
     error = (network(rows()) - rows()).square().mean()
-    torch.testing.assert_close(network.loss(rows()), error)
+    torch.testing.assert_close(network.loss(rows()).mean(), error)
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -109,15 +113,17 @@ def test_a_denoising_autoencoder_is_to_reconstruct_the_clean_inputs():
 
     network = seeded(Constant, input_noise=5.0)
     # What is reconstructed depends on nothing, so that a noisy target alone would show.
-    assert network.loss(rows()) == network.loss(rows())
+    assert network.loss(rows()).mean() == network.loss(rows()).mean()
 
 
 def test_wild_inputs_do_not_overflow_a_variational_loss():
-    assert seeded(VariationalAutoencoder).loss(1e4 * rows()).isfinite()
+    assert seeded(VariationalAutoencoder).loss(1e4 * rows()).mean().isfinite()
 
 
 def test_kl_weight_adds_that_much_divergence_to_the_loss():
-    losses = {w: seeded(VariationalAutoencoder, kl_weight=w).eval().loss(rows()) for w in (0, 1, 2)}
+    losses = {
+        w: seeded(VariationalAutoencoder, kl_weight=w).eval().loss(rows()).mean() for w in (0, 1, 2)
+    }
     assert losses[1] > losses[0]
     torch.testing.assert_close(losses[2] - losses[0], 2 * (losses[1] - losses[0]))
 
@@ -127,7 +133,7 @@ def test_a_standard_normal_code_has_no_divergence():
     torch.nn.init.zeros_(network.encoder[-1].weight)
     torch.nn.init.zeros_(network.encoder[-1].bias)  # mean 0, log variance 0
     error = (network(rows()) - rows()).square().mean()
-    torch.testing.assert_close(network.loss(rows()), error)
+    torch.testing.assert_close(network.loss(rows()).mean(), error)
 
 
 # Three numbers, and two categories of two values each, which do not stand together.
@@ -182,12 +188,12 @@ def test_in_training_errors_of_what_is_hidden_weigh_more():
     torch.nn.init.zeros_(network.decoder[-1].bias)  # so that every input is the error itself
     hidden, shown = torch.zeros(200, N_INPUTS), torch.zeros(200, N_INPUTS)
     torch.manual_seed(1)
-    mask = fed(network, lambda _: network.loss(hidden))[1][0]
+    mask = fed(network, lambda _: network.loss(hidden).mean())[1][0]
     hidden[mask == 1], shown[mask == 0] = 1.0, 1.0
     losses = []
     for rows_ in (hidden, shown):
         torch.manual_seed(1)
-        losses.append(network.loss(rows_))
+        losses.append(network.loss(rows_).mean())
     assert losses[0] > 5 * losses[1] > 0
 
 
@@ -221,7 +227,9 @@ def test_residuals_are_the_root_mean_square_of_the_rounds_with_the_sign_of_their
 
 def test_the_loss_of_a_masked_autoencoder_in_evaluation_is_that_of_its_residuals():
     network = masked().eval()
-    torch.testing.assert_close(network.loss(rows()), network.residuals(rows()).square().mean())
+    torch.testing.assert_close(
+        network.loss(rows()).mean(), network.residuals(rows()).square().mean()
+    )
 
 
 def test_a_value_that_the_others_do_not_lead_one_to_expect_has_a_large_error():
@@ -235,7 +243,7 @@ def test_a_value_that_the_others_do_not_lead_one_to_expect_has_a_large_error():
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     for step in range(150):
         optimizer.zero_grad()
-        network.loss(correlated(64, step)).backward()
+        network.loss(correlated(64, step)).mean().backward()
         optimizer.step()
     network.eval()
     usual = correlated(200, 1000)

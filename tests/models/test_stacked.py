@@ -23,6 +23,8 @@ VARIED = {
     "weight_decay": training(settings=changed(weight_decay=0.1)),
     "max_epochs": training(settings=changed(max_epochs=3)),
     "reduce_lr_patience": training(settings=changed(reduce_lr_patience=0, min_delta=10.0)),
+    "contamination": training(settings=changed(contamination=0.1)),
+    "more contamination": training(settings=changed(contamination=0.3)),
     "early_stopping_patience": training(settings=IMPATIENT),
 }
 
@@ -86,7 +88,7 @@ def test_gradients_are_those_of_automatic_differentiation(activation, norm, hidd
     networks = [Autoencoder(N_INPUTS, latent_dim=dim, **settings) for dim in (3, 3, 5)]
     expected = []
     for network in networks:
-        loss = network.loss(TRAIN.inputs)
+        loss = network.loss(TRAIN.inputs).mean()
         gradients = torch.autograd.grad(loss, list(network.parameters()))
         names = dict(network.named_parameters())
         expected.append((loss.detach(), dict(zip(names, gradients, strict=True))))
@@ -105,7 +107,7 @@ def test_gradients_are_those_of_automatic_differentiation(activation, norm, hidd
 
 def test_losses_need_no_gradients():
     network = Autoencoder(N_INPUTS, hidden_sizes=[6], latent_dim=2)
-    expected = network.loss(VALIDATION.inputs).detach()
+    expected = network.loss(VALIDATION.inputs).mean().detach()
     for stack in (StackedAutoencoders([network]), SingleNetwork(network)):
         torch.testing.assert_close(stack.losses(VALIDATION.inputs).detach()[0], expected)
 

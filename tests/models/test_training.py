@@ -43,7 +43,7 @@ def same_weights(one: TrainedNetwork, other: TrainedNetwork) -> bool:
 
 def validation_loss(network: torch.nn.Module) -> float:
     with torch.inference_mode():
-        return float(network.loss(VALIDATION))
+        return float(network.loss(VALIDATION).mean())
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_the_train_loss_of_the_history_is_the_mean_over_rows_not_over_batches():
     # With a rate of next to nothing the loss of an epoch is that of the first network.
     trained = fit(changed(max_epochs=1, learning_rate=1e-12), train=uneven)
     with torch.inference_mode():
-        loss = float(trained.network.loss(uneven))
+        loss = float(trained.network.loss(uneven).mean())
     assert column(trained, "train_loss") == [pytest.approx(loss, rel=1e-5)]
 
 

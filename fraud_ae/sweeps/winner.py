@@ -156,7 +156,7 @@ def _reason(
 
 
 def _line(contender: dict, best: str) -> str:
-    text = f"  {contender['candidate']:<12}{contender['reached']:.4f}  {_epochs(contender):<11}"
+    text = f"  {contender['candidate']:<13}{contender['reached']:.4f}  {_epochs(contender):<11}"
     if contender["candidate"] == best:
         return f"{text}the best"
     text += f"{contender['difference']:+.4f}"

@@ -30,10 +30,11 @@ def compare_experiments(outputs: Path, patterns: Sequence[str] = ("*",)) -> pd.D
     Columns: experiment; of the data: data, fingerprint, from, to, rows, fraud_ratio (before the
     test period); of the winner: stage (whose sweep found it, `production` where a model does not
     say so), winner (its run), strategy, parameters (`key=value`, with a blank between), differing
-    (those that are not the same in all, without their section), validation_set (equal where the validation rows are), and FIGURES, each also
-    with `_low`, `_high` and `_change`, the difference to the row before of the same data source;
-    gate (tune, forced, stop); model (when the last pipeline made one); of the model in production:
-    in_production (when it was made), run_id, threshold, alert_rate. What an experiment has not come to is missing.
+    (those that are not the same in all, without their section), validation_set (equal where the
+    validation rows are), and FIGURES, each also with `_low`, `_high` and `_change`, the difference
+    to the row before of the same data source; gate (tune, forced, stop); model (when the last
+    pipeline made one); of the model in production: in_production (when it was made), run_id,
+    threshold, alert_rate. What an experiment has not come to is missing.
     Raises UserError naming a file that cannot be read.
     """
     found = {path.parent for each in patterns for path in outputs.glob(f"{each}/runs")}

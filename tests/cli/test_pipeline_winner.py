@@ -81,7 +81,7 @@ def test_all_that_shows_a_model_tells_of_the_same_winner(whole):
 
 def test_another_threshold_alone_keeps_the_winner(whole, tmp_path):
     folder = tmp_path / "outputs" / "small"
-    shutil.copytree(whole[0], folder)
+    shutil.copytree(whole[0], folder, symlinks=True)
     arguments = ("stage=production", *DATA, "threshold.percentile=80")
     printed = run("train.py", *arguments, cwd=tmp_path)
     assert winner(folder)["run_id"] == winner(whole[0])["run_id"]
@@ -90,7 +90,7 @@ def test_another_threshold_alone_keeps_the_winner(whole, tmp_path):
 
 def test_a_candidate_that_is_named_wins_whatever_the_others_reached(whole, tmp_path):
     folder = tmp_path / "outputs" / "small"
-    shutil.copytree(whole[0], folder)
+    shutil.copytree(whole[0], folder, symlinks=True)
     for name in ("final_01", "features_01"):
         printed = run("train.py", "stage=production", f"candidate={name}", *DATA, cwd=tmp_path)
         if name != winner(whole[0])["candidate"]:

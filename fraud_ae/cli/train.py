@@ -2,6 +2,8 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -31,9 +33,16 @@ def train(cfg: DictConfig) -> float:
     return run_sweep_job(job) if is_sweep else run_single_job(job)
 
 
+def _winner(candidates: Sequence[Path]) -> str:
+    # Only here: a command that has nothing to choose need not wait for pandas.
+    from fraud_ae.sweeps.winner import choose_winner
+
+    return choose_winner(candidates)
+
+
 def run_stage(arguments: list[str]) -> None:
     """Run `python train.py ARGUMENTS` within a pipeline, which has torch and the data loaded."""
-    arguments = complete(arguments)
+    arguments = complete(arguments, _winner)
     typed = [a for a in arguments if not a.startswith("hydra.searchpath")]
     print(f"\n$ python train.py {shlex.join(typed)}", flush=True)
     GlobalHydra.instance().clear()
@@ -48,7 +57,7 @@ def run_stage(arguments: list[str]) -> None:
 def main() -> None:
     """Complete the command line, print what was added to it, and run it."""
     typed = normalized(sys.argv[1:], _COMMANDS)
-    arguments = complete(typed)
+    arguments = complete(typed, _winner)
     added = [a for a in arguments if a not in typed and not a.startswith("hydra.searchpath")]
     if added:
         print(f"with {shlex.join(added)}", file=sys.stderr)

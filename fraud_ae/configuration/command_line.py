@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
@@ -82,12 +83,18 @@ def quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-def complete(arguments: list[str]) -> list[str]:
+def last(candidates: Sequence[Path]) -> str:
+    """The candidate of the latest stage among some in the order of their stages."""
+    return candidates[-1].stem
+
+
+def complete(arguments: list[str], choose: Callable[[Sequence[Path]], str] = last) -> list[str]:
     """Add to the normalized arguments of `train.py` what follows from them.
 
-    A sweep over `features` is the stage of that name. A stage reads the candidates of the stage
-    before it unless others are given. The experiment's candidates become a config group, which
-    Hydra has to be given before it knows the experiment.
+    A sweep over `features` is the stage of that name. A stage reads the candidates that its
+    `stage.reads` names unless others are given: a sweep all of them, a single run the one that
+    wins. choose: takes the files of candidates, and gives the name of the winner. The experiment's
+    candidates become a config group, which Hydra has to be given before it knows the experiment.
 
     Raises UserError if a stage needs candidates that are not there, or is a sweep without -m.
     """
@@ -109,8 +116,9 @@ def complete(arguments: list[str]) -> list[str]:
         arguments = _fixed_as_sweeps(arguments, grid)
     candidate, reads = _given(arguments, "candidate"), settings.get("reads")
     if candidate is None and reads:
-        if _matching(folder, reads):
-            arguments.append(f"candidate={reads}")
+        found = _matching(folder, reads)
+        if found:
+            arguments.append(f"candidate={reads if sweeps else choose(found)}")
         elif settings.get("requires_candidate") and runs:
             raise UserError(_nothing_to_read(stage, reads, folder))
     elif candidate == "null":

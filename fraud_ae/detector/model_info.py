@@ -1,5 +1,6 @@
 """Reading `model_info.yaml`, which says what the model for production is and what it reached."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -11,10 +12,13 @@ from fraud_ae.detector.manifest import MANIFEST
 MODEL_INFO = "model_info.yaml"
 
 
-def published_info(folder: Path, run_id: str, configuration: dict) -> dict | None:
+def published_info(
+    folder: Path, run_id: str, configuration: dict, origin: Mapping[str, str | None]
+) -> dict | None:
     """What `model_info.yaml` says, if the model was made of this run with this configuration.
 
-    folder: of the experiment. None if it was not, or is not whole.
+    folder: of the experiment. origin: what it has to say of where its winner comes from. None if it
+    was not, or is not whole.
     """
     path, model = folder / MODEL_INFO, folder / "models" / "final_model"
     needed = (*MODEL_FILES, MANIFEST, MODEL_INFO)
@@ -23,6 +27,7 @@ def published_info(folder: Path, run_id: str, configuration: dict) -> dict | Non
         return None
     info = yaml.safe_load(path.read_text())
     same = info["run_id"] == run_id and info["configuration"] == configuration
+    same = same and origin.items() <= info["figures"]["winner"].items()
     return info if same and info["versions"]["fraud_ae"] == __version__ else None
 
 

@@ -34,6 +34,10 @@ def print_model(folder: Path, console: Console) -> None:
     what = "challenger" if is_challenger(info) else "production model"
     console.print(f"{what} of {info['created'][:16]}: {folder / 'models/final_model'}")
     console.print(_validation_and_test(info["figures"]["winner"]))
+    winner = info["figures"]["winner"]
+    if "reason" in winner:
+        came_from = f"{winner['candidate']}: " if winner["candidate"] else ""
+        console.print(Padding(f"winner    {came_from}{winner['reason']}", (0, 0, 0, 2)))
     console.print(
         f"  deployed  fitted on {deployed['fitted_on']}, threshold {deployed['threshold']:.4f}"
     )

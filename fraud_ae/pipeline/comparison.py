@@ -28,11 +28,12 @@ def compare_experiments(outputs: Path, patterns: Sequence[str] = ("*",)) -> pd.D
 
     outputs: the folder of all experiments. patterns: of their names, of which one has to match.
     Columns: experiment; of the data: data, fingerprint, from, to, rows, fraud_ratio (before the
-    test period); of the winner: stage (that found it), winner (its run), strategy, parameters
-    (`key=value`, with a blank between), differing (those that are not the same in all, without
-    their section), validation_set (equal where the validation rows are), and FIGURES, each also
-    with `_low`, `_high` and `_change`, the difference to the row before of the same data source;
-    gate (tune, forced, stop); of the model in production: in_production (when it was made), run_id,
+    test period); of the winner: stage (whose sweep found it, `production` where a model does not
+    say so), winner (its run), strategy, parameters (`key=value`, with a blank between), differing
+    (those that are not the same in all, without their section), validation_set (equal where the
+    validation rows are), and FIGURES, each also with `_low`, `_high` and `_change`, the difference
+    to the row before of the same data source; gate (tune, forced, stop); model (when the last
+    pipeline made one); of the model in production: in_production (when it was made), run_id,
     threshold, alert_rate. What an experiment has not come to is missing.
     Raises UserError naming a file that cannot be read.
     """
@@ -66,7 +67,7 @@ def _row_of_nothing() -> dict:
     figures = {f"{name}{end}": None for name in FIGURES for end in ("", "_low", "_high", "_change")}
     names = ("experiment", "data", "fingerprint", "from", "to", "rows", "fraud_ratio")
     names += ("stage", "winner", "strategy", "parameters", "differing", "validation_set")
-    last = ("gate", "in_production", "run_id", "threshold", "alert_rate")
+    last = ("gate", "model", "in_production", "run_id", "threshold", "alert_rate")
     return {**dict.fromkeys(names), **figures, **dict.fromkeys(last)}
 
 
@@ -107,12 +108,13 @@ def _of_model(folder: Path, info: dict) -> dict:
         "fraud_ratio": None
         if parts[0]["frauds"] is None
         else sum(p["frauds"] for p in parts) / sum(p["rows"] for p in parts),
-        "stage": "production",
+        "stage": winner.get("stage") or "production",
         "winner": winner["run_id"],
         "strategy": _strategy(folder, winner["run_id"], configuration),
         **_recipe(configuration, data["fingerprint"]),
         **_figures("validation", winner["validation"], "final_auc"),
         **_figures("test", winner["test"], "test_auc"),
+        "model": info["created"],
         **_in_production(folder, info),
     }
 

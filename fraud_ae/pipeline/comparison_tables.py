@@ -90,8 +90,7 @@ def _production(rows: list[dict]) -> Table:
     table = _table("In production", *columns, right=(3, 4), lines=False)
     for row in rows:
         if row["in_production"] is None:
-            has_model = row["stage"] == "production"
-            table.add_row(row["experiment"], "a challenger" if has_model else "no model")
+            table.add_row(row["experiment"], "a challenger" if row["model"] else "no model")
             continue
         rate = row["alert_rate"]
         table.add_row(

@@ -9,12 +9,9 @@ import yaml
 
 from fraud_ae.configuration.parts import Gate
 from fraud_ae.errors import UserError
-from fraud_ae.evaluation.bootstrap import paired_bootstrap
 from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
-from fraud_ae.evaluation.labelled import labelled
-from fraud_ae.evaluation.planted_figures import compare_planted
 from fraud_ae.experiments.identity import validation_set
-from fraud_ae.experiments.run_store import PLANTED_SCORES, SCORES
+from fraud_ae.experiments.paired_gain import paired_gain
 from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.sweeps.leaderboard import read_leaderboard
 from fraud_ae.tracking.remote_runs import RemoteRun
@@ -62,7 +59,7 @@ def decide(
     remote = _best((run for run in others if run.strategy == "baseline"), figure)
     gain = None
     if local is not None:
-        gain = _gain(folder, best["run_id"], local["run_id"], figure)
+        gain = paired_gain(folder / "runs", best["run_id"], local["run_id"], figure)
     elif remote is not None:
         gain = _point_gain(float(best[figure]) - remote.figures[figure])
     failed = _failed(best, gate.baseline_auc, gain, gate.min_gain, figure)
@@ -128,24 +125,6 @@ def _described(run: RemoteRun | None, figure: str) -> dict | None:
 def _point_gain(difference: float) -> dict:
     """A gain without the scores that an interval is made of."""
     return {"difference": difference, "low": difference, "high": None, "confidence": None}
-
-
-def _gain(folder: Path, best: str, baseline: str, figure: str) -> dict:
-    """How much higher one run's ROC AUC is than another's, as `paired_bootstrap` gives it."""
-    if figure == PLANTED_AUC:
-        # The same transactions are planted for each, in the same order.
-        scored, other = (
-            pd.read_parquet(folder / "runs" / run / PLANTED_SCORES) for run in (best, baseline)
-        )
-        return compare_planted(scored, other["score"].to_numpy())
-    scored, other = (
-        pd.read_parquet(folder / "runs" / run / SCORES).set_index("transaction_id", drop=False)
-        for run in (best, baseline)
-    )
-    scored = labelled(scored)
-    clusters = scored["customer_id" if "customer_id" in scored else "transaction_id"]
-    other_scores = other["score"].reindex(scored.index).to_numpy()
-    return paired_bootstrap(scored["is_fraud"], scored["score"], other_scores, clusters)
 
 
 def _failed(

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fraud_ae.configuration.job import Job
+from fraud_ae.detector.model_info import MODEL_INFO
 from fraud_ae.errors import UserError
 from fraud_ae.experiments.result_tables import figure, print_model
 from fraud_ae.pipeline.comparison import compare_experiments
@@ -89,8 +90,10 @@ def _print_experiment(folder: Path, console: Console) -> None:
         console.print(_stages(boards, objective))
     for line in _skipped(boards):
         console.print(line, soft_wrap=True)
-    tuning = tuning_gain(boards, objective)
-    if tuning and tuning["gain"] < 0:
+    tuning = tuning_gain(boards, objective, _stage_of_model(folder))
+    if tuning and tuning["stage"] == "features":
+        console.print("tuning did not help: the winner is a strategy as it was before tuning")
+    elif tuning and tuning["gain"] < 0:
         console.print(
             f"tuning did not help: {objective} {tuning['tuned']:.4f} after the {tuning['stage']} "
             f"sweep, {tuning['untuned']:.4f} before tuning",
@@ -128,6 +131,12 @@ def _skipped(boards: dict[str, pd.DataFrame | None]) -> list[str]:
 def _objective(folder: Path) -> str:
     """What the sweeps of an experiment maximised."""
     return (read_yaml(folder / BEST["features"]) or {}).get("objective", "final_auc")
+
+
+def _stage_of_model(folder: Path) -> str | None:
+    """The stage whose sweep found the winner of the model for production."""
+    info = read_yaml(folder / MODEL_INFO)
+    return info["figures"]["winner"].get("stage") if info else None
 
 
 def _strategies(board: pd.DataFrame, objective: str) -> Table:

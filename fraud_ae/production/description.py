@@ -93,6 +93,7 @@ def _figures(plan: Plan, evaluation: Evaluation) -> dict:
         "winner": {
             "fitted_on": "train",
             "run_id": plan.winner.id,
+            **plan.origin,
             **{k: facts[k] for k in ("best_epoch", "feature_count", "fraud_ratio")},
             "validation": validation,
             "test": _as_test(figures),

@@ -10,6 +10,7 @@ from fraud_ae.experiments.result_tables import print_model
 from fraud_ae.experiments.run_store import TEST_SCORES, Run
 from fraud_ae.runtime.workers import shared_workers
 from fraud_ae.sweeps.job import check_candidate, metrics_line, objective, train_or_reuse, trained
+from fraud_ae.sweeps.winner import explain, origin, read_winner
 
 
 def run_production_job(job: Job) -> float:
@@ -19,7 +20,11 @@ def run_production_job(job: Job) -> float:
     can mend.
     """
     check_candidate(job)
+    name, decision = job.choices.get("candidate"), read_winner(job.folder)
+    if decision is not None and decision["candidate"] == name:
+        print(explain(decision))
     winner, _, reached = train_or_reuse(job)
+    came_from = origin(job.folder, name, winner.id)
     fit = job.production
     run = Run(job.folder / "runs", production_identity(winner.identity, fit.fit_on, fit.folds))
     with run.lock():
@@ -27,9 +32,9 @@ def run_production_job(job: Job) -> float:
         # The code of custom metrics may have changed.
         info = None
         if reused and not job.evaluation.extra:
-            info = published_info(job.folder, run.id, job.settings)
+            info = published_info(job.folder, run.id, job.settings, came_from)
         if info is None:
-            info = _make_model(job, winner, run, reused)
+            info = _make_model(job, winner, run, came_from, reused)
     print(f"run {run.id}: {'finished before, not fitted again' if reused else 'fitted'}")
     print(f"written to {job.folder / 'models' / 'final_model'}")
     if not fit.challenger:
@@ -39,7 +44,7 @@ def run_production_job(job: Job) -> float:
     return objective(job, reached)
 
 
-def _make_model(job: Job, winner: Run, run: Run, reused: bool) -> dict:
+def _make_model(job: Job, winner: Run, run: Run, came_from: dict, reused: bool) -> dict:
     from fraud_ae.production.final_model import make_production_model
     from fraud_ae.production.plan import Plan
 
@@ -48,6 +53,7 @@ def _make_model(job: Job, winner: Run, run: Run, reused: bool) -> dict:
         trained.add(run)
     plan = Plan(
         winner=winner,
+        origin=came_from,
         run=run,
         strategy=job.strategy,
         encoder=job.encoder,

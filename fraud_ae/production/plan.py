@@ -1,6 +1,7 @@
 """How the model for production comes about."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fraud_ae.experiments.recipe import Recipe
@@ -12,7 +13,8 @@ from fraud_ae.features.encoder import Encoder
 class Plan:
     """How the deployed model comes about.
 
-    winner: the finished run that validation chose. run: the folder of the deployed fit. strategy,
+    winner: the finished run that validation chose. origin: where it comes from and why, see
+    `sweeps.winner.origin`. run: the folder of the deployed fit. strategy,
     encoder: not fitted.
     fit_on: `train` deploys the winner itself, `train+validation` and `all` fit anew on more rows.
     folds: parts of the newest fitted period, each scored by a fit without it, for the threshold.
@@ -30,3 +32,4 @@ class Plan:
     keep_history: bool
     experiment: str
     configuration: dict
+    origin: Mapping[str, str | None] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 from fraud_ae.evaluation.planted_figures import planted_by_kind
 from fraud_ae.report.results import SWEEPS, ExperimentResults
 from fraud_ae.sweeps.leaderboard import tuning_gain
+from fraud_ae.sweeps.winner import read_winner
 
 # Name in the figures -> whether it is a share.
 FIGURES = {
@@ -28,7 +29,7 @@ def decision(results: ExperimentResults) -> dict:
         "gate": _gate(results.decision),
         "not_run": [stage for stage in SWEEPS if stage not in results.boards],
         "stages": [stage for stage in SWEEPS if stage in results.boards],
-        "tuning": tuning_gain(results.boards, results.objective),
+        "tuning": tuning_gain(results.boards, results.objective, _winner(results).get("stage")),
         "other_data": _other_data(results),
     }
 
@@ -40,6 +41,19 @@ def _gate(decision: dict | None) -> dict | None:
     gain = decision["gain_over_baseline_strategy"]
     known = gain is not None and gain["low"] is not None
     return {**decision, "gain": gain if known and decision["best_strategy"] != "baseline" else None}
+
+
+def _winner(results: ExperimentResults) -> dict:
+    """What the model for production says of its winner."""
+    return results.info["figures"]["winner"] if results.info else {}
+
+
+def _contest(results: ExperimentResults) -> dict | None:
+    """The candidates that competed with the winner, None where the model was made otherwise."""
+    decision = read_winner(results.folder)
+    if decision is None or decision["candidate"] != _winner(results).get("candidate"):
+        return None
+    return decision
 
 
 def _other_data(results: ExperimentResults) -> dict[str, str]:
@@ -75,6 +89,8 @@ def final_figures(results: ExperimentResults) -> dict | None:
             if any(not pd.isna(figures.get(name)) for figures in parts.values())
         ],
         "has_test": "test" in parts,
+        "origin": {k: _winner(results).get(k) for k in ("candidate", "reason")},
+        "contest": _contest(results),
         "planted": _planted(results),
         "deployed": _deployed(results.info) if results.info else None,
     }

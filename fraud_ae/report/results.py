@@ -89,8 +89,11 @@ class ExperimentResults:
 
 
 def _best(boards: dict[str, pd.DataFrame], info: dict | None) -> tuple[dict | None, str | None]:
-    wanted = info["figures"]["winner"]["run_id"] if info else None
-    for stage in reversed(boards):
+    winner = info["figures"]["winner"] if info else {}
+    wanted = winner.get("run_id")
+    # Several sweeps may have made the same run; the model says which one its winner is of.
+    own = [stage for stage in boards if stage == winner.get("stage")]
+    for stage in (*own, *reversed(boards)):
         for row in boards[stage].to_dict("records"):
             is_best = row["run_id"] == wanted if info else row["status"] == "finished"
             if is_best and not pd.isna(row["run_id"]):

@@ -29,6 +29,7 @@ from fraud_ae.sweeps.progress import SweepView
 from fraud_ae.sweeps.studies.search_space import search_space
 from fraud_ae.sweeps.studies.writer import StudyWriter
 from fraud_ae.sweeps.sweeper import check_values
+from fraud_ae.sweeps.winner import forget_winner
 
 # What the best of a stage is called, complete and resolved.
 BEST = {"features": "best_features.yaml", "final": "final_config.yaml"}
@@ -95,6 +96,7 @@ def finish_stage(folder: Path, stage: str, keep: int, sweep_folder: Path) -> lis
     folder: of the experiment. keep: how many candidates the next stage gets. Returns the results.
     """
     results = read_results(sweep_folder)
+    forget_winner(folder)
     write_leaderboard(folder, stage, results)
     best = winners(results, keep)
     if keep:

@@ -2,9 +2,12 @@
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
 from pathlib import Path
+from typing import Self
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -17,8 +20,55 @@ from fraud_ae.runtime.atomic_files import write_whole
 
 # The groups and sections that decide a run; names, stages and tracking are never part of one.
 GROUPS = ("data", "features", "model", "trainer", "scorer")
-_DATA = "# Data: "
 SECTIONS = (*GROUPS, "encoder", "threshold", "seed")
+# What the head of a candidate file says, a line each -> where the result of a job has it.
+_HEAD = {
+    "Run": "run_id",
+    "Data": "data",
+    "Validation rows": "validation_set",
+    "Objective": "maximised",
+    "Reached": "objective",
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate and the run that it stands for.
+
+    name: of its file, without ending. validation_set: see `experiments.identity.validation_set`.
+    objective, reached: what its sweep maximised, and the value on validation. epochs: that were
+    trained, which early stopping may have ended before the stage's last.
+    """
+
+    name: str
+    run_id: str
+    validation_set: str
+    objective: str
+    reached: float
+    epochs: int
+
+    @property
+    def stage(self) -> str:
+        """The stage whose sweep found it."""
+        return self.name.rpartition("_")[0]
+
+    @classmethod
+    def of(cls, path: Path) -> Self | None:
+        """What the head of a candidate file says; None where it does not say all, as of one's own.
+
+        Raises OSError where there is no such file.
+        """
+        head = _head(path)
+        if not {*_HEAD, "Epochs"} <= set(head):
+            return None
+        return cls(
+            name=path.stem,
+            run_id=head["Run"],
+            validation_set=head["Validation rows"],
+            objective=head["Objective"],
+            reached=float(head["Reached"]),
+            epochs=int(head["Epochs"]),
+        )
 
 
 def swept_values(settings: dict, task_overrides: list[str]) -> dict:
@@ -58,19 +108,21 @@ def winning_overrides(job: Job, parameters: dict) -> dict:
 def write_candidates(folder: Path, stage: str, winners: list[dict]) -> None:
     """Replace the candidates of a stage: `<stage>_01.yaml` is the best.
 
-    winners: rows of the leaderboard, best first, each with `overrides` and what it reached.
+    winners: results of jobs, best first, as `sweeps.leaderboard.winners` gives them.
     """
     group = candidate_folder(folder)
     written = set()
     for rank, winner in enumerate(winners, start=1):
         path = group / f"{stage}_{rank:02d}.yaml"
         reached = winner["metrics"]
+        head = {label: winner.get(key) for label, key in _HEAD.items()}
+        head["Epochs"] = reached.get("epochs")
         text = (
             "# @package _global_\n"
             f"# Number {rank} of the {stage} stage: run {winner['run_id']}, "
             f"final_auc {reached['final_auc']}\n"
-            f"{_DATA}{winner['data']}\n"
         )
+        text += "".join(f"# {label}: {v}\n" for label, v in head.items() if v is not None)
         write_whole(path, text + yaml.safe_dump(winner["overrides"], sort_keys=False))
         written.add(path)
     for path in group.glob(f"{stage}_*.yaml"):
@@ -99,15 +151,18 @@ def check_data(folder: Path, name: str, fingerprint: str) -> None:
 
     Raises UserError saying what to do instead.
     """
-    text = (candidate_folder(folder) / f"{name}.yaml").read_text()
-    tuned_on = re.search(rf"^{_DATA}(\w+)$", text, re.MULTILINE)
-    if tuned_on and tuned_on.group(1) != fingerprint:
+    tuned_on = _head(candidate_folder(folder) / f"{name}.yaml").get("Data")
+    if tuned_on not in (None, fingerprint):
         raise UserError(
             f"candidate={name} of {folder} was tuned on other data (fingerprint "
-            f"{tuned_on.group(1)}, these have {fingerprint}). Name another experiment "
+            f"{tuned_on}, these have {fingerprint}). Name another experiment "
             "(experiment=NAME), run the stages before this one again, or go without a candidate "
             "(candidate=null)"
         )
+
+
+def _head(path: Path) -> Mapping[str, str]:
+    return dict(re.findall(r"^# ([A-Z][a-z ]+): (.+)$", path.read_text(), re.MULTILINE))
 
 
 def _flat(values: dict, before: str = "") -> dict:

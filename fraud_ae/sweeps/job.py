@@ -95,6 +95,7 @@ def run_sweep_job(job: Job) -> float:
         "choices": {group: job.choices.get(group) for group in ("candidate", "features", "model")},
         "parameters": parameters,
         "extra": list(job.evaluation.extra),
+        "maximised": job.objective,
         "objective": None,
         "metrics": {},
         "data": job.dataset.fingerprint,

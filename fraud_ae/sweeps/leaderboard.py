@@ -102,24 +102,28 @@ def read_leaderboard(experiment_folder: Path, stage: str) -> pd.DataFrame | None
     return pd.read_csv(path, dtype={"run_id": "str"}) if path.is_file() else None
 
 
-def tuning_gain(boards: Mapping[str, pd.DataFrame | None], objective: str) -> dict | None:
-    """What tuning brought: the best of the last sweep beside the best strategy before it.
+def tuning_gain(
+    boards: Mapping[str, pd.DataFrame | None], objective: str, stage: str | None = None
+) -> dict | None:
+    """What tuning brought: the best of a sweep beside the best strategy before it.
 
-    boards: stage -> leaderboard. None where no sweep after that of the features has a figure of the
-    same data, or the objective is not in both.
+    boards: stage -> leaderboard. stage: that the winner comes from, by default the last sweep; of
+    `features` itself there is no gain. None where no sweep after that of the features has a figure
+    of the same data, or the objective is not in both.
     """
     features = boards.get("features")
     later = [s for s in ("final", "refined", "broad") if boards.get(s) is not None]
     if features is None or not later:
         return None
-    last = boards[later[0]]
-    if objective not in features or objective not in last:
+    judged = stage if boards.get(stage or "") is not None else later[0]
+    board = boards[judged]
+    if objective not in features or objective not in board:
         return None
-    untuned, tuned = features[objective].iloc[0], last[objective].iloc[0]
-    if pd.isna(untuned) or pd.isna(tuned) or features["data"].iloc[0] != last["data"].iloc[0]:
+    untuned, tuned = features[objective].iloc[0], board[objective].iloc[0]
+    if pd.isna(untuned) or pd.isna(tuned) or features["data"].iloc[0] != board["data"].iloc[0]:
         return None
     values = {"untuned": float(untuned), "tuned": float(tuned), "gain": float(tuned - untuned)}
-    return {"stage": later[0], "objective": objective, **values}
+    return {"stage": judged, "objective": objective, **values}
 
 
 def _merit(result: dict) -> tuple[float, float, float]:

@@ -58,6 +58,21 @@ def test_a_stage_reads_the_candidates_of_the_stage_before_it():
     assert completed[-1].endswith("outputs/mine/conf]")
 
 
+def test_a_single_run_takes_the_one_that_wins_among_the_bests_of_the_stages():
+    leave_candidates("mine", "final_01", "broad_01", "broad_02", "features_01")
+    arguments = ["stage=production", "experiment=mine"]
+    asked = []
+
+    def choose(candidates):
+        asked.extend(path.stem for path in candidates)
+        return "broad_01"
+
+    assert "candidate=broad_01" in complete(arguments, choose)
+    assert asked == ["features_01", "broad_01", "final_01"]
+    assert "candidate=final_01" in complete([*arguments, "candidate=final_01"], choose)
+    assert len(asked) == 3
+
+
 def test_candidates_that_were_given_stay():
     leave_candidates("mine", "broad_01", "broad_02")
     completed = complete(["-m", "stage=refined", "experiment=mine", "candidate=broad_02"])

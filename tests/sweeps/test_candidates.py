@@ -7,6 +7,7 @@ from fraud_ae.configuration.command_line import candidate_folder
 from fraud_ae.configuration.job import Job
 from fraud_ae.errors import UserError
 from fraud_ae.sweeps.candidates import (
+    Candidate,
     check_data,
     swept_values,
     winning_overrides,
@@ -87,6 +88,21 @@ def test_a_candidate_is_refused_on_other_data_than_it_was_tuned_on(tmp_path):
     check_data(tmp_path, "broad_01", "fingerprint1")
     with pytest.raises(UserError, match="broad_01.*tuned on other data.*experiment=NAME"):
         check_data(tmp_path, "broad_01", "fingerprint2")
+
+
+def test_the_head_of_a_candidate_says_what_its_run_reached(tmp_path):
+    told = {"validation_set": "1a2b", "maximised": "f1", "objective": 1 / 3}
+    metrics = {"final_auc": 0.8, "epochs": 7}
+    write_candidates(tmp_path, "broad", [winner({"seed": 1}) | told | {"metrics": metrics}])
+    found = Candidate.of(candidate_folder(tmp_path) / "broad_01.yaml")
+    assert found == Candidate("broad_01", "a", "1a2b", "f1", 1 / 3, 7)
+    assert found.stage == "broad"
+
+
+def test_a_candidate_of_ones_own_says_nothing_of_a_run(tmp_path):
+    path = tmp_path / "mine_01.yaml"
+    path.write_text("# @package _global_\n# Data: fingerprint1\nseed: 1\n")
+    assert Candidate.of(path) is None
 
 
 def test_candidates_are_numbered_best_first_and_replace_the_earlier_ones(tmp_path):

@@ -1,12 +1,14 @@
 import json
 
 import pandas as pd
+import pytest
 
 from fraud_ae.sweeps.leaderboard import (
     leaderboard,
     ranked,
     read_leaderboard,
     read_results,
+    tuning_gain,
     winners,
     write_leaderboard,
 )
@@ -88,3 +90,11 @@ def test_results_are_read_in_the_order_of_the_jobs(tmp_path):
     (tmp_path / "11").mkdir()  # still running
     assert [r["run_id"] for r in read_results(tmp_path)] == ["run0", "run9", "run10"]
     assert isinstance(leaderboard(read_results(tmp_path)), pd.DataFrame)
+
+
+def test_what_tuning_brought_is_that_of_the_stage_of_the_winner():
+    bests = {"features": 0.8, "broad": 0.9, "final": 0.7}
+    boards = {stage: leaderboard([result(stage, auc)]) for stage, auc in bests.items()}
+    gains = {s: tuning_gain(boards, "final_auc", s) for s in (None, "broad", "features")}
+    assert [gain["stage"] for gain in gains.values()] == ["final", "broad", "features"]
+    assert [gain["gain"] for gain in gains.values()] == pytest.approx([-0.1, 0.1, 0.0])

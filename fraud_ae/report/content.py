@@ -9,6 +9,7 @@ from fraud_ae.report.curves import score_curves, training_curves
 from fraud_ae.report.decision import decision, final_figures
 from fraud_ae.report.experiments import compared_experiments
 from fraud_ae.report.facts import audit, data_facts, provenance, top_transactions
+from fraud_ae.report.reliability import reliability
 from fraud_ae.report.results import SWEEPS, ExperimentResults, plain
 from fraud_ae.report.sweeps import broad_sweep, leaderboard_table, strategies
 from fraud_ae.report.versions import versions
@@ -34,6 +35,7 @@ def report_content(folder: Path, comparison: pd.DataFrame | None = None) -> dict
             "boards": {stage: leaderboard_table(results, stage) for stage in SWEEPS[1:]},
             "training": training_curves(results),
             "curves": score_curves(scored, results.threshold) if ready else {},
+            "reliability": reliability(scored) if ready and results.has_probabilities else None,
             "explorer": explorer(scored, results.threshold) if ready else None,
             "top": top_transactions(results),
             "data": data_facts(results),

@@ -31,6 +31,19 @@ def percent(value: float | None, digits: int = 1) -> str:
     return NOTHING if value is None else f"{value * 100:.{digits}f}\u00a0%"
 
 
+def probability(value: float | None) -> str:
+    """A probability as percent; a small one to more digits, so that it is not taken for 0."""
+    if value is None:
+        return NOTHING
+    return percent(value, 1 if value >= 0.01 or value == 0 else 2 if value >= 0.001 else 3)
+
+
+def between(low: float, high: float) -> str:
+    """A range of probabilities: 5 to 10 %, or below 0.1 % for one from 0."""
+    upper = f"{100 * high:g}\u00a0%"
+    return f"{100 * low:g} to {upper}" if low > 0 else f"below {upper}"
+
+
 def points(value: float | None) -> str:
     """A difference of shares, in percentage points."""
     return NOTHING if value is None else signed(value * 100, 1)

@@ -21,7 +21,7 @@ from fraud_ae.runtime.atomic_files import write_whole
 
 REPORT = "report.html"
 # What the charts are drawn from; everything else is in the tables already.
-_DRAWN = ("broad", "training", "curves", "explorer")
+_DRAWN = ("broad", "training", "curves", "reliability", "explorer")
 
 
 def write_report(folder: Path, comparison: pd.DataFrame | None = None) -> Path:

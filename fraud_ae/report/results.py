@@ -12,9 +12,12 @@ from fraud_ae.experiments.run_store import PLANTED_SCORES, SCORES, TEST_SCORES
 from fraud_ae.pipeline.data_facts import read_data_facts
 from fraud_ae.pipeline.gate import DECISION
 from fraud_ae.runtime.yaml_files import read_yaml
+from fraud_ae.scorers.scorer import SCORER_FILE
 from fraud_ae.sweeps.leaderboard import read_leaderboard
 
 SWEEPS = ("features", "broad", "refined", "final")
+# By name, as importing it takes longer than writing a report.
+_CALIBRATED = "fraud_ae.scorers.calibrated.CalibratedScorer"
 
 
 class ExperimentResults:
@@ -63,6 +66,22 @@ class ExperimentResults:
     def strategy(self) -> str | None:
         """The feature strategy of that run."""
         return self.best["features"] if self.best else None
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the scores of that run are probabilities: of a scorer that was calibrated.
+
+        The run's own scorer says so, and not that of the model for production, which is another
+        fit. One that fell back gives errors, or odds that nothing has been compared with.
+        """
+        model = self.best_run / "model" if self.best_run else None
+        if not (model and (model / "detector.json").is_file() and (model / SCORER_FILE).is_file()):
+            return False
+        # Read as data: a scorer of the user's own need not be there to be imported.
+        scorer = json.loads((model / "detector.json").read_text())["scorer"]
+        return scorer == _CALIBRATED and (
+            json.loads((model / SCORER_FILE).read_text())["fallback"] is None
+        )
 
     def scores(self) -> dict[str, pd.DataFrame]:
         """Scored frames of that run: validation and, once there is a model, test."""

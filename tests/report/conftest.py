@@ -13,7 +13,7 @@ DRAWN = "document.documentElement.dataset.drawn"
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory) -> MadeExperiment:
     """An experiment with everything, and its report; tests only read it."""
-    made = MadeExperiment(tmp_path_factory.mktemp("whole")).whole()
+    made = MadeExperiment(tmp_path_factory.mktemp("whole"), calibrated=True).whole()
     write_report(made.folder)
     return made
 

@@ -8,19 +8,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from scipy.special import expit, logit
 
 from fraud_ae.configuration.parts import Gate
+from fraud_ae.detector.detector import class_path
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
 from fraud_ae.pipeline.comparison import compare_experiments
 from fraud_ae.pipeline.data_facts import DATA
 from fraud_ae.pipeline.gate import decide
+from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.sweeps.leaderboard import write_leaderboard
 
 FINGERPRINT = "0123456789abcdef"
 EVALUATION = Evaluation(replicates=20)
 _LOST = {"run_id": None, "objective": None, "metrics": {}}
 WINNER, PRODUCTION = "f" * 16, "e" * 16
+_FRAUD_SHARE = 0.06
 _OVERRIDES = ["data=custom", 'data.columns.device="Gerät"']
 _DATA = {
     "fingerprint": FINGERPRINT,
@@ -45,13 +49,29 @@ def reason(value: str, usual: str, share: float) -> dict:
     return {"value": value, "usual": usual, "share": share}
 
 
-def scored(part: str, gain: float, *, customers: bool = True, frauds: bool = True) -> pd.DataFrame:
-    """1,500 rows of ten days with scores that see the more of the frauds, the higher the gain."""
+def scored(
+    part: str,
+    gain: float,
+    *,
+    customers: bool = True,
+    frauds: bool = True,
+    calibrated: bool = False,
+) -> pd.DataFrame:
+    """1,500 rows of ten days with scores that see the more of the frauds, the higher the gain.
+
+    calibrated: the scores are the very probabilities of fraud.
+    """
     rng = np.random.default_rng([ord(part[0]), round(100 * gain)])
     rows = np.random.default_rng(ord(part[0]))
     n = 1500
-    is_fraud = (rows.random(n) < 0.06) & frauds
+    is_fraud = (rows.random(n) < _FRAUD_SHARE) & frauds
     seconds = np.sort(rows.integers(0, 10 * 86_400, n))
+    evidence = rng.normal(size=n) + gain * is_fraud
+    if calibrated:
+        # What two normal distributions, and the share of frauds, say by Bayes' theorem.
+        scores = expit(logit(_FRAUD_SHARE) + gain * evidence - gain**2 / 2)
+    else:
+        scores = np.exp(evidence).round(3)
     frame = pd.DataFrame(
         {
             "transaction_id": [f"{part[0].upper()}{number:04d}" for number in range(n)],
@@ -60,7 +80,7 @@ def scored(part: str, gain: float, *, customers: bool = True, frauds: bool = Tru
             + pd.to_timedelta(seconds, unit="s"),
             "amount": rows.lognormal(3, 1, n).round(2),
             "is_fraud": is_fraud.astype(np.int8),
-            "score": np.exp(rng.normal(size=n) + gain * is_fraud).round(3).astype(np.float32),
+            "score": scores.astype(np.float32),
         }
     )
     frame["timestamp"] = frame["timestamp"].dt.as_unit("us")
@@ -68,9 +88,9 @@ def scored(part: str, gain: float, *, customers: bool = True, frauds: bool = Tru
 
 
 @functools.cache
-def rated(gain: float, customers: bool, frauds: bool) -> tuple[pd.DataFrame, dict]:
+def rated(gain: float, **of: bool) -> tuple[pd.DataFrame, dict]:
     """Scored validation rows, and their figures."""
-    rows = scored("validation", gain, customers=customers, frauds=frauds)
+    rows = scored("validation", gain, **of)
     return rows, EVALUATION.figures(rows, EVALUATION.policy.choose(rows))
 
 
@@ -88,10 +108,11 @@ class MadeExperiment:
         *,
         customers: bool = True,
         frauds: bool = True,
+        calibrated: bool = False,
         strategies: tuple[str, ...] = ("combined", "baseline"),
     ) -> None:
         self.folder = folder
-        self._of = {"customers": customers, "frauds": frauds}
+        self._of = {"customers": customers, "frauds": frauds, "calibrated": calibrated}
         self._strategies = strategies
         self._numbers = itertools.count(1)
 
@@ -110,6 +131,8 @@ class MadeExperiment:
         self.broad(parameters)
         for stage in ("refined", "final", "production", "top_transactions"):
             getattr(self, stage)()
+        if self._of["calibrated"]:
+            self.scorer(class_path(CalibratedScorer()))
         return self
 
     def features(self) -> None:
@@ -192,6 +215,14 @@ class MadeExperiment:
             "versions": {"python": "3.11.7"},
         }
         self._write_yaml("model_info.yaml", info)
+
+    def scorer(self, name: str, fallback: str | None = None) -> None:
+        """What every run so far scores with, and why it does not do so."""
+        for run in (self.folder / "runs").iterdir():
+            model = run / "model"
+            model.mkdir(exist_ok=True)
+            (model / "detector.json").write_text(json.dumps({"scorer": name}))
+            (model / "scorer.json").write_text(json.dumps({"fallback": fallback}))
 
     def top_transactions(self, **changes: object) -> None:
         """Reasons for the highest scores of the winner."""

@@ -23,7 +23,9 @@ def wide(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wide") / "an_experiment_with_a_long_name"
     folder.mkdir()
     numbers = dict.fromkeys(("trainer.weight_decay", "model.input_noise"), (0.00025, 0.0001))
-    MadeExperiment(folder).whole(**numbers, **{"model.normalization_layer": ("batch", "layer")})
+    MadeExperiment(folder, calibrated=True).whole(
+        **numbers, **{"model.normalization_layer": ("batch", "layer")}
+    )
     values = {
         "data": "custom",
         "from": "2024-01-02T00:00:00+00:00",

@@ -13,7 +13,7 @@ from tests.report.made import PRODUCTION, WINNER
 
 pytestmark = NEEDS_BROWSER
 
-CHARTS = ("parallel", "heat", "losses", "roc", "pr", "histogram")
+CHARTS = ("parallel", "heat", "losses", "roc", "pr", "reliable", "histogram")
 
 
 @pytest.fixture(scope="module")

@@ -191,16 +191,17 @@
     }), CONFIG);
   }
 
+  const PART_COLOURS = { validation: "series-3", test: "accent" };
+  const guess = (x, y, dash) => ({ x, y, mode: "lines", type: "scatter", line: { color: colour("strong-line"), width: 1.2, dash }, hoverinfo: "skip", showlegend: false });
+
   function drawCurves() {
     const parts = Object.entries(drawn.curves);
-    const style = { validation: "series-3", test: "accent" };
-    const line = (part) => ({ color: colour(style[part]), width: 2.4 });
+    const line = (part) => ({ color: colour(PART_COLOURS[part]), width: 2.4 });
     const share = { tickformat: ".0%", range: [-0.015, 1.015], tick0: 0, dtick: 0.25 };
     const dot = (part, x, y) => ({
       x: [x], y: [y], mode: "markers", type: "scatter", showlegend: false, hovertemplate: `${part}, the chosen threshold: %{y:.1%} at %{x:.1%}<extra></extra>`,
-      marker: { color: colour(style[part]), size: 11, line: { color: colour("page"), width: 2 } },
+      marker: { color: colour(PART_COLOURS[part]), size: 11, line: { color: colour("page"), width: 2 } },
     });
-    const guess = (x, y, dash) => ({ x, y, mode: "lines", type: "scatter", line: { color: colour("strong-line"), width: 1.2, dash }, hoverinfo: "skip", showlegend: false });
     const hover = (part, a, b) => `${part}: ${b} %{y:.1%} at ${a} %{x:.1%}<extra></extra>`;
     const frame = { showlegend: true, margin: { l: 56, r: 12, t: 36, b: 44 } };
     Plotly.react("roc", [
@@ -214,6 +215,28 @@
       ...parts.map(([part, c]) => ({ x: c.recall, y: c.precision, name: part, type: "scatter", mode: "lines", line: { ...line(part), shape: "vh" }, hovertemplate: hover(part, "recall", "precision") })),
       ...parts.filter(([, c]) => c.chosen.precision !== null).map(([part, c]) => dot(part, c.chosen.recall, c.chosen.precision)),
     ], layout({ ...frame, xaxis: { ...share, title: { text: "recall" } }, yaxis: { ...share, title: { text: "precision" } } }), CONFIG);
+  }
+
+  function drawReliability() {
+    const parts = Object.entries(drawn.reliability.parts);
+    const positive = parts.flatMap(([, { bins }]) => bins.flatMap((b) => [b.predicted, b.observed_low])).filter((v) => v > 0);
+    // A share of 0 has no place on a logarithmic axis, and stands at its lower end.
+    const low = Math.min(0.01, ...positive) / 1.5, shown = (v) => Math.max(v, low);
+    const axis = { type: "log", range: [Math.log10(low / 1.1), Math.log10(1.1)], tickformat: "~%", dtick: 1 };
+    const traces = parts.map(([part, { bins }]) => ({
+      x: bins.map((b) => shown(b.predicted)), y: bins.map((b) => shown(b.observed)), name: part, type: "scatter", mode: "markers",
+      marker: { color: colour(PART_COLOURS[part]), size: 9, symbol: bins.map((b) => b.frauds ? "circle" : "circle-open") },
+      error_y: {
+        type: "data", symmetric: false, color: colour(PART_COLOURS[part]), thickness: 1.4, width: 3,
+        array: bins.map((b) => b.observed_high - shown(b.observed)), arrayminus: bins.map((b) => shown(b.observed) - shown(b.observed_low)),
+      },
+      customdata: bins.map((b) => [b.rows, b.predicted, b.observed, b.observed_low, b.observed_high].map((v, n) => n ? percent(v) : count(v))),
+      hovertemplate: `${part}, %{customdata[0]} transactions<br>predicted %{customdata[1]}, fraud %{customdata[2]} (%{customdata[3]} to %{customdata[4]})<extra></extra>`,
+    }));
+    Plotly.react("reliable", [guess([low, 1], [low, 1], "solid"), ...traces], layout({
+      showlegend: true, margin: { l: 56, r: 12, t: 36, b: 44 },
+      xaxis: { ...axis, title: { text: "mean predicted probability" } }, yaxis: { ...axis, title: { text: "share that was fraud" } },
+    }), CONFIG);
   }
 
   function drawHistogram() {
@@ -238,7 +261,7 @@
   // In the order in which the page shows them, but the one that needs WebGL last: without a
   // graphics card it takes longer than all others.
   const CHARTS = [
-    ["heat", drawHeat], ["losses", drawLosses], ["roc", drawCurves], ["histogram", drawHistogram],
+    ["heat", drawHeat], ["losses", drawLosses], ["roc", drawCurves], ["reliable", drawReliability], ["histogram", drawHistogram],
     ["parallel", drawParallel],
   ].filter(([id]) => by(id));
 

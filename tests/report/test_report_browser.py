@@ -62,7 +62,7 @@ def threshold_line(page) -> float:
     return page.evaluate("document.getElementById('histogram').data.at(-1).x[0]")
 
 
-def test_every_chart_is_drawn_without_scrolling_and_holds_its_data(page):
+def test_every_chart_is_drawn_without_scrolling_and_holds_its_data(page, folder):
     assert page.evaluate("scrollY") == 0
     boxes = {name: page.locator(f"#{name} .main-svg").first.bounding_box() for name in CHARTS}
     assert all(min(box["width"], box["height"]) > 150 for box in boxes.values()), boxes
@@ -74,6 +74,10 @@ def test_every_chart_is_drawn_without_scrolling_and_holds_its_data(page):
     assert page.locator("#heat .heatmaplayer image").count() == 1
     assert page.locator("#roc .scatterlayer path.js-line").count() == 3
     assert page.locator("#losses .scatterlayer path.js-line").count() == 4
+    parts = report_content(folder)["reliability"]["parts"].values()
+    bins = sum(len(part["bins"]) for part in parts)
+    assert page.locator("#reliable .scatterlayer path.point").count() == bins
+    assert page.locator("#reliable .scatterlayer path.yerror").count() == bins
 
 
 def test_the_explorer_starts_at_the_chosen_threshold(page, folder):

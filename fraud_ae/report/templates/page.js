@@ -218,19 +218,20 @@
   }
 
   function drawReliability() {
-    const parts = Object.entries(drawn.reliability.parts);
-    const positive = parts.flatMap(([, { bins }]) => bins.flatMap((b) => [b.predicted, b.observed_low])).filter((v) => v > 0);
+    // The highest first: the legend shows the mark of the first, and a hollow one would be odd.
+    const parts = Object.entries(drawn.reliability.parts).map(([part, { bins }]) => [part, [...bins].reverse()]);
+    const positive = parts.flatMap(([, bins]) => bins.flatMap((b) => [b.predicted, b.observed_low])).filter((v) => v > 0);
     // A share of 0 has no place on a logarithmic axis, and stands at its lower end.
     const low = Math.min(0.01, ...positive) / 1.5, shown = (v) => Math.max(v, low);
     const axis = { type: "log", range: [Math.log10(low / 1.1), Math.log10(1.1)], tickformat: "~%", dtick: 1 };
-    const traces = parts.map(([part, { bins }]) => ({
-      x: bins.map((b) => shown(b.predicted)), y: bins.map((b) => shown(b.observed)), name: part, type: "scatter", mode: "markers",
+    const traces = parts.map(([part, bins]) => ({
+      cliponaxis: false, x: bins.map((b) => shown(b.predicted)), y: bins.map((b) => shown(b.observed)), name: part, type: "scatter", mode: "markers",
       marker: { color: colour(PART_COLOURS[part]), size: 9, symbol: bins.map((b) => b.frauds ? "circle" : "circle-open") },
       error_y: {
         type: "data", symmetric: false, color: colour(PART_COLOURS[part]), thickness: 1.4, width: 3,
         array: bins.map((b) => b.observed_high - shown(b.observed)), arrayminus: bins.map((b) => shown(b.observed) - shown(b.observed_low)),
       },
-      customdata: bins.map((b) => [b.rows, b.predicted, b.observed, b.observed_low, b.observed_high].map((v, n) => n ? percent(v) : count(v))),
+      customdata: bins.map((b) => [b.rows, b.predicted, b.observed, b.observed_low, b.observed_high].map((v, n) => n ? `${Number((100 * v).toPrecision(3))}\u00a0%` : count(v))),
       hovertemplate: `${part}, %{customdata[0]} transactions<br>predicted %{customdata[1]}, fraud %{customdata[2]} (%{customdata[3]} to %{customdata[4]})<extra></extra>`,
     }));
     Plotly.react("reliable", [guess([low, 1], [low, 1], "solid"), ...traces], layout({

@@ -2,164 +2,185 @@
 
 python -m benchmarks.detection handbook FILE --seeds 5 --json detection.json
 python -m benchmarks.detection handbook FILE --train-start 2018-07-18
+python -m benchmarks.detection handbook FILE --known 0,5,20,80,all --weeks 3 --seeds 2
 python -m benchmarks.detection ecommerce FILE
 python -m benchmarks.detection synthetic
+python -m benchmarks.detection --data shop --config conf data.path=shop.csv --known 20,all
 
-What has to be chosen (settings, number of epochs, calibration) is chosen by average precision on an
-earlier task of the same protocol: on the handbook data the same weeks two weeks before, otherwise
-the validation rows. The test rows are scored with what was chosen, once for each seed.
+`--data NAME` takes a table of one's own as `train.py data=NAME` does: with its columns, features,
+encoder and split, all of which can be overridden, and the options in the folder of `--config`.
+
+`--known K` is the question of a team that has found few frauds so far: K of the frauds in the
+training rows are known, the same ones for every method, and the others lie among the normal rows,
+as nobody has found them. Which ones is drawn by the seed. Features made of delayed labels stay as
+they are, and so does the test. With 0, methods that learn from labels are left out.
+
+`--weeks N` repeats it in N windows of time. On the handbook data each begins a week earlier, on
+data that are split in order of time each ends earlier by the length of a test part.
+
+What has to be chosen (settings, networks, calibration) is chosen by average precision on an earlier
+task of the same protocol with as many known frauds in its training: on the handbook data the same
+weeks two weeks before, otherwise the validation rows. With several windows it is the task before
+the earliest of them, so that it ends before every test, and what it chose is kept for all. Its own
+test has all labels: few known frauds make the training hard, not the choice, for all methods alike.
+The test rows are scored with what was chosen, once for each seed.
+
+Left out are pretrained models of tables such as TabPFN (Hollmann et al., Nature 2025), as their
+weights have to be fetched, and PReNet (Pang et al., KDD 2023), as no release of PyOD has it.
 """
 
 import argparse
-import itertools
-import json
-import time
-from collections.abc import Callable
+import importlib.util
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from benchmarks import ours, protocols
+from benchmarks import comparison_tables, protocols
+from benchmarks.comparison import ALL, Comparison
+from benchmarks.comparison_picture import draw
 from benchmarks.measuring import parser
-from benchmarks.peers import PEERS, Peer, available
-from benchmarks.protocols import Protocol, Task
-from fraud_ae.errors import exit_on_user_error
-from fraud_ae.evaluation.alerting import card_precision
-from fraud_ae.evaluation.metrics import ranking_metrics
+from benchmarks.own_data import own_protocol
+from benchmarks.peers import PEERS, available
+from benchmarks.protocols import Protocol
+from fraud_ae.errors import UserError, exit_on_user_error
+from fraud_ae.runtime.atomic_files import write_json
 
-FIGURES = ("roc_auc", "average_precision", "card_precision_at_100")
-
-
-def figures(task: Task, scores: np.ndarray) -> dict[str, float]:
-    """ROC AUC, average precision and card precision of scores of the test rows, (test.sum(),)."""
-    scored = task.scored(scores)
-    ranking = ranking_metrics(scored["is_fraud"].to_numpy(), scores)
-    return {
-        "roc_auc": ranking["auc"],
-        "average_precision": ranking["average_precision"],
-        "card_precision_at_100": card_precision(scored, 100),
-    }
+DATASETS = ("handbook", "ecommerce", "synthetic")
 
 
-def chosen(peer: Peer, earlier: Task) -> dict:
-    """The settings with the highest average precision on the earlier task."""
-    if len(peer.choices) == 1:
-        return peer.choices[0]
-    reached = [
-        figures(earlier, peer.score(earlier, 0, **settings))["average_precision"]
-        for settings in peer.choices
-    ]
-    return peer.choices[int(np.argmax(reached))]
-
-
-def run(
-    protocol: Protocol, peers: dict[str, Peer], seeds: int, report: Callable[[str], None]
-) -> tuple[list[dict], dict[str, dict]]:
-    """A row for each method and seed, and what was chosen for each method."""
-    methods = {**ours.methods(protocol.earlier, report), **peers}
-    settings = {}
-    for name, method in methods.items():
-        report(f"{name}: choose")
-        settings[name] = chosen(method, protocol.earlier)
-    rows = []
-    # Seed by seed, so that a machine that gets slower does so for all methods.
-    for seed, (name, method) in itertools.product(range(seeds), methods.items()):
-        report(f"{name}: seed {seed}")
-        started = time.perf_counter()
-        scores = method.score(protocol.final, seed, **settings[name])
-        seconds = time.perf_counter() - started
-        found = {"method": name, "seed": seed, **figures(protocol.final, scores)}
-        rows.append({**found, "uses_labels": method.uses_labels, "seconds": seconds})
-    return rows, settings
-
-
-def table(protocol: Protocol, rows: list[dict], settings: dict[str, dict]) -> Table:
-    """Means over the seeds, standard deviations behind them, and median seconds."""
-    board = pd.DataFrame(rows)
-    seeds = board["seed"].nunique()
-    shown = Table("method", "labels", "ROC AUC", "AP", "CP@100", "sec", box=SIMPLE, pad_edge=False)
-    shown.title = protocol.description
-    for column in shown.columns[2:]:
-        column.justify = "right"
-    for name, seeded in board.groupby("method", sort=False):
-        cells = [f"{_short(seeded[f].mean())} ±{_short(seeded[f].std(ddof=0))}" for f in FIGURES]
-        uses = "yes" if seeded["uses_labels"].iloc[0] else "no"
-        shown.add_row(name, uses, *cells, f"{seeded['seconds'].median():.1f}")
-    test = protocol.final.test
-    shown.caption = (
-        f"{seeds} seeds, mean ± standard deviation; {test.sum():,} test rows, "
-        f"{protocol.final.labels[test].sum():,} frauds. labels: whether the score learns from the "
-        f"frauds of the {protocol.final.train.sum():,} training rows; all others are fitted on "
-        "those not known to be fraud."
-    )
-    return shown
-
-
-def _short(figure: float) -> str:
-    return f"{figure:.3f}".removeprefix("0")
-
-
-def _choice(settings: dict) -> str:
-    """What was chosen for a method, in words."""
-    values = dict(ours.NETWORKS[settings["network"]] if "network" in settings else settings)
-    network = values.pop("class", "").rpartition(".")[2]
-    return " ".join([network, *(f"{key}={value}" for key, value in values.items())]).strip()
+def known_frauds(text: str) -> list[int | str]:
+    """`0,20,all` as numbers, without repetitions. Raises UserError for anything else."""
+    found = []
+    for part in text.split(","):
+        word = part.strip()
+        if word != ALL and not word.isdecimal():
+            raise UserError(f"--known {text}: must be numbers and `all`, such as 0,5,20,80,all")
+        found.append(word if word == ALL else int(word))
+    return list(dict.fromkeys(found))
 
 
 def arguments() -> argparse.Namespace:
     """What was asked for on the command line."""
     options = parser(__doc__)
-    options.add_argument("dataset", choices=("handbook", "ecommerce", "synthetic"))
-    options.add_argument("file", nargs="?", help="not needed for synthetic")
+    options.add_argument(
+        "source",
+        nargs="*",
+        help=f"one of {', '.join(DATASETS)}, and its FILE; with --data settings, KEY=VALUE",
+    )
+    options.add_argument("--data", metavar="NAME", help="an option of the group data, as train.py")
+    options.add_argument("--config", type=Path, metavar="DIR", help="with options of one's own")
     options.add_argument("--seeds", type=int, default=5, help="runs of each method (5)")
     options.add_argument(
         "--train-start", default="2018-07-25", help="first day of training, handbook (2018-07-25)"
     )
-    given = options.parse_args()
-    if given.dataset != "synthetic" and given.file is None:
-        options.error(f"{given.dataset} needs the FILE of the data")
-    if given.seeds < 1:
-        options.error("--seeds must be 1 or more")
+    options.add_argument("--weeks", type=int, default=1, help="windows of time (1)")
+    options.add_argument(
+        "--known", default=ALL, help="known frauds in training, such as 0,5,20,80,all (all)"
+    )
+    options.add_argument("--leave-out", default="", metavar="NAMES", help="methods, with commas")
+    options.add_argument(
+        "--picture", type=Path, metavar="FILE", help="draw average precision over known frauds"
+    )
+    # Settings may stand between options.
+    given = options.parse_intermixed_args()
+    if given.data is None:
+        _check_source(options, given.source)
+    elif any("=" not in setting for setting in given.source):
+        options.error("--data NAME takes settings besides, such as data.path=FILE")
+    if given.config and not given.data:
+        options.error("--config DIR goes with --data NAME")
+    if given.picture and importlib.util.find_spec("matplotlib") is None:
+        options.error("--picture needs matplotlib: pip install matplotlib")
+    for name in ("seeds", "weeks"):
+        if getattr(given, name) < 1:
+            options.error(f"--{name} must be 1 or more")
     return given
+
+
+def _check_source(options: argparse.ArgumentParser, source: list[str]) -> None:
+    name, *files = source or [""]
+    if name not in DATASETS:
+        options.error(f"name one of {', '.join(DATASETS)}, or --data NAME for data of your own")
+    if len(files) > 1:
+        options.error(f"one FILE, not {len(files)}: {' '.join(files)}")
+    if name != "synthetic" and not files:
+        options.error(f"{name} needs the FILE of the data")
+
+
+def protocol_of(given: argparse.Namespace) -> Protocol:
+    """The tasks that were asked for."""
+    if given.data is not None:
+        return own_protocol(given.data, given.source, given.config, given.weeks)
+    name, *files = given.source
+    if name == "handbook":
+        return protocols.handbook(files[0], given.train_start, given.weeks)
+    if name == "ecommerce":
+        return protocols.ecommerce(files[0], given.weeks)
+    return protocols.synthetic_market(given.weeks)
 
 
 @exit_on_user_error
 def main() -> None:
-    """Run the benchmark, print a table, write the JSON."""
+    """Run the benchmark, print its tables, write the JSON."""
     given = arguments()
-    console = Console()
+    console = Console(highlight=False)
+    known = known_frauds(given.known)
+    rows: list[dict] = []
+    chosen: dict[tuple, str] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("read", total=None)
 
         def report(line: str) -> None:
             progress.update(task, description=line)
 
-        protocol = {
-            "handbook": lambda: protocols.handbook(given.file, given.train_start),
-            "ecommerce": lambda: protocols.ecommerce(given.file),
-            "synthetic": protocols.synthetic_market,
-        }[given.dataset]()
+        protocol = protocol_of(given)
         peers = available()
-        rows, settings = run(protocol, peers, given.seeds, report)
-    console.print(table(protocol, rows, settings))
+        left_out = [name.strip() for name in given.leave_out.split(",")]
+        compared = Comparison(protocol, known, given.seeds, peers, left_out)
+        for found, settings in compared.rows(report):
+            rows += found
+            for name, values in settings.items():
+                chosen[found[0]["known"], name] = comparison_tables.choice(values)
+            # Round by round: a long comparison that is interrupted keeps what it has measured.
+            _write(given.json, rows)
+    _show(console, protocol, pd.DataFrame(rows), known, chosen)
+    if len(peers) < len(PEERS):
+        console.print("PyOD is not installed, so its detectors are left out: pip install pyod")
+    if given.picture:
+        draw(pd.DataFrame(rows), given.picture)
+        console.print(f"drawn in {given.picture}")
+    if given.json:
+        console.print(f"written to {given.json}")
+
+
+def _write(path: Path | None, rows: list[dict]) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, rows)
+
+
+def _show(
+    console: Console,
+    protocol: Protocol,
+    rows: pd.DataFrame,
+    known: list[int | str],
+    chosen: dict[tuple, str],
+) -> None:
+    for number in known:
+        console.print(comparison_tables.of_methods(protocol, rows, number))
+        for (with_number, name), words in chosen.items():
+            if with_number == number and words:
+                console.print(f"{name}: {words}")
+    if len(known) > 1:
+        for figure in comparison_tables.BY_KNOWN:
+            console.print(comparison_tables.by_known(rows, figure))
     if protocol.labelled_features:
         console.print(
             "Features made from labels that are known by then, for every method: "
             + ", ".join(protocol.labelled_features)
         )
-    for name, chosen_settings in settings.items():
-        if chosen_settings:
-            console.print(f"{name}: {_choice(chosen_settings)}")
-    if len(peers) < len(PEERS):
-        console.print("PyOD is not installed, so its detectors are left out: pip install pyod")
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(rows, indent=1) + "\n")
-        console.print(f"written to {given.json}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """The detectors of this package as methods of the detection benchmark."""
 
 import copy
+import time
 from collections.abc import Callable
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -35,60 +37,94 @@ MEMBERS = 3
 _CALIBRATED = 1
 
 
-def train(task: Task, seed: int, network: dict):
+@dataclass(frozen=True)
+class OwnMethod(Peer):
+    """A scorer of a network: `score` takes the network after task and seed.
+
+    networks: gives the network of a task, a seed and a number in NETWORKS, and its seconds.
+    """
+
+    networks: Callable[[Task, int, int], tuple[torch.nn.Module, float]] = field(kw_only=True)
+
+    def timed(self, task: Task, seed: int, settings: dict) -> tuple[np.ndarray, float]:
+        """The scores, and the seconds from the inputs to them: those of its network are counted.
+
+        That holds as well where another scorer has used the network before.
+        """
+        number = settings.get("network", _CALIBRATED)
+        network, training_seconds = self.networks(task, seed, number)
+        further = {name: value for name, value in settings.items() if name != "network"}
+        started = time.perf_counter()
+        scores = self.score(task, seed, network, **further)
+        return scores, training_seconds + time.perf_counter() - started
+
+
+def train(task: Task, seed: int, network: dict) -> torch.nn.Module:
     """A network trained on the normal training rows, for a fixed number of epochs."""
     settings = network_settings({**network, "members": MEMBERS}, task.groups)
     rows = Rows(torch.from_numpy(task.inputs), torch.from_numpy(np.flatnonzero(task.normal)))
-    training = Training(lambda n: build_network(settings), TRAINER, seed)
+    frauds = int(task.known[task.train].sum())
+    trainer = TRAINER.with_contamination(frauds, int(task.train.sum()))
+    training = Training(lambda n: build_network(settings), trainer, seed)
     return scoring_network(train_network(training, rows, None).network)
 
 
 def methods(earlier: Task, report: Callable[[str], None]) -> dict[str, Peer]:
     """Our methods: without labels in the score, and calibrated by them.
 
-    earlier: where the network is chosen for each, and where the probabilities are calibrated.
+    earlier: where the network is chosen for each, and where the probabilities are calibrated. The
+    scorers share the networks of a task.
     """
     choices = [{"network": number} for number in range(len(NETWORKS))]
 
-    @cache
-    def earlier_network(number: int) -> torch.nn.Module:
-        report(f"train on the earlier rows: {NETWORKS[number]}")
-        return train(earlier, 0, NETWORKS[number])
+    # As many as the choice looks at: a task is scored by all methods before the next one.
+    @lru_cache(maxsize=len(NETWORKS))
+    def networks(task: Task, seed: int, number: int) -> tuple[torch.nn.Module, float]:
+        report(f"train {described(number)}")
+        _ = task.inputs  # are made once for all methods
+        started = time.perf_counter()
+        network = train(task, seed, NETWORKS[number])
+        return network, time.perf_counter() - started
 
-    def network_for(task: Task, seed: int, number: int) -> torch.nn.Module:
-        return earlier_network(number) if task is earlier else train(task, seed, NETWORKS[number])
+    def without_labels(new_scorer: Callable[[], Scorer]) -> Peer:
+        def score(task: Task, seed: int, network: torch.nn.Module) -> np.ndarray:
+            return _scores(new_scorer(), network, task)
 
-    def without_labels(new_scorer: Callable[[], Scorer]) -> Callable[..., np.ndarray]:
-        def score(task: Task, seed: int, network: int) -> np.ndarray:
-            return _scores(new_scorer(), network_for(task, seed, network), task)
-
-        return score
+        return OwnMethod(score, False, choices, networks=networks)
 
     @cache
     def calibrated_earlier(normal_rows: int) -> CalibratedScorer:
-        network = earlier_network(_CALIBRATED)
-        train, test = (_evidence(network, earlier, m) for m in (earlier.train, earlier.test))
-        return CalibratedScorer(normal_rows=normal_rows, members=MEMBERS).fit(*train, *test)
+        network, _ = networks(earlier, 0, _CALIBRATED)
+        training = _evidence(network, earlier, earlier.train), earlier.known[earlier.train]
+        later = _evidence(network, earlier, earlier.test), earlier.labels[earlier.test]
+        return CalibratedScorer(normal_rows=normal_rows, members=MEMBERS).fit(*training, *later)
 
-    def calibrated(task: Task, seed: int, normal_rows: int) -> np.ndarray:
+    def calibrated(task: Task, seed: int, network: torch.nn.Module, normal_rows: int) -> np.ndarray:
         scorer = copy.deepcopy(calibrated_earlier(normal_rows))
         scorer.seed = seed
         # Without validation rows it keeps the curve of the earlier ones.
-        return _scores(scorer, network_for(task, seed, _CALIBRATED), task)
+        return _scores(scorer, network, task)
 
     sizes = [{"normal_rows": 15_000}, {"normal_rows": 100_000}]
     return {
-        "fraud_ae reconstruction": Peer(without_labels(ReconstructionScorer), False, choices),
-        "fraud_ae mahalanobis": Peer(without_labels(MahalanobisScorer), False, choices),
-        "fraud_ae calibrated": Peer(calibrated, True, sizes),
+        "fraud_ae reconstruction": without_labels(ReconstructionScorer),
+        "fraud_ae mahalanobis": without_labels(MahalanobisScorer),
+        "fraud_ae calibrated": OwnMethod(calibrated, True, sizes, networks=networks),
     }
+
+
+def described(number: int) -> str:
+    """A network of NETWORKS in words."""
+    settings = dict(NETWORKS[number])
+    name = settings.pop("class").rpartition(".")[2]
+    return " ".join([name, *(f"{key}={value}" for key, value in settings.items())])
 
 
 def _scores(scorer: Scorer, network: torch.nn.Module, task: Task) -> np.ndarray:
     """Scores of the test rows, (test.sum(),), of a scorer fitted on the training rows."""
-    scorer = scorer.fit(*_evidence(network, task, task.train))
-    return scorer.score(signals_of(network, task.inputs[task.test], task.groups))
+    scorer = scorer.fit(_evidence(network, task, task.train), task.known[task.train])
+    return scorer.score(_evidence(network, task, task.test))
 
 
-def _evidence(network: torch.nn.Module, task: Task, rows: np.ndarray) -> tuple[Signals, np.ndarray]:
-    return signals_of(network, task.inputs[rows], task.groups), task.labels[rows]
+def _evidence(network: torch.nn.Module, task: Task, rows: np.ndarray) -> Signals:
+    return signals_of(network, task.inputs[rows], task.groups)

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 
 import pandas as pd
 import yaml
@@ -72,7 +73,9 @@ def top_transactions(results: ExperimentResults) -> list[dict] | None:
 def provenance(results: ExperimentResults) -> dict:
     """The resolved configuration as YAML, versions, and the commands of the pipeline.
 
-    `overrides`: what any further command about this experiment has to say.
+    `overrides`: what any further command about this experiment has to say. `benchmark`: the command
+    that compares the detectors with the usual ones on these transactions; None of a pipeline that
+    is not known.
     """
     commands = results.data["commands"] if results.data else []
     # Without what the last command asked for that once alone.
@@ -84,4 +87,17 @@ def provenance(results: ExperimentResults) -> dict:
         "versions": results.info["versions"] if results.info else {},
         "overrides": lasting if commands else [f"experiment={results.folder.name}"],
         "commands": [shlex.join(["python", "pipeline.py", *overrides]) for overrides in commands],
+        "benchmark": _benchmark(lasting) if commands else None,
     }
+
+
+def _benchmark(overrides: Sequence[str]) -> str:
+    """The command of `benchmarks.detection` for the data and features of a pipeline."""
+    words = ["python", "-m", "benchmarks.detection", "--known", "20,all"]
+    values = dict(o.partition("=")[::2] for o in overrides)
+    words += ["--data", values.get("data", "synthetic")]
+    if "--config-dir" in values:
+        words += ["--config", values["--config-dir"]]
+    of_data = ("data", "features", "encoder")
+    settings = [o for o in overrides if override_key(o).partition(".")[0] in of_data]
+    return shlex.join([*words, *(o for o in settings if not o.startswith("data="))])

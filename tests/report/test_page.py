@@ -271,3 +271,15 @@ def test_a_report_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "report.html").mkdir()
     with pytest.raises(UserError, match=r"report\.html: the report cannot be written"):
         write_report(tmp_path)
+
+
+def test_it_gives_the_command_that_compares_usual_detectors_on_the_same_transactions(tmp_path):
+    folder = MadeExperiment(tmp_path).until("production").folder
+    facts = json.loads((folder / "data.json").read_text())
+    settings = ["features=combined", "data.path=shop.csv", "trainer.max_epochs=3"]
+    facts["commands"] = [["data=shop", "--config-dir=conf", *settings]]
+    (folder / "data.json").write_text(json.dumps(facts))
+    text = Parsed(write_report(folder).read_text()).text
+    command = "python -m benchmarks.detection --known 20,all --data shop --config conf "
+    assert f"{command}features=combined data.path=shop.csv " in text
+    assert "max_epochs" not in text.partition(command)[2].partition("shop.csv")[0]

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 # Frauds are rare, and so most probabilities are small: edges of equal steps would leave nearly all
 # rows in one bin. They are fixed, and not those of equally many frauds, so that validation and test
@@ -69,6 +68,8 @@ def reliability_bins(
 
 def _wilson(frauds: int, rows: int, confidence: float) -> tuple[float, float]:
     """The interval of a share: low and high."""
+    from scipy.stats import binomtest  # here: a report of scores that are none needs no SciPy
+
     interval = binomtest(frauds, rows).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 

@@ -17,12 +17,12 @@ class PlainModule(pl.LightningModule):
         self.learning_rate = learning_rate
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        loss = self.network.loss(batch[0])
+        loss = self.network.loss(batch[0]).mean()
         self.log("train_loss", loss)
         return loss
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
-        self.log("val_loss", self.network.loss(batch[0]))
+        self.log("val_loss", self.network.loss(batch[0]).mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
@@ -60,5 +60,5 @@ def bare_loop(network: nn.Module, train: Tensor, *, epochs: int, batch_size: int
     for _ in range(epochs):
         for inputs in train[torch.randperm(len(train))].split(batch_size):
             optimizer.zero_grad()
-            network.loss(inputs).backward()
+            network.loss(inputs).mean().backward()
             optimizer.step()

@@ -72,10 +72,9 @@ def check(settings: dict) -> None:
         ("scorer.cap", lambda v: v is None or v > 0, "greater than 0, or null"),
         ("seed", lambda v: 0 <= v < 2**32, "0 or more and less than 2**32"),
         ("gate.baseline_auc", lambda v: 0 <= v <= 1, "between 0 and 1"),
-        (
-            "trainer.contamination",
-            lambda v: v is None or 0 <= v < 0.5,
-            "0 to below 0.5, or null",
+        *(
+            (name, lambda v: v is None or 0 <= v < 0.5, "0 to below 0.5, or null")
+            for name in ("trainer.contamination", "scorer.contamination")
         ),
         ("trainer.learning_rate", math.isfinite, "a finite number"),
         ("production.folds", lambda v: v >= 2, "2 or more"),

@@ -184,6 +184,7 @@ class CalibratedScorerConfig(ScorerConfig):
     seed: int = 0
     normal_rows: int = 15_000
     members: int = 1
+    contamination: float | None = None
 
 
 @dataclass

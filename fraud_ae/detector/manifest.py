@@ -12,7 +12,7 @@ MANIFEST = "manifest.json"
 # The same model once more, for those who score without PyTorch.
 ONNX_MODEL = "model.onnx"
 KIND = "fraud_ae detector"
-FORMAT = 6
+FORMAT = 7
 
 _AGAIN = "make the model again: python train.py stage=production"
 

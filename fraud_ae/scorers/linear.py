@@ -1,5 +1,6 @@
 """A ridge regression on inputs and scores without labels: what few frauds can teach."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,9 +11,10 @@ from fraud_ae.scorers.mahalanobis import MahalanobisScorer
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
 from fraud_ae.scorers.signals import Signals
 
-# A handful of frauds moves the weights of the two scores, and those of inputs and errors little:
-# the scores, so many times as large, are penalised less.
-_RIDGE, _SCORES_COUNT = 0.03, 3.0
+# Variances of the prior of the weights, all of which are tried: of the inputs, of the log errors as
+# a part of it, and of the log distance. A handful of frauds moves the weight of the reconstruction
+# score, whose prior is the widest, and those of inputs and errors little.
+_INPUTS, _ERRORS, _DISTANCE, _SCORE = (0.003, 0.01, 0.03), (0.1, 1.0), (0.0, 0.3), 0.3
 LEAST_ERROR = 1e-4
 
 
@@ -22,7 +24,8 @@ class RidgeOdds:
 
     Both scores, the reconstruction error and the distance of Mahalanobis, say what is unusual;
     labels say which of it is fraud. Penalised weights (Hoerl and Kennard, Technometrics 12, 1970;
-    le Cessie and van Houwelingen, Applied Statistics 41, 1992) of few frauds stay near 0.
+    le Cessie and van Houwelingen, Applied Statistics 41, 1992) of few frauds stay near 0. How near
+    they should, few frauds cannot tell: the weights are the mean of those of several penalties.
 
     weights: (n_inputs + n_features + 2,) float64. intercept: of the log odds.
     """
@@ -43,11 +46,19 @@ class RidgeOdds:
         mean = np.average(values, axis=0, weights=row_weights)
         spread = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=row_weights))
         spread[spread == 0] = 1.0
-        spread[-2:] /= _SCORES_COUNT
-        ridge = LogisticRegression(C=_RIDGE, max_iter=1000)
-        ridge.fit((values - mean) / spread, labels, sample_weight=row_weights)
-        weights = ridge.coef_[0] / spread
-        return cls(reconstruction, distance, weights, float(ridge.intercept_[0] - weights @ mean))
+        n_inputs, n_errors = signals.inputs.shape[1], values.shape[1] - signals.inputs.shape[1] - 2
+        fits = []
+        for inputs, errors, far in itertools.product(_INPUTS, _ERRORS, _DISTANCE):
+            variances = [inputs] * n_inputs + [inputs * errors] * n_errors + [_SCORE, far]
+            # A weight whose prior has the variance v, times its root, has one of variance 1.
+            scale = np.sqrt(variances) / spread
+            # As precise as others, and with many rows of few columns ten times as fast.
+            ridge = LogisticRegression(C=1.0, solver="newton-cholesky", max_iter=100)
+            ridge.fit((values - mean) * scale, labels, sample_weight=row_weights)
+            fits.append(np.append(ridge.coef_[0] * scale, ridge.intercept_))
+        found = np.mean(fits, axis=0)
+        weights, intercept = found[:-1], found[-1] - found[:-1] @ mean
+        return cls(reconstruction, distance, weights, float(intercept))
 
     def log_odds(self, signals: Signals) -> np.ndarray:
         """Of n rows: (n,) float64."""

@@ -35,6 +35,7 @@ OTHER = {
     "scorer.seed": "5",
     "scorer.members": "2",
     "scorer.normal_rows": "200",
+    "scorer.contamination": "0.01",
 }
 SETTINGS = {
     "model": {
@@ -49,7 +50,7 @@ SETTINGS = {
     },
     "scorer": {
         "reconstruction": "cap",
-        "calibrated": "members normal_rows seed",
+        "calibrated": "contamination members normal_rows seed",
         "mahalanobis": "",
     },
 }

@@ -143,6 +143,7 @@ OUT_OF_RANGE = [
     ("train", "model=masked model.mask_ratio=0", "between 0 and 1"),
     ("train", "model=masked model.mask_ratio=1", "between 0 and 1"),
     ("train", "scorer=calibrated scorer.normal_rows=0", "greater than 0"),
+    ("train", "scorer=calibrated scorer.contamination=0.5", "0 to below 0.5, or null"),
     ("train", "scorer=reconstruction scorer.cap=0", "greater than 0, or null"),
     ("pipeline", "gate.min_gain=1", "between -1 and 1"),
     ("pipeline", "gate.baseline_auc=1.1", "between 0 and 1"),

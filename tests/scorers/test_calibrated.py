@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.special import logit
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fraud_ae.scorers.calibrated import (
     LEAST_FRAUDS,
@@ -162,6 +162,35 @@ def test_more_known_frauds_rank_no_worse():
     ]
     assert (np.diff(aucs) > -0.02).all()
     assert aucs[-1] > aucs[0]
+
+
+def test_frauds_nobody_knows_of_cost_less_where_likely_ones_are_left_out():
+    clear, others = labelled(seed=1, share=0.03), labelled(seed=3, share=0.03)
+    for rows, labels in (clear, others):
+        rows.inputs[labels == 1, 1] += 2.0
+        rows.residuals[labels == 1, 1] += 0.4
+    reached = [
+        [
+            average_precision_score(
+                others[1],
+                CalibratedScorer(contamination=share)
+                .fit(*with_frauds(clear, known))
+                .score(others[0]),
+            )
+            for known in (10, 20, 40)
+        ]
+        for share in (0.0, 0.02)
+    ]
+    assert np.mean(reached[1]) > np.mean(reached[0]) + 0.005
+
+
+@pytest.mark.parametrize(("known", "left_out"), [(4, 0.002), (8, 0.001), (200, 0.0)])
+def test_without_a_setting_it_leaves_out_what_known_frauds_lack_to_the_usual_share(known, left_out):
+    rows = with_frauds(FITTED, known)
+    np.testing.assert_array_equal(
+        CalibratedScorer().fit(*rows).score(OTHERS[0]),
+        CalibratedScorer(contamination=left_out).fit(*rows).score(OTHERS[0]),
+    )
 
 
 def test_too_few_frauds_in_validation_are_said_and_scores_stay_as_they_are(caplog, fitted):

@@ -71,9 +71,11 @@ def numbers_of(rows: pd.DataFrame) -> list[int | str]:
 
 def choice(settings: dict) -> str:
     """What was chosen for a method, in words."""
-    if "network" in settings:
-        return ours.described(settings["network"])
-    return " ".join(f"{key}={value}" for key, value in settings.items())
+    words = [
+        ours.described(value) if key == "network" else f"{key}={value}"
+        for key, value in settings.items()
+    ]
+    return " ".join(words)
 
 
 def _spread(figures: pd.Series) -> str:

@@ -130,6 +130,9 @@ def test_a_users_table_is_compared_with_its_configuration(tmp_path):
     assert {"fraud_ae calibrated", "logistic regression"} <= methods
     assert {"fraud_ae mahalanobis", "RandomForest"}.isdisjoint(methods)
     assert "shop: train, validation and test" in printed
+    # Calibration and reconstruction each say the network that was chosen for them.
+    words = printed.split("fraud_ae calibrated: ")[-1].split()
+    assert words[0] in ("Autoencoder", "MaskedAutoencoder")
     assert max(map(len, printed.splitlines()[:-1])) <= 80
 
 

@@ -1,11 +1,13 @@
 """What the detection benchmark trains and tests on, what is known of it, and what is chosen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import protocols, user_data
-from benchmarks.comparison import ALL, Comparison
+from benchmarks import ours, protocols, user_data
+from benchmarks.comparison import ALL, Comparison, chosen
 from benchmarks.peers import Peer
 from fraud_ae.data.simulation.synthetic import simulate
 from fraud_ae.errors import UserError
@@ -119,6 +121,31 @@ def test_all_methods_have_the_same_known_frauds_and_without_any_some_are_left_ou
 def test_what_cannot_be_left_out_is_said(handbook_file, left_out, message):
     with pytest.raises(UserError, match=message):
         compared(handbook_file, [7], left_out)
+
+
+def test_a_network_is_trained_once_and_every_scorer_chooses_among_all(handbook_file, monkeypatch):
+    trained, train = [], ours.train
+
+    def counted(task, seed, network):
+        trained.append(network)
+        return train(task, seed, network)
+
+    monkeypatch.setattr(ours, "train", counted)
+    monkeypatch.setattr(ours, "MEMBERS", 1)
+    monkeypatch.setattr(ours, "TRAINER", replace(ours.TRAINER, max_epochs=1))
+    earlier = protocols.handbook(str(handbook_file), "2018-07-25").earlier
+    methods = ours.methods(earlier, lambda line: None)
+    for method in methods.values():
+        assert {choice["network"] for choice in method.choices} == set(range(len(ours.NETWORKS)))
+        assert chosen(method, earlier) in method.choices
+    assert trained == ours.NETWORKS
+    calibrated = methods["fraud_ae calibrated"]
+    scores = [calibrated.timed(earlier, 0, choice)[0] for choice in calibrated.choices[:2]]
+    assert (scores[0] != scores[1]).any()
+    # Where it was calibrated it is not fitted again, which would come to the same.
+    network, _ = calibrated.networks(earlier, 0, 0)
+    again = calibrated.score(replace(earlier), 0, network, **calibrated.choices[0])
+    np.testing.assert_array_equal(again, scores[0])
 
 
 def test_each_week_is_one_earlier_and_all_are_chosen_for_before_any_test(handbook_file):

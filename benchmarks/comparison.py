@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks import ours
-from benchmarks.peers import Peer
+from benchmarks.peers import PEERS, Peer
 from benchmarks.protocols import Protocol, Task
+from fraud_ae.errors import UserError
 from fraud_ae.evaluation.alerting import card_precision
 from fraud_ae.evaluation.metrics import ranking_metrics
 
@@ -36,17 +37,18 @@ class Comparison:
 
         What has to be chosen is chosen on the protocol's earlier task, with as many known frauds in
         its training, once for each number of them. Methods that learn from labels are left out
-        where none is known.
+        where none is known. Raises UserError for a name in `left_out` that is none, and where no
+        method is left or a training has too few frauds.
         """
         for known in self.known:
-            earlier = _told(self.protocol.earlier, known, seed=0)
+            earlier = _labelled(self.protocol.earlier, known, seed=0)
             methods = self._methods(earlier, known, report)
             settings = {}
             for name, method in methods.items():
                 report(f"{known} known, {name}: choose")
                 settings[name] = chosen(method, earlier)
             for final, seed in itertools.product(self.protocol.finals, range(self.seeds)):
-                task = _told(final, known, seed)
+                task = _labelled(final, known, seed)
                 week = f"{task.dataset.transactions['timestamp'].iloc[task.rows[task.test][0]]:%F}"
                 found = []
                 for name, method in methods.items():
@@ -61,14 +63,20 @@ class Comparison:
         self, earlier: Task, known: int | str, report: Callable[[str], None]
     ) -> dict[str, Peer]:
         methods = {**ours.methods(earlier, report), **self.peers}
-        return {
+        # A peer that is not installed may be named: the command is the same everywhere.
+        if unknown := [name for name in self.left_out if name not in methods | PEERS]:
+            raise UserError(f"--leave-out {unknown[0]}: no such method: {', '.join(methods)}")
+        compared = {
             name: method
             for name, method in methods.items()
             if name not in self.left_out and not (known == 0 and method.uses_labels)
         }
+        if not compared:
+            raise UserError(f"--leave-out: no method is left with {known} known frauds")
+        return compared
 
 
-def _told(task: Task, known: int | str, seed: int) -> Task:
+def _labelled(task: Task, known: int | str, seed: int) -> Task:
     return task.with_known(None if known == ALL else known, seed)
 
 

@@ -1,4 +1,4 @@
-"""The tables and the picture of the detection benchmark, of the rows of a comparison.
+"""The tables of the detection benchmark, of the rows of a comparison.
 
 A row has method, week, seed, known, roc_auc, average_precision, card_precision_at_100, uses_labels
 and seconds.
@@ -25,10 +25,10 @@ def of_methods(protocol: Protocol, rows: pd.DataFrame, known: int | str) -> Tabl
     shown.title = protocol.description
     for column in shown.columns[2:]:
         column.justify = "right"
-    for name, own in board.groupby("method", sort=False):
-        cells = [_spread(own[figure].astype("float64")) for figure in FIGURES]
-        uses = "yes" if own["uses_labels"].iloc[0] else "no"
-        shown.add_row(name, uses, *cells, f"{own['seconds'].median():.1f}")
+    for name, of_method in board.groupby("method", sort=False):
+        cells = [_spread(of_method[figure].astype("float64")) for figure in FIGURES]
+        uses = "yes" if of_method["uses_labels"].iloc[0] else "no"
+        shown.add_row(name, uses, *cells, f"{of_method['seconds'].median():.1f}")
     shown.caption = _caption(protocol, board, known)
     return shown
 
@@ -40,12 +40,13 @@ def _caption(protocol: Protocol, board: pd.DataFrame, known: int | str) -> str:
     windows = f"{len(finals)} windows x " if len(finals) > 1 else ""
     trained = sum(int(task.train.sum()) for task in finals) // len(finals)
     of_training = sum(int(task.labels[task.train].sum()) for task in finals) // len(finals)
-    told = "all" if known == ALL else f"{known}"
+    count = board["seed"].nunique()
+    seeds = f"{count} seeds" if count > 1 else "1 seed"
     return (
-        f"{windows}{board['seed'].nunique()} seeds, mean ± standard deviation; {tested:,} test "
-        f"rows, {frauds:,} frauds; {trained:,} training rows, of whose {of_training:,} frauds "
-        f"{told} are known. labels: whether the score learns from the known frauds; all others are "
-        "fitted on the rows not known to be fraud."
+        f"{windows}{seeds}, mean ± standard deviation; {tested:,} test rows, {frauds:,} frauds; "
+        f"{trained:,} training rows, of whose {of_training:,} frauds {known} are known. "
+        "labels: whether the score learns from the known frauds; all others "
+        "are fitted on the rows not known to be fraud."
     )
 
 
@@ -53,21 +54,28 @@ def by_known(rows: pd.DataFrame, figure: str) -> Table:
     """The mean of a figure, a key of BY_KNOWN, by method and number of known frauds."""
     shown = Table("method", "labels", box=SIMPLE, pad_edge=False)
     shown.title = f"{figure}, by the number of known frauds in training"
-    numbers = list(dict.fromkeys(rows["known"]))
+    numbers = numbers_of(rows)
     for known in numbers:
         shown.add_column(str(known), justify="right")
-    for name, own in rows.groupby("method", sort=False):
-        means = own.groupby("known")[BY_KNOWN[figure]].mean()
+    for name, of_method in rows.groupby("method", sort=False):
+        means = of_method.groupby("known")[BY_KNOWN[figure]].mean()
         cells = [_short(means[known]) if known in means else "-" for known in numbers]
-        shown.add_row(name, "yes" if own["uses_labels"].iloc[0] else "no", *cells)
+        shown.add_row(name, "yes" if of_method["uses_labels"].iloc[0] else "no", *cells)
     return shown
+
+
+def numbers_of(rows: pd.DataFrame) -> list[int | str]:
+    """The numbers of known frauds from the smallest up, ALL last."""
+    return sorted(rows["known"].unique(), key=lambda known: (known == ALL, known))
 
 
 def choice(settings: dict) -> str:
     """What was chosen for a method, in words."""
-    if "network" in settings:
-        return ours.described(settings["network"])
-    return " ".join(f"{key}={value}" for key, value in settings.items())
+    words = [
+        ours.described(value) if key == "network" else f"{key}={value}"
+        for key, value in settings.items()
+    ]
+    return " ".join(words)
 
 
 def _spread(figures: pd.Series) -> str:

@@ -5,10 +5,8 @@ python -m benchmarks.detection handbook FILE --train-start 2018-07-18
 python -m benchmarks.detection handbook FILE --known 0,5,20,80,all --weeks 3 --seeds 2
 python -m benchmarks.detection ecommerce FILE
 python -m benchmarks.detection synthetic
-python -m benchmarks.detection --data shop --config conf data.path=shop.csv --known 20,all
-
-`--data NAME` takes a table of one's own as `train.py data=NAME` does: with its columns, features,
-encoder and split, all of which can be overridden, and the options in the folder of `--config`.
+python -m benchmarks.detection --data custom data.path=shop.csv data.columns.amount=Amt
+python -m benchmarks.detection --known 20,all --config conf --data shop features=behavioural
 
 `--known K` is the question of a team that has found few frauds so far: K of the frauds in the
 training rows are known, the same ones for every method, and the others lie among the normal rows,
@@ -18,6 +16,11 @@ they are, and so does the test. With 0, methods that learn from labels are left 
 `--weeks N` repeats it in N windows of time. On the handbook data each begins a week earlier, on
 data that are split in order of time each ends earlier by the length of a test part.
 
+`--data NAME` is the user's data: it is followed by what `python train.py data=NAME` would be given,
+so that transactions, split, features and encoder are those of train.py; networks and their training
+are the benchmark's. `--config DIR` is a folder with further options, as its `--config-dir`. A row
+without a label is not known to be fraud in training, and is left out of the test.
+
 What has to be chosen (settings, networks, calibration) is chosen by average precision on an earlier
 task of the same protocol with as many known frauds in its training: on the handbook data the same
 weeks two weeks before, otherwise the validation rows. With several windows it is the task before
@@ -25,24 +28,24 @@ the earliest of them, so that it ends before every test, and what it chose is ke
 test has all labels: few known frauds make the training hard, not the choice, for all methods alike.
 The test rows are scored with what was chosen, once for each seed.
 
-Left out are pretrained models of tables such as TabPFN (Hollmann et al., Nature 2025), as their
-weights have to be fetched, and PReNet (Pang et al., KDD 2023), as no release of PyOD has it.
+Deep SVDD, XGBOD and the autoencoder of PyOD take minutes for 60,000 rows: `--leave-out` takes names
+of methods. The JSON is written anew after each round, so that an interrupt loses one at most.
+
+Left out are pretrained models of tables such as TabPFN (Hollmann et al., Nature 2025): their
+weights have to be fetched, and nothing here needs a network.
 """
 
 import argparse
-import importlib.util
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks import comparison_tables, protocols
+from benchmarks import comparison_picture, comparison_tables, protocols, user_data
 from benchmarks.comparison import ALL, Comparison
-from benchmarks.comparison_picture import draw
 from benchmarks.measuring import parser
-from benchmarks.own_data import own_protocol
-from benchmarks.peers import PEERS, available
+from benchmarks.peers import available, not_available
 from benchmarks.protocols import Protocol
 from fraud_ae.errors import UserError, exit_on_user_error
 from fraud_ae.runtime.atomic_files import write_json
@@ -65,15 +68,16 @@ def arguments() -> argparse.Namespace:
     """What was asked for on the command line."""
     options = parser(__doc__)
     options.add_argument(
-        "source",
-        nargs="*",
-        help=f"one of {', '.join(DATASETS)}, and its FILE; with --data settings, KEY=VALUE",
+        "dataset", nargs="?", metavar="DATASET", help=f"{', '.join(DATASETS)}, or --data"
     )
-    options.add_argument("--data", metavar="NAME", help="an option of the group data, as train.py")
-    options.add_argument("--config", type=Path, metavar="DIR", help="with options of one's own")
+    options.add_argument("file", nargs="?", metavar="FILE", help="not needed for synthetic")
+    options.add_argument(
+        "--data", nargs="+", metavar=("NAME", "KEY=VALUE"), help="as train.py data=NAME KEY=VALUE"
+    )
+    options.add_argument("--config", type=Path, metavar="DIR", help="further options, for --data")
     options.add_argument("--seeds", type=int, default=5, help="runs of each method (5)")
     options.add_argument(
-        "--train-start", default="2018-07-25", help="first day of training, handbook (2018-07-25)"
+        "--train-start", help="first day of training, handbook (2018-07-25)", metavar="DAY"
     )
     options.add_argument("--weeks", type=int, default=1, help="windows of time (1)")
     options.add_argument(
@@ -81,44 +85,37 @@ def arguments() -> argparse.Namespace:
     )
     options.add_argument("--leave-out", default="", metavar="NAMES", help="methods, with commas")
     options.add_argument(
-        "--picture", type=Path, metavar="FILE", help="draw average precision over known frauds"
+        "--picture", type=Path, metavar="FILE", help="average precision by known frauds, svg or png"
     )
-    # Settings may stand between options.
-    given = options.parse_intermixed_args()
-    if given.data is None:
-        _check_source(options, given.source)
-    elif any("=" not in setting for setting in given.source):
-        options.error("--data NAME takes settings besides, such as data.path=FILE")
-    if given.config and not given.data:
-        options.error("--config DIR goes with --data NAME")
-    if given.picture and importlib.util.find_spec("matplotlib") is None:
-        options.error("--picture needs matplotlib: pip install matplotlib")
+    given = options.parse_args()
     for name in ("seeds", "weeks"):
         if getattr(given, name) < 1:
-            options.error(f"--{name} must be 1 or more")
+            raise UserError(f"--{name} must be 1 or more")
     return given
 
 
-def _check_source(options: argparse.ArgumentParser, source: list[str]) -> None:
-    name, *files = source or [""]
-    if name not in DATASETS:
-        options.error(f"name one of {', '.join(DATASETS)}, or --data NAME for data of your own")
-    if len(files) > 1:
-        options.error(f"one FILE, not {len(files)}: {' '.join(files)}")
-    if name != "synthetic" and not files:
-        options.error(f"{name} needs the FILE of the data")
-
-
 def protocol_of(given: argparse.Namespace) -> Protocol:
-    """The tasks that were asked for."""
+    """The tasks that were asked for. Raises UserError where they cannot be made."""
+    name, file = given.dataset, given.file
+    if given.train_start and name != "handbook":
+        raise UserError("--train-start is for handbook")
     if given.data is not None:
-        return own_protocol(given.data, given.source, given.config, given.weeks)
-    name, *files = given.source
-    if name == "handbook":
-        return protocols.handbook(files[0], given.train_start, given.weeks)
+        if name is not None:
+            raise UserError(f"{name} or --data {given.data[0]}: one of them")
+        job = user_data.configured(given.data[0], given.data[1:], given.config)
+        return user_data.protocol(job, given.weeks)
+    if given.config is not None:
+        raise UserError("--config is for --data NAME")
+    if name not in DATASETS:
+        asked = "a data set is needed" if name is None else f"{name}: no such data set"
+        raise UserError(f"{asked}: {', '.join(DATASETS)}, or --data NAME")
+    if name == "synthetic":
+        return protocols.synthetic_market(given.weeks)
+    if file is None:
+        raise UserError(f"{name} needs the FILE of the data")
     if name == "ecommerce":
-        return protocols.ecommerce(files[0], given.weeks)
-    return protocols.synthetic_market(given.weeks)
+        return protocols.ecommerce(file, given.weeks)
+    return protocols.handbook(file, given.train_start or "2018-07-25", given.weeks)
 
 
 @exit_on_user_error
@@ -127,6 +124,8 @@ def main() -> None:
     given = arguments()
     console = Console(highlight=False)
     known = known_frauds(given.known)
+    if given.picture:
+        comparison_picture.check(given.picture, len(known))
     rows: list[dict] = []
     chosen: dict[tuple, str] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -136,9 +135,8 @@ def main() -> None:
             progress.update(task, description=line)
 
         protocol = protocol_of(given)
-        peers = available()
-        left_out = [name.strip() for name in given.leave_out.split(",")]
-        compared = Comparison(protocol, known, given.seeds, peers, left_out)
+        left_out = [name.strip() for name in given.leave_out.split(",") if name.strip()]
+        compared = Comparison(protocol, known, given.seeds, available(), left_out)
         for found, settings in compared.rows(report):
             rows += found
             for name, values in settings.items():
@@ -146,10 +144,10 @@ def main() -> None:
             # Round by round: a long comparison that is interrupted keeps what it has measured.
             _write(given.json, rows)
     _show(console, protocol, pd.DataFrame(rows), known, chosen)
-    if len(peers) < len(PEERS):
-        console.print("PyOD is not installed, so its detectors are left out: pip install pyod")
+    for line in not_available():
+        console.print(line)
     if given.picture:
-        draw(pd.DataFrame(rows), given.picture)
+        comparison_picture.draw(pd.DataFrame(rows), given.picture)
         console.print(f"drawn in {given.picture}")
     if given.json:
         console.print(f"written to {given.json}")

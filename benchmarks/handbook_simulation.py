@@ -63,8 +63,8 @@ class World:
 def simulate(world: World, advance: Callable[[], None] = lambda: None) -> pd.DataFrame:
     """All transactions of a world, in order of time, with the columns of the book's data.
 
-    A shorter world is the beginning of a longer one, but for the frauds of its last day. advance:
-    called after each customer.
+    A shorter world is the beginning of a longer one, but for which payments of its last two weeks
+    are fraud. advance: called after each customer.
     """
     # x, y, mean amount, payments a day.
     low, high = (0, 0, 5, 0), (100, 100, 100, 4)

@@ -33,15 +33,16 @@ NETWORKS = [
 ]
 TRAINER = TrainerSettings(max_epochs=20, batch_size=256)
 MEMBERS = 3
-# The network matters little to the calibrated scorer, so that none is chosen.
-_CALIBRATED = 1
+# Normal rows that the calibrated scorer learns from at most: its default, and more.
+_NORMAL_ROWS = (15_000, 100_000)
 
 
 @dataclass(frozen=True)
-class OwnMethod(Peer):
-    """A scorer of a network: `score` takes the network after task and seed.
+class NetworkMethod(Peer):
+    """A scorer of a network: `score` takes the trained one after task and seed, then the settings.
 
-    networks: gives the network of a task, a seed and a number in NETWORKS, and its seconds.
+    networks: gives the network of a task, a seed and a number in NETWORKS, and its seconds. All
+    settings have such a number under `network`.
     """
 
     networks: Callable[[Task, int, int], tuple[torch.nn.Module, float]] = field(kw_only=True)
@@ -51,11 +52,9 @@ class OwnMethod(Peer):
 
         That holds as well where another scorer has used the network before.
         """
-        number = settings.get("network", _CALIBRATED)
-        network, training_seconds = self.networks(task, seed, number)
-        further = {name: value for name, value in settings.items() if name != "network"}
+        trained, training_seconds = self.networks(task, seed, settings["network"])
         started = time.perf_counter()
-        scores = self.score(task, seed, network, **further)
+        scores = self.score(task, seed, trained, **settings)
         return scores, training_seconds + time.perf_counter() - started
 
 
@@ -73,7 +72,7 @@ def methods(earlier: Task, report: Callable[[str], None]) -> dict[str, Peer]:
     """Our methods: without labels in the score, and calibrated by them.
 
     earlier: where the network is chosen for each, and where the probabilities are calibrated. The
-    scorers share the networks of a task.
+    scorers share the networks of a task: each is trained once, however many scorers try it.
     """
     choices = [{"network": number} for number in range(len(NETWORKS))]
 
@@ -87,29 +86,38 @@ def methods(earlier: Task, report: Callable[[str], None]) -> dict[str, Peer]:
         return network, time.perf_counter() - started
 
     def without_labels(new_scorer: Callable[[], Scorer]) -> Peer:
-        def score(task: Task, seed: int, network: torch.nn.Module) -> np.ndarray:
-            return _scores(new_scorer(), network, task)
+        def score(task: Task, seed: int, trained: torch.nn.Module, network: int) -> np.ndarray:
+            return _scores(new_scorer(), trained, task)
 
-        return OwnMethod(score, False, choices, networks=networks)
+        return NetworkMethod(score, False, choices, networks=networks)
 
     @cache
-    def calibrated_earlier(normal_rows: int) -> CalibratedScorer:
-        network, _ = networks(earlier, 0, _CALIBRATED)
-        training = _evidence(network, earlier, earlier.train), earlier.known[earlier.train]
-        later = _evidence(network, earlier, earlier.test), earlier.labels[earlier.test]
+    def calibrated_earlier(network: int, normal_rows: int) -> CalibratedScorer:
+        trained, _ = networks(earlier, 0, network)
+        training = _evidence(trained, earlier, earlier.train), earlier.known[earlier.train]
+        later = _evidence(trained, earlier, earlier.test), earlier.labels[earlier.test]
         return CalibratedScorer(normal_rows=normal_rows, members=MEMBERS).fit(*training, *later)
 
-    def calibrated(task: Task, seed: int, network: torch.nn.Module, normal_rows: int) -> np.ndarray:
-        scorer = copy.deepcopy(calibrated_earlier(normal_rows))
+    def calibrated(
+        task: Task, seed: int, trained: torch.nn.Module, network: int, normal_rows: int
+    ) -> np.ndarray:
+        scorer = calibrated_earlier(network, normal_rows)
+        if task is earlier and seed == 0:
+            # Has been fitted on these rows: another fit would give the same scores.
+            return scorer.score(_evidence(trained, task, task.test))
+        scorer = copy.deepcopy(scorer)
         scorer.seed = seed
         # Without validation rows it keeps the curve of the earlier ones.
-        return _scores(scorer, network, task)
+        return _scores(scorer, trained, task)
 
-    sizes = [{"normal_rows": 15_000}, {"normal_rows": 100_000}]
+    # Of no more rows than the fewest, each number of them gives the same scorer.
+    fewest = _NORMAL_ROWS[0]
+    sizes = _NORMAL_ROWS if earlier.normal.sum() > fewest else [fewest]
+    both = [{**choice, "normal_rows": rows} for choice in choices for rows in sizes]
     return {
         "fraud_ae reconstruction": without_labels(ReconstructionScorer),
         "fraud_ae mahalanobis": without_labels(MahalanobisScorer),
-        "fraud_ae calibrated": OwnMethod(calibrated, True, sizes, networks=networks),
+        "fraud_ae calibrated": NetworkMethod(calibrated, True, both, networks=networks),
     }
 
 

@@ -29,8 +29,8 @@ class Task:
     """One training and one test, of n rows in order of time.
 
     rows: (n,) positions of the rows in the dataset. features: (n, n_features), not encoded.
-    encoder: not fitted. labels: (n,) 0 or 1, the truth. known: (n,) 0 or 1, the labels as a
-    training is told them; 0 for a fraud that nobody has found. train, test: (n,) bool.
+    encoder: not fitted. labels: (n,) 0 or 1, the truth. known: (n,) 0 or 1, the labels that a
+    training gets; 0 for a fraud that nobody has found. train, test: (n,) bool.
     """
 
     dataset: Dataset
@@ -51,12 +51,12 @@ class Task:
         stay as they are. Raises UserError where there are not so many frauds.
         """
         frauds = np.flatnonzero(self.train & (self.labels == 1))
-        if count is None:
+        if count is None and len(frauds):
             return replace(self, known=self.labels)
-        if count > len(frauds):
-            first = f"{self.split.train_start:%Y-%m-%d}"
+        if count is None or count > len(frauds):
             raise UserError(
-                f"--known {count}: the training from {first} has {len(frauds)} frauds in all"
+                f"--known {'all' if count is None else count}: the training from "
+                f"{self.split.train_start:%Y-%m-%d} has {len(frauds)} frauds in all"
             )
         known = np.zeros_like(self.labels)
         known[np.random.default_rng(seed).permutation(frauds)[:count]] = 1
@@ -241,10 +241,14 @@ def make_task(
     """A task in which all labels are known. train, test: (len(dataset.transactions),) bool.
 
     A test row without a label is left out, a training row is not known to be fraud. strategy,
-    encoder: not fitted. sees_labels: whether the strategy is given labels.
+    encoder: not fitted. sees_labels: whether the strategy is given labels. Raises UserError unless
+    the test rows have frauds and others.
     """
     truth = dataset.transactions["is_fraud"]
     test = test & truth.notna().to_numpy()
+    if truth[test].nunique() < 2:
+        first, end = (f"{day:%Y-%m-%d}" for day in (split.train_start, split.test_end))
+        raise UserError(f"{first} to {end}: the rows to test on are not of both classes")
     # What comes after the test rows is not looked at.
     until = np.flatnonzero(test)[-1] + 1
     transactions = dataset.transactions.iloc[:until]

@@ -55,6 +55,19 @@ def fraud_ae(*arguments: str, cwd: Path, code: int = 0, **environment: str) -> s
     return run("-m", "fraud_ae", *arguments, cwd=cwd, code=code, **environment)
 
 
+def benchmark(name: str, *arguments: str) -> str:
+    """Run `python -m benchmarks.NAME ARGUMENTS`, and return what it printed, errors left out."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}", *arguments],
+        cwd=ROOT,
+        env={"COLUMNS": "80", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def run_in(checkout: Path, script: str, *arguments: str) -> str:
     """Run the command of another checkout, in its folder."""
     return run(str(checkout / script), *arguments, cwd=checkout, PYTHONPATH=str(checkout))

@@ -8,6 +8,7 @@ import hydra
 import pytest
 
 from fraud_ae.configuration.job import Job
+from fraud_ae.data.simulation.synthetic import simulate
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split, split_by_time
 from fraud_ae.detector.detector import FraudDetector
@@ -21,6 +22,16 @@ from fraud_ae.production.plan import Plan
 from fraud_ae.sweeps.plugins import register
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
+# Canonical columns and those of the "Fraud Detection Handbook".
+HANDBOOK = {
+    "transaction_id": "TRANSACTION_ID",
+    "timestamp": "TX_DATETIME",
+    "customer_id": "CUSTOMER_ID",
+    "terminal_id": "TERMINAL_ID",
+    "amount": "TX_AMOUNT",
+    "is_fraud": "TX_FRAUD",
+    "fraud_scenario": "TX_FRAUD_SCENARIO",
+}
 SMALL = (
     "experiment=small",
     "data.n_transactions=2500",
@@ -39,6 +50,16 @@ def split_by(job: Job, dataset: Dataset) -> Split:
     fractions, delay = settings.pop("fractions"), settings.pop("label_delay_days")
     times = dataset.transactions["timestamp"]
     return split_by_time(times, fractions=fractions, label_delay_days=delay, dates=settings)
+
+
+@pytest.fixture(scope="session")
+def handbook_file(tmp_path_factory) -> Path:
+    """A small file in the form of the handbook's."""
+    settings = {"days": 65, "start": "2018-06-11", "fraud_ratio": 0.08, "n_customers": 300}
+    frame, pattern = simulate(12_000, **settings)
+    path = tmp_path_factory.mktemp("handbook") / "handbook.parquet"
+    frame.join(pattern)[list(HANDBOOK)].rename(columns=HANDBOOK).to_parquet(path)
+    return path
 
 
 @pytest.fixture(scope="session")

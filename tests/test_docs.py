@@ -165,14 +165,13 @@ def test_a_command_of_a_benchmark_is_parsed(command, monkeypatch):
     main = importlib.import_module(module).main
     if not arguments:
         return
-    for name in ("parse_args", "parse_intermixed_args"):
-        parse = getattr(argparse.ArgumentParser, name)
+    parse = argparse.ArgumentParser.parse_args
 
-        def parse_and_stop(parser, *_, parse=parse):
-            parse(parser, arguments)
-            raise Parsed
+    def parse_and_stop(parser, *_):
+        parse(parser, arguments)
+        raise Parsed
 
-        monkeypatch.setattr(argparse.ArgumentParser, name, parse_and_stop)
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_stop)
     with pytest.raises(Parsed):
         main()
 

@@ -95,9 +95,10 @@ def _benchmark(overrides: Sequence[str]) -> str:
     """The command of `benchmarks.detection` for the data and features of a pipeline."""
     words = ["python", "-m", "benchmarks.detection", "--known", "20,all"]
     values = dict(o.partition("=")[::2] for o in overrides)
-    words += ["--data", values.get("data", "synthetic")]
     if "--config-dir" in values:
         words += ["--config", values["--config-dir"]]
+    # At the end, as everything that follows it is a setting of the data.
+    words += ["--data", values.get("data", "synthetic")]
     of_data = ("data", "features", "encoder")
     settings = [o for o in overrides if override_key(o).partition(".")[0] in of_data]
     return shlex.join([*words, *(o for o in settings if not o.startswith("data="))])

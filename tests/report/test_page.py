@@ -280,6 +280,6 @@ def test_it_gives_the_command_that_compares_usual_detectors_on_the_same_transact
     facts["commands"] = [["data=shop", "--config-dir=conf", *settings]]
     (folder / "data.json").write_text(json.dumps(facts))
     text = Parsed(write_report(folder).read_text()).text
-    command = "python -m benchmarks.detection --known 20,all --data shop --config conf "
+    command = "python -m benchmarks.detection --known 20,all --config conf --data shop "
     assert f"{command}features=combined data.path=shop.csv " in text
     assert "max_epochs" not in text.partition(command)[2].partition("shop.csv")[0]

@@ -7,8 +7,10 @@ import difflib
 import math
 from typing import Any
 
+from fraud_ae.configuration.command_line import project_modules
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.custom_metrics import PLANTED_AUC, check_metrics
+from fraud_ae.runtime.named_objects import allow_modules
 
 _OBJECTIVES = (
     "final_auc",
@@ -90,6 +92,7 @@ def check(settings: dict) -> None:
             problems.append(f"{key}={value}: must be {wanted}")
     if problems:
         raise UserError("\n".join(problems))
+    allow_modules([*project_modules(), *settings["allowed_modules"]])
     _check_objective(settings)
 
 

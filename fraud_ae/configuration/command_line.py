@@ -11,6 +11,8 @@ import yaml
 from fraud_ae.errors import UserError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
+# What lies beside `train.py` and is no user's code.
+_OF_PROJECT = ("benchmarks", "fraud_ae", "pipeline", "tests", "train")
 OUTPUTS = "outputs"
 # Overrides that say what one command does, and nothing about the experiment.
 ONCE = ("stages", "gate.force", "retrain")
@@ -302,3 +304,12 @@ def _nothing_to_read(stage: str, choice: str, folder: Path) -> str:
         f"python train.py -m stage={before}"
         + ("" if folder.name == "synthetic" else f" experiment={folder.name} ...")
     )
+
+
+def project_modules() -> list[str]:
+    """Names of the modules and packages that a user has put beside `train.py`."""
+    beside = [
+        *CONF.parent.glob("*.py"),
+        *(file.parent for file in CONF.parent.glob("*/__init__.py")),
+    ]
+    return sorted({path.stem for path in beside} - set(_OF_PROJECT))

@@ -30,7 +30,7 @@ from fraud_ae.configuration.parts import (
 from fraud_ae.configuration.resolution import job_parts, resolved_settings
 from fraud_ae.configuration.schemas import TrainConfig
 from fraud_ae.data.files.paths import table_files
-from fraud_ae.data.sources import Dataset
+from fraud_ae.data.sources import SOURCE, Dataset
 from fraud_ae.data.split import BOUNDARIES, Split, split_by_time
 from fraud_ae.errors import DataError, StrategyRefused
 from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
@@ -39,9 +39,11 @@ from fraud_ae.experiments.identity import features_identity, run_identity, valid
 from fraud_ae.experiments.recipe import Recipe
 from fraud_ae.experiments.resumable import ResumableTraining
 from fraud_ae.experiments.run_store import Run
+from fraud_ae.features.serialization import STRATEGY
 from fraud_ae.features.strategy import FeatureStrategy, needs_time
 from fraud_ae.features.strategy_check import check_strategy, missing_columns
 from fraud_ae.models.settings import TrainerSettings
+from fraud_ae.scorers.scorer import SCORER
 from fraud_ae.tracking.server import Server
 from fraud_ae.tracking.target import DataReference, TrackingTarget, drawable
 
@@ -159,7 +161,7 @@ class Job:
 
         Raises StrategyRefused where they lack what it cannot do without.
         """
-        strategy = build(self.strategy_node)
+        strategy = build(self.strategy_node, STRATEGY)
         if needs_time(strategy) and not self.dataset.source_format.sources("timestamp"):
             raise StrategyRefused(
                 f"{type(strategy).__name__} reads times, and these data have none "
@@ -186,7 +188,7 @@ class Job:
         """What makes a detector of encoded transactions."""
         return Recipe(
             network=network_settings(self.model_node),
-            scorer=build(self.scorer_node),
+            scorer=build(self.scorer_node, SCORER),
             trainer=self.trainer,
             train_on=self.train_on,
             seed=self.seed,
@@ -299,7 +301,7 @@ def experiment_folder(cfg: DictConfig) -> Path:
 
 @functools.lru_cache(maxsize=1)
 def _load(node: str, changed: tuple) -> Dataset:
-    return build(json.loads(node))
+    return build(json.loads(node), SOURCE)
 
 
 def _changed(path: str) -> tuple[tuple[int, int], ...]:

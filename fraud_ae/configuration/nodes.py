@@ -1,25 +1,34 @@
 """Objects that a node of a configuration names by its `_target_`."""
 
 import inspect
-import pkgutil
+from dataclasses import replace
 
 from hydra.utils import instantiate
 
 from fraud_ae.errors import UserError
+from fraud_ae.models.settings import NETWORK
+from fraud_ae.runtime.named_objects import Kind, resolve
 
 
-def build(node: dict) -> object:
+def build(node: dict, kind: Kind) -> object:
     """The object that a node's `_target_` names; nested nodes are built with it.
 
-    Raises UserError naming the target where it cannot be built.
+    kind: what the node is to be; nested ones are of the same kind, or of an allowed module. Raises
+    UserError naming the target where it is not allowed, of another kind, or cannot be built.
     """
+    target = node.get("_target_")
+    resolve(target, kind)
+    nested = _targets([value for key, value in node.items() if key != "_target_"])
+    part = replace(kind, accepts=callable)
+    for path in nested:
+        resolve(path, part)
     try:
-        return instantiate(node, _execution_whitelist_=sorted(_targets(node)), _convert_="all")
+        return instantiate(node, _execution_whitelist_=sorted({target, *nested}), _convert_="all")
     except Exception as error:
         cause = error.__cause__ or error
         if isinstance(cause, UserError):
             raise cause from None
-        raise UserError(f"{node.get('_target_')}: {cause}") from error
+        raise UserError(f"{target}: {cause}") from error
 
 
 def network_settings(node: dict) -> dict:
@@ -29,11 +38,11 @@ def network_settings(node: dict) -> dict:
     """
     arguments = dict(node)
     path = arguments.pop("_target_")
+    network_class = resolve(path, NETWORK)
     try:
-        network_class = pkgutil.resolve_name(path)
         taken = {name: value for name, value in arguments.items() if name != "members"}
         inspect.signature(network_class).bind(n_inputs=1, **taken)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise UserError(f"model._target_={path}: {error}") from error
     return {"class": path, **arguments}
 

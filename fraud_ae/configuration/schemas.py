@@ -233,6 +233,8 @@ class TrainConfig:
     retrain: bool = False
     # Features that may tell fraud from the rest alone without the audit refusing them.
     allow_features: list[str] = field(default_factory=list)
+    # Modules of the user's own, whose classes and functions may be named beside the package's.
+    allowed_modules: list[str] = field(default_factory=list)
     data: Any = MISSING
     features: Any = MISSING
     encoder: EncoderConfig = field(default_factory=EncoderConfig)

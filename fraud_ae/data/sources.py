@@ -17,6 +17,7 @@ from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import fingerprint
 from fraud_ae.data.values.kinds import decide_kind
 from fraud_ae.errors import DataError
+from fraud_ae.runtime.named_objects import Kind
 
 
 @dataclass(frozen=True)
@@ -105,3 +106,10 @@ def _joined(raw: pd.DataFrame, path: str, source_format: SourceFormat) -> pd.Dat
         raise DataError(f"data.join={path}: has columns that are there already: {listed(taken)}")
     added = {name: pd.Series(other[name].array.take(rows, allow_fill=True)) for name in columns}
     return pd.concat([raw.reset_index(drop=True), pd.DataFrame(added)], axis=1)
+
+
+SOURCE = Kind(
+    "a source of transactions, a function that returns a fraud_ae.data.sources.Dataset",
+    frozenset(f"fraud_ae.data.sources.{name}" for name in ("from_file", "synthetic")),
+    callable,
+)

@@ -1,7 +1,6 @@
 """Reading the files of a saved detector, each refused by name where it holds something else."""
 
 import json
-import pkgutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from fraud_ae.errors import UserError
-from fraud_ae.scorers.scorer import SCORER_FILE, Scorer
+from fraud_ae.runtime.named_objects import resolve
+from fraud_ae.scorers.scorer import SCORER, SCORER_FILE, Scorer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,7 +58,4 @@ def read_network(folder: Path, settings: dict) -> "nn.Module":
 def read_scorer(folder: Path, path: str) -> Scorer:
     """The scorer of a class path, as it was saved in a folder."""
     with _refused_by_name(folder / SCORER_FILE):
-        scorer_class = pkgutil.resolve_name(path)
-        if not (isinstance(scorer_class, type) and issubclass(scorer_class, Scorer)):
-            raise TypeError(f"{path} is no scorer")
-        return scorer_class.load(folder)
+        return resolve(path, SCORER).load(folder)

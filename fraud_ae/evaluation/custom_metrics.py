@@ -5,11 +5,11 @@ Nothing heavy is imported here: what is wrong with one is said at once.
 
 import inspect
 import math
-import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fraud_ae.errors import UserError
+from fraud_ae.runtime.named_objects import Kind, resolve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,23 +63,18 @@ BUILT_IN = (
 BUILT_IN_AT = ("daily_precision_at_", "card_precision_at_")
 
 Metric = Callable[["np.ndarray", "np.ndarray"], float]
+_METRIC = Kind("a function (y_true, scores) -> float", frozenset(), callable)
 
 
 def load_metric(name: str, path: str) -> Metric:
     """A user's metric, a function (y_true, scores) -> float, from `package.module.function`.
 
-    Raises UserError if there is no such function.
+    Raises UserError if there is no such function, or its module is not allowed.
     """
     try:
-        metric = pkgutil.resolve_name(path)
-    except Exception as error:  # importing a user's module runs it, and anything may go wrong
-        raise UserError(
-            f"metrics.extra.{name}={path}: cannot be imported ({error}); "
-            "give package.module.function, importable from where train.py lies or from PYTHONPATH"
-        ) from error
-    if not callable(metric):
-        raise UserError(f"metrics.extra.{name}={path}: is not a function (y_true, scores) -> float")
-    return metric
+        return resolve(path, _METRIC)
+    except UserError as error:
+        raise UserError(f"metrics.extra.{name}={error}") from error
 
 
 def check_metrics(paths: dict[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-import pkgutil
 import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
@@ -28,9 +27,10 @@ from fraud_ae.features.encoded_data import Encoded, trainable
 from fraud_ae.models.batches import Rows
 from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.persistence import build_network, scoring_network
-from fraud_ae.models.settings import TrainerSettings
+from fraud_ae.models.settings import NETWORK, TrainerSettings
 from fraud_ae.models.stacked import stack_key
 from fraud_ae.models.training import TrainedNetwork, Training, only, train_together
+from fraud_ae.runtime.named_objects import resolve
 from fraud_ae.scorers.signals import SignalRows
 from fraud_ae.tracking.target import TrackingTarget
 from fraud_ae.tracking.tracker import track
@@ -43,7 +43,7 @@ def network_settings(network: dict, groups: list[int]) -> dict:
     `__init__` takes them.
     """
     given = {"n_inputs": len(groups), "groups": groups}
-    taken = inspect.signature(pkgutil.resolve_name(network["class"])).parameters
+    taken = inspect.signature(resolve(network["class"], NETWORK)).parameters
     return {**{name: value for name, value in given.items() if name in taken}, **network}
 
 

@@ -14,7 +14,23 @@ import pandas as pd
 import polars as pl
 
 from fraud_ae.errors import UserError
+from fraud_ae.runtime.named_objects import Kind, resolve
 
+_BUILT_IN = ("Baseline", "Behavioural", "Combined", "DemographicRisk", "Temporal")
+STRATEGY = Kind(
+    "a feature strategy, a class with generate_features",
+    frozenset(
+        (
+            *(f"fraud_ae.features.{name}" for name in _BUILT_IN),
+            "fraud_ae.features.strategies.baseline.Baseline",
+            "fraud_ae.features.strategies.behavioural.Behavioural",
+            "fraud_ae.features.strategies.combined.Combined",
+            "fraud_ae.features.strategies.demographic_risk.DemographicRisk",
+            "fraud_ae.features.strategies.temporal.Temporal",
+        )
+    ),
+    lambda found: isinstance(found, type) and hasattr(found, "generate_features"),
+)
 _POLARS_PHYSICAL = {"Date": pl.Int32, "Datetime": pl.Int64, "Duration": pl.Int64}
 
 
@@ -27,7 +43,7 @@ def strategy_to_dict(strategy: Any) -> dict[str, Any]:
     """
     cls = type(strategy)
     path = f"{cls.__module__}.{cls.__qualname__}"
-    if _resolve(path) is not cls:
+    if _importable(path) is not cls:
         raise UserError(f"{path} cannot be imported again; define the class at the top of a module")
     arguments = _arguments(strategy)
     # What `__init__` sets is made again; what `fit` adds under another name would be lost.
@@ -52,20 +68,17 @@ def strategy_to_dict(strategy: Any) -> dict[str, Any]:
 def strategy_from_dict(saved: dict[str, Any]) -> Any:
     """The strategy that `strategy_to_dict` was given.
 
-    Raises UserError if its class does not exist any more or is no feature strategy.
+    Raises UserError if its class is not allowed, does not exist any more, or is no feature strategy.
     """
-    cls = _resolve(saved["class"])
-    if not isinstance(cls, type) or not hasattr(cls, "generate_features"):
-        raise UserError(
-            f"{saved['class']} is no feature strategy; it must be a class with generate_features"
-        )
+    cls = resolve(saved["class"], STRATEGY)
     strategy = cls(**{name: _from_plain(value) for name, value in saved["arguments"].items()})
     for name, value in saved["fitted"].items():
         setattr(strategy, name, _from_plain(value))
     return strategy
 
 
-def _resolve(path: str) -> Any:
+def _importable(path: str) -> Any:
+    """What is found under the path of a class that is there: its module has been imported."""
     try:
         return pkgutil.resolve_name(path)
     except (ImportError, AttributeError, ValueError) as error:

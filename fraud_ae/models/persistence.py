@@ -1,7 +1,6 @@
 """The network of a detector: built from plain settings, and its file of weights."""
 
 import copy
-import pkgutil
 from functools import partial
 from pathlib import Path
 
@@ -9,18 +8,18 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fraud_ae.models.ensemble import Ensemble
+from fraud_ae.models.settings import NETWORK
+from fraud_ae.runtime.named_objects import resolve
 
 
 def build_network(settings: dict) -> nn.Module:
     """The network of `{"class": "module.Class", **arguments}`, with new weights.
 
-    With `members` above 1, an ensemble of so many of them.
+    With `members` above 1, an ensemble of so many of them. Raises UserError for a class that is no
+    network, or not allowed.
     """
     arguments = dict(settings)
-    network = pkgutil.resolve_name(arguments.pop("class"))
-    # Whatever else a file names must not even be called.
-    if not (isinstance(network, type) and issubclass(network, nn.Module)):
-        raise TypeError(f"{settings['class']} is no network")
+    network = resolve(arguments.pop("class"), NETWORK)
     build = partial(network, **arguments)
     members = build.keywords.pop("members", 1)
     return build() if members == 1 else Ensemble(build, members)

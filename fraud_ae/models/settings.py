@@ -3,9 +3,27 @@
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
+from fraud_ae.runtime.named_objects import Kind
+
 # Of all payments some 0.1 to 1 % are fraud: where fewer are known, most lie among the other rows.
 _LEAST_KNOWN = 0.0015
 _USUAL_CONTAMINATION = 0.03
+
+
+def _is_network(found: object) -> bool:
+    from torch import nn  # here, as settings are read where nothing is trained
+
+    return isinstance(found, type) and issubclass(found, nn.Module)
+
+
+NETWORK = Kind(
+    "a network, a class of torch.nn.Module",
+    frozenset(
+        f"fraud_ae.models.network.{name}"
+        for name in ("Autoencoder", "MaskedAutoencoder", "VariationalAutoencoder")
+    ),
+    _is_network,
+)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from fraud_ae.runtime.named_objects import Kind
 from fraud_ae.scorers.signals import SignalRows, Signals
 
 SCORER_FILE = "scorer.json"
@@ -59,3 +60,16 @@ class Scorer(ABC):
     @abstractmethod
     def load(cls, folder: Path) -> Self:
         """The scorer that `save` wrote."""
+
+
+SCORER = Kind(
+    "a scorer, a class of fraud_ae.scorers.scorer.Scorer",
+    frozenset(
+        (
+            "fraud_ae.scorers.calibrated.CalibratedScorer",
+            "fraud_ae.scorers.mahalanobis.MahalanobisScorer",
+            "fraud_ae.scorers.reconstruction.ReconstructionScorer",
+        )
+    ),
+    lambda found: isinstance(found, type) and issubclass(found, Scorer),
+)

@@ -38,11 +38,11 @@ def network_settings(node: dict) -> dict:
     """
     arguments = dict(node)
     path = arguments.pop("_target_")
-    network_class = resolve(path, NETWORK)
     try:
+        network_class = resolve(path, NETWORK)
         taken = {name: value for name, value in arguments.items() if name != "members"}
         inspect.signature(network_class).bind(n_inputs=1, **taken)
-    except (ValueError, TypeError) as error:
+    except (UserError, ValueError, TypeError) as error:
         raise UserError(f"model._target_={path}: {error}") from error
     return {"class": path, **arguments}
 

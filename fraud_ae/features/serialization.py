@@ -68,7 +68,7 @@ def strategy_to_dict(strategy: Any) -> dict[str, Any]:
 def strategy_from_dict(saved: dict[str, Any]) -> Any:
     """The strategy that `strategy_to_dict` was given.
 
-    Raises UserError if its class is not allowed, does not exist any more, or is no feature strategy.
+    Raises UserError if its class is not allowed, is not there any more, or is no strategy.
     """
     cls = resolve(saved["class"], STRATEGY)
     strategy = cls(**{name: _from_plain(value) for name, value in saved["arguments"].items()})

@@ -128,7 +128,7 @@ def test_a_network_whose_settings_do_not_fit_is_refused_by_name():
 
 def test_scores_are_read_as_the_configuration_says():
     own = ["threshold.method=budget", "threshold.alerts_per_day=7", "metrics.top_k=3"]
-    own += ["metrics.replicates=11", "metrics.extra.cost=math.dist"]
+    own += ["metrics.replicates=11", "metrics.extra.cost=math.dist", "allowed_modules=[math]"]
     assert composed(*own).evaluation == Evaluation(
         policy=ThresholdPolicy(method="budget", alerts_per_day=7.0),
         extra={"cost": "math.dist"},

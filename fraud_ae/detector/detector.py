@@ -4,6 +4,7 @@ PyTorch is imported in the functions that run a network: scoring with an ONNX fi
 """
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -337,11 +338,19 @@ class FraudDetector:
             network=None if onnx else read_network(folder, settings["network"]),
             network_settings=settings["network"],
             scorer=None if onnx else read_scorer(folder, settings["scorer"]),
-            threshold=settings["threshold"],
+            threshold=read_part(folder, "detector.json", _threshold),
             threshold_policy=ThresholdPolicy(**policy) if policy else None,
             folder=folder,
             onnx=load_onnx(folder) if onnx else None,
         )
+
+
+def _threshold(settings: dict) -> float | None:
+    """The threshold of `detector.json`. Raises ValueError where it is neither open nor a number."""
+    threshold = settings["threshold"]
+    if threshold is None or (type(threshold) in (int, float) and math.isfinite(threshold)):
+        return threshold
+    raise ValueError(f"threshold {threshold!r} is no finite number")
 
 
 def class_path(instance: object) -> str:

@@ -18,7 +18,11 @@ _AGAIN = "make the model again: python train.py stage=production"
 
 
 def write_manifest(folder: Path) -> None:
-    """Write down every file of a folder; what is added later needs this again."""
+    """Write down every file of a folder; what is added later needs this again.
+
+    Raises UserError where one is a link.
+    """
+    refuse_links(folder)
     files = sorted(path for path in folder.iterdir() if path.is_file())
     # Names that begin with a dot are drafts of files that are being written.
     named = [path for path in files if path.name != MANIFEST and not path.name.startswith(".")]
@@ -31,10 +35,11 @@ def check_manifest(folder: Path, needed: tuple[str, ...]) -> tuple[str, ...]:
     """Names of the files that a folder's manifest vouches for; every one of them was read.
 
     needed: names without which it is no detector. Raises UserError that names what is missing,
-    changed, of another format, or of another kind.
+    changed, a link, of another format, or of another kind.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; a saved detector is a folder with {MANIFEST}")
+    refuse_links(folder)
     manifest = _read(folder)
     if manifest["kind"] != KIND:
         raise UserError(f"{folder}: holds a {manifest['kind']!r}, where a {KIND!r} is expected")
@@ -64,6 +69,13 @@ def check_manifest(folder: Path, needed: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(files)
 
 
+def refuse_links(folder: Path) -> None:
+    """Raises UserError for a link within a model's folder: what it leads to is not the model's."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise UserError(f"{path}: is a link, and a model is made of files alone; remove it")
+
+
 def _read(folder: Path) -> dict:
     path = folder / MANIFEST
     if not path.is_file():
@@ -75,7 +87,7 @@ def _read(folder: Path) -> dict:
         shape = [type(manifest[key]) for key in ("kind", "format", "fraud_ae", "files")]
         # No path may lead out of the folder.
         names = [Path(name).name == name for name in manifest["files"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: damaged ({type(error).__name__}: {error})") from error
     if shape != [str, int, str, dict] or not all(names):
         raise UserError(f"{path}: not the manifest of a detector")

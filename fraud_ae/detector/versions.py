@@ -21,7 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from fraud_ae.detector.manifest import MANIFEST, ONNX_MODEL
+from fraud_ae.detector.manifest import MANIFEST, ONNX_MODEL, refuse_links
 from fraud_ae.detector.model_info import MODEL_INFO
 from fraud_ae.errors import UserError
 from fraud_ae.runtime.atomic_files import write_folder, write_json
@@ -270,7 +270,8 @@ def _hashes(package: Path) -> dict[str, str]:
 
 
 def copy_model(package: Path, draft: Path) -> None:
-    """Copy the files of a model into an existing folder."""
+    """Copy the files of a model into an existing folder. Raises UserError where one is a link."""
+    refuse_links(package)
     shutil.copytree(package, draft, dirs_exist_ok=True)
 
 

@@ -29,7 +29,7 @@ LEAST_VALIDATION_FRAUDS = 10
 _BLOCKS, _LEAST_IN_BLOCK, _TRIED_ROWS, _TRIED_ROUNDS = 3, 4, 4_000, 40
 # Shares of the trees in the log odds that are tried. Where they do equally well, ridge and trees
 # count the same with so many frauds.
-_SHARES, _EQUAL_FRAUDS = (0.0, 0.25, 0.5, 0.75), 80
+_SHARES, _EQUAL_FRAUDS = (0.0, 0.25, 0.5, 0.75), 300
 # Where fewer rows than this share are known frauds, the rest of it is taken to be unknown ones.
 _USUAL_SHARE = 0.003
 _TREES_FILE = "trees.json"

@@ -1,5 +1,6 @@
 """Small configurations, runs trained from them, and models for production."""
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +20,11 @@ from fraud_ae.experiments.training_data import TrainingData
 from fraud_ae.features.encoded_data import encode
 from fraud_ae.production.final_model import make_production_model
 from fraud_ae.production.plan import Plan
+from fraud_ae.runtime.named_objects import VARIABLE
 from fraud_ae.sweeps.plugins import register
 
+# Strategies, scorers and metrics of the tests are those of a user.
+os.environ[VARIABLE] = "tests"
 CONF = Path(__file__).resolve().parents[1] / "conf"
 # Canonical columns and those of the "Fraud Detection Handbook".
 HANDBOOK = {

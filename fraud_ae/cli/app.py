@@ -4,17 +4,22 @@ Every module of `cli/commands` is a command: the function of its name, its `PANE
 its `EXAMPLES`.
 """
 
+import functools
 import importlib
+import inspect
 import logging
 import pkgutil
 import sys
+from collections.abc import Callable
 
 import typer
 from typer.exceptions import Abort, TyperException
 
 from fraud_ae import __version__
 from fraud_ae.cli import commands
+from fraud_ae.cli.options import AllowModuleOption
 from fraud_ae.errors import UserError, exit_on_user_error
+from fraud_ae.runtime.named_objects import allow_modules
 
 app = typer.Typer(
     name="fraud-ae",
@@ -34,9 +39,28 @@ def _register() -> None:
     ]
     for module in sorted(modules, key=lambda module: _PANELS.index(module.PANEL)):
         name = module.__name__.rpartition(".")[2]
-        app.command(name, epilog=module.EXAMPLES, rich_help_panel=module.PANEL)(
-            getattr(module, name)
-        )
+        command = _allowing_modules(getattr(module, name))
+        app.command(name, epilog=module.EXAMPLES, rich_help_panel=module.PANEL)(command)
+
+
+def _allowing_modules(command: Callable) -> Callable:
+    """The command, which takes `--allow-module` as well."""
+
+    @functools.wraps(command)
+    def allowing(*arguments: object, allow_module: list[str] | None, **named: object) -> object:
+        allow_modules(allow_module or ())
+        return command(*arguments, **named)
+
+    signature = inspect.signature(command)
+    option = inspect.Parameter(
+        "allow_module",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=AllowModuleOption,
+    )
+    allowing.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])
+    allowing.__annotations__ = {**command.__annotations__, "allow_module": AllowModuleOption}
+    return allowing
 
 
 def _show_version(asked: bool) -> None:

@@ -13,6 +13,12 @@ from fraud_ae.errors import UserError, exit_on_user_error
 from fraud_ae.sweeps.plugins import register
 
 # Hydra ends the process with messages of its own unless this asks it to let exceptions pass.
+# What Hydra itself may build of a configuration, its own plugins and those of Optuna aside.
+_BUILT_BY_HYDRA = [
+    "fraud_ae.sweeps.callback.StageCallback",
+    "fraud_ae.sweeps.launcher.StackedLauncher",
+    "fraud_ae.sweeps.sweeper.BatchSweeper",
+]
 _LET_PASS = "HYDRA_FULL_ERROR"
 
 
@@ -40,7 +46,7 @@ def run_hydra(task: Callable, config_name: str, arguments: list[str]) -> None:
     """
     register()
     command = hydra.main(
-        config_path=str(CONF), config_name=config_name, execution_whitelist=["fraud_ae.*"]
+        config_path=str(CONF), config_name=config_name, execution_whitelist=_BUILT_BY_HYDRA
     )
     typed, full_error = sys.argv, os.environ.get(_LET_PASS)
     sys.argv = [typed[0], *arguments]

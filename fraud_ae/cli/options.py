@@ -61,6 +61,16 @@ ConfigDirOption = Annotated[
     ),
 ]
 
+AllowModuleOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-module",
+        help="Module of your own that a model may name classes of; may be given repeatedly.",
+        metavar="MODULE",
+        show_default=False,
+    ),
+]
+
 DEFAULT_OUTPUTS = Path(OUTPUTS)
 
 

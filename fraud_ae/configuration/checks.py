@@ -7,10 +7,9 @@ import difflib
 import math
 from typing import Any
 
-from fraud_ae.configuration.command_line import project_modules
+from fraud_ae.configuration.command_line import folder_name
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.custom_metrics import PLANTED_AUC, check_metrics
-from fraud_ae.runtime.named_objects import allow_modules
 
 _OBJECTIVES = (
     "final_auc",
@@ -83,6 +82,7 @@ def check(settings: dict) -> None:
         ("promotion.confidence", lambda v: 0 < v < 1, "between 0 and 1"),
     ]
     problems = []
+    folder_name(settings["experiment"])
     wandb = settings.get("wandb", {})
     if wandb.get("read") and wandb.get("mode") != "online":
         problems.append("wandb.read=true: reads from the server, so it needs wandb.mode=online")
@@ -92,7 +92,6 @@ def check(settings: dict) -> None:
             problems.append(f"{key}={value}: must be {wanted}")
     if problems:
         raise UserError("\n".join(problems))
-    allow_modules([*project_modules(), *settings["allowed_modules"]])
     _check_objective(settings)
 
 

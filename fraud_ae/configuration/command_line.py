@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from fraud_ae.configuration.stored_overrides import check_candidates, check_command
 from fraud_ae.errors import UserError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -129,6 +130,8 @@ def complete(arguments: list[str], choose: Callable[[Sequence[Path]], str] = las
     elif candidate is not None and not _matching(folder, candidate):
         raise UserError(_nothing_to_read(stage, candidate, folder))
     if candidate_folder(folder).is_dir():
+        chosen = _given(arguments, "candidate")
+        check_candidates(folder, _matching(folder, chosen) if chosen else ())
         arguments = _with_search_path(arguments, folder / "conf")
     return arguments
 
@@ -140,7 +143,8 @@ def complete_retraining(arguments: list[str]) -> list[str]:
     of it was given holds for the challenger, too, but for what is given anew: columns and settings
     need not be typed again.
 
-    Raises UserError where the experiment's `data.json` cannot be read.
+    Raises UserError where the experiment's `data.json` cannot be read, or adds what only a user
+    may give.
     """
     outputs, name = outputs_folder(arguments), experiment_name(arguments)
     if not any(_given(arguments, key) for key in ("experiment", "data", "data.name")):
@@ -157,6 +161,7 @@ def complete_retraining(arguments: list[str]) -> list[str]:
     if "data" in given:
         # The settings of another source are not those of this one.
         added = [o for o in added if not override_key(o).startswith("data.")]
+    check_command(path, added)
     named = [] if "experiment" in given else [f"experiment={quoted(name)}"]
     return [*arguments, *added, *named]
 
@@ -182,14 +187,24 @@ def check_experiment(arguments: list[str]) -> Path:
     Raises UserError, before Hydra makes anything, where the name is no folder's or it cannot be
     written.
     """
-    name, outputs = experiment_name(arguments), outputs_folder(arguments)
-    if not name.strip(". ") or "/" in name or "\\" in name:
-        raise UserError(f"experiment={name}: must be a plain folder name, such as experiment=shop")
+    name, outputs = folder_name(experiment_name(arguments)), outputs_folder(arguments)
     try:
         (outputs / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{outputs / name}: cannot be written ({error.strerror})") from error
     return outputs / name
+
+
+def folder_name(experiment: str) -> str:
+    """The name of an experiment, which is that of a folder below `outputs`.
+
+    Raises UserError where it would be another place, or is known only to Hydra.
+    """
+    if not experiment.strip(". ") or any(part in experiment for part in ("/", "\\", "${")):
+        raise UserError(
+            f"experiment={experiment}: must be a plain folder name, such as experiment=shop"
+        )
+    return experiment
 
 
 def experiment_name(arguments: list[str]) -> str:

@@ -19,6 +19,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from fraud_ae.configuration.checks import check
+from fraud_ae.configuration.command_line import project_modules
 from fraud_ae.configuration.nodes import build, network_settings
 from fraud_ae.configuration.parts import (
     ProductionFit,
@@ -43,6 +44,7 @@ from fraud_ae.features.serialization import STRATEGY
 from fraud_ae.features.strategy import FeatureStrategy, needs_time
 from fraud_ae.features.strategy_check import check_strategy, missing_columns
 from fraud_ae.models.settings import TrainerSettings
+from fraud_ae.runtime.named_objects import allow_modules
 from fraud_ae.scorers.scorer import SCORER
 from fraud_ae.tracking.server import Server
 from fraud_ae.tracking.target import DataReference, TrackingTarget, drawable
@@ -91,8 +93,13 @@ class Job:
 
     @classmethod
     def of(cls, cfg: DictConfig, choices: Mapping[str, str | None]) -> Self:
-        """The job of a composed configuration. Raises UserError for what is wrong with it."""
-        return cls.of_settings(resolved_settings(cfg, cls._schema), choices)
+        """The job of a composed configuration. Raises UserError for what is wrong with it.
+
+        The modules that it allows are allowed from then on.
+        """
+        settings = resolved_settings(cfg, cls._schema)
+        allow_modules([*project_modules(), *settings["allowed_modules"]])
+        return cls.of_settings(settings, choices)
 
     @classmethod
     def of_settings(cls, settings: dict, choices: Mapping[str, str | None]) -> Self:

@@ -6,6 +6,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from fraud_ae.configuration.command_line import folder_name
 from fraud_ae.configuration.schemas import (
     SCHEMAS,
     BatchSweeperConfig,
@@ -18,6 +19,7 @@ from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 
 def register_schemas() -> None:
     """Make the schemas known to Hydra under the names that `conf/` uses."""
+    OmegaConf.register_resolver("folder_name", folder_name, replace=True)
     OmegaConf.register_resolver("trials", _trials, replace=True)
     OmegaConf.register_resolver("wandb_mode", _wandb_mode, replace=True)
     OmegaConf.register_resolver("usual_objective", _usual_objective, replace=True)

@@ -4,7 +4,6 @@ PyTorch is imported in the functions that run a network: scoring with an ONNX fi
 """
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -19,6 +18,7 @@ from fraud_ae.data.transactions import map_columns, time_order
 from fraud_ae.detector.files import (
     HELD_OUT_SCORES,
     MODEL_FILES,
+    checked_threshold,
     read_network,
     read_part,
     read_scorer,
@@ -37,6 +37,7 @@ from fraud_ae.features.encoder import Encoder
 from fraud_ae.features.serialization import strategy_from_dict, strategy_to_dict
 from fraud_ae.features.strategy import compute_features
 from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.named_objects import class_path
 from fraud_ae.runtime.threads import one_thread_each, side_by_side
 from fraud_ae.runtime.yaml_files import read_yaml
 from fraud_ae.scorers.scorer import Scorer
@@ -338,21 +339,8 @@ class FraudDetector:
             network=None if onnx else read_network(folder, settings["network"]),
             network_settings=settings["network"],
             scorer=None if onnx else read_scorer(folder, settings["scorer"]),
-            threshold=read_part(folder, "detector.json", _threshold),
+            threshold=read_part(folder, "detector.json", checked_threshold),
             threshold_policy=ThresholdPolicy(**policy) if policy else None,
             folder=folder,
             onnx=load_onnx(folder) if onnx else None,
         )
-
-
-def _threshold(settings: dict) -> float | None:
-    """The threshold of `detector.json`. Raises ValueError where it is neither open nor a number."""
-    threshold = settings["threshold"]
-    if threshold is None or (type(threshold) in (int, float) and math.isfinite(threshold)):
-        return threshold
-    raise ValueError(f"threshold {threshold!r} is no finite number")
-
-
-def class_path(instance: object) -> str:
-    """`module.Class` of an object, from which `pkgutil.resolve_name` finds the class again."""
-    return f"{type(instance).__module__}.{type(instance).__qualname__}"

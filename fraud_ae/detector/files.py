@@ -1,6 +1,7 @@
 """Reading the files of a saved detector, each refused by name where it holds something else."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,3 +60,15 @@ def read_scorer(folder: Path, path: str) -> Scorer:
     """The scorer of a class path, as it was saved in a folder."""
     with _refused_by_name(folder / SCORER_FILE):
         return resolve(path, SCORER).load(folder)
+
+
+def checked_threshold(settings: dict) -> float | None:
+    """The threshold of `detector.json`; without a policy there need be none.
+
+    Raises ValueError where it is no finite number.
+    """
+    threshold = settings["threshold"]
+    is_number = type(threshold) in (int, float) and math.isfinite(threshold)
+    if is_number or (threshold is None and settings["threshold_policy"] is None):
+        return threshold
+    raise ValueError(f"threshold {threshold!r} is no finite number")

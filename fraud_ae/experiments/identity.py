@@ -7,6 +7,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from fraud_ae import __version__
+from fraud_ae.runtime.named_objects import is_allowed
 
 # Raised when a change of the code makes earlier runs worthless.
 _FORMAT = 11
@@ -63,7 +64,7 @@ def _code_of_users(node: object) -> dict[str, str]:
         return {}
     hashes = {k: v for item in node.values() for k, v in _code_of_users(item).items()}
     module = str(node.get("_target_", "fraud_ae.")).rpartition(".")[0]
-    if module.partition(".")[0] != "fraud_ae":
+    if is_allowed(module):
         spec = _spec(module)
         if spec is not None and spec.origin and Path(spec.origin).is_file():
             hashes[module] = hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]

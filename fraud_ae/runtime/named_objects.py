@@ -48,6 +48,11 @@ def allowed_modules() -> list[str]:
     return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
 
 
+def class_path(instance: object) -> str:
+    """`module.Class` of an object, from which `resolve` finds the class again."""
+    return f"{type(instance).__module__}.{type(instance).__qualname__}"
+
+
 def resolve(path: str, kind: Kind) -> object:
     """The class or function of a dotted path.
 
@@ -63,7 +68,7 @@ def resolve(path: str, kind: Kind) -> object:
     except Exception as error:  # importing a user's module runs it, and anything may go wrong
         raise UserError(f"{path}: cannot be imported ({type(error).__name__}: {error})") from error
     # An allowed module also holds what it imports itself, such as `payday.os.system`.
-    if path not in kind.paths and not _within_allowed(str(getattr(found, "__module__", ""))):
+    if path not in kind.paths and not is_allowed(str(getattr(found, "__module__", ""))):
         raise UserError(f"{path}: is {found!r}, of a module that is not allowed")
     if not kind.accepts(found):
         raise UserError(f"{path}: must be {kind.name}")
@@ -71,7 +76,7 @@ def resolve(path: str, kind: Kind) -> object:
 
 
 def _check_allowed(path: str, kind: Kind) -> None:
-    if _within_allowed(path.rpartition(".")[0]):
+    if is_allowed(path.rpartition(".")[0]):
         return
     if path.partition(".")[0] == __name__.partition(".")[0]:
         raise UserError(f"{path}: must be {kind.name}: {', '.join(sorted(kind.paths))}")
@@ -82,5 +87,6 @@ def _check_allowed(path: str, kind: Kind) -> None:
     )
 
 
-def _within_allowed(module: str) -> bool:
+def is_allowed(module: str) -> bool:
+    """Whether a module is one of those that the user allows, or lies within one."""
     return any(module == name or module.startswith(f"{name}.") for name in allowed_modules())

@@ -15,12 +15,10 @@ from omegaconf import OmegaConf
 
 from fraud_ae.configuration.command_line import candidate_folder
 from fraud_ae.configuration.job import Job
+from fraud_ae.configuration.stored_overrides import GROUPS, SECTIONS
 from fraud_ae.errors import UserError
 from fraud_ae.runtime.atomic_files import write_whole
 
-# The groups and sections that decide a run; names, stages and tracking are never part of one.
-GROUPS = ("data", "features", "model", "trainer", "scorer")
-SECTIONS = (*GROUPS, "encoder", "threshold", "seed")
 # What the head of a candidate file says, a line each -> where the result of a job has it.
 _HEAD = {
     "Run": "run_id",

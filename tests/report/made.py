@@ -11,12 +11,12 @@ import yaml
 from scipy.special import expit, logit
 
 from fraud_ae.configuration.parts import Gate
-from fraud_ae.detector.detector import class_path
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
 from fraud_ae.pipeline.comparison import compare_experiments
 from fraud_ae.pipeline.data_facts import DATA
 from fraud_ae.pipeline.gate import decide
+from fraud_ae.runtime.named_objects import class_path
 from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.sweeps.leaderboard import write_leaderboard
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_ae.detector.detector import class_path
 from fraud_ae.experiments.run_store import SCORES, TEST_SCORES
 from fraud_ae.report.content import report_content
 from fraud_ae.report.reliability import reliability
+from fraud_ae.runtime.named_objects import class_path
 from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.scorers.mahalanobis import MahalanobisScorer
 from fraud_ae.scorers.reconstruction import ReconstructionScorer

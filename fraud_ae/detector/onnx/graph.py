@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fraud_ae.detector.detector import FraudDetector, class_path
+from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.onnx.quantiles import Constants, QuantileScaling, constant
 from fraud_ae.errors import UserError
 from fraud_ae.features.encoder import Encoder
+from fraud_ae.runtime.named_objects import class_path
 from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.scorers.linear import LEAST_ERROR, RidgeOdds
 from fraud_ae.scorers.mahalanobis import MahalanobisScorer

@@ -1,0 +1,104 @@
+"""What the files of an experiment may add to a command: a closed list of keys.
+
+They lie in a folder that others may write into. Settings, and options that the user's own folders
+have, may come from there; what names code, or where Hydra looks for options, may not.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from fraud_ae.errors import UserError
+
+# The groups and sections that decide a run; names, stages and tracking are never part of one.
+GROUPS = ("data", "features", "model", "trainer", "scorer")
+SECTIONS = (*GROUPS, "encoder", "threshold", "seed")
+# What an earlier command may add to a retraining.
+KEYS = (
+    *SECTIONS,
+    "allow_features",
+    "gate",
+    "metrics",
+    "objective",
+    "production",
+    "promotion",
+    "retrain",
+    "stages",
+    "summary",
+    "wandb",
+)
+# Functions of the user's own.
+_FUNCTIONS = "metrics.extra"
+_TARGET = "_target_"
+_OPTION = re.compile(r"[\w-]+")
+_KEY = re.compile(r"[a-z_]+(\.[\w-]+)*")
+
+
+def check_command(path: Path, arguments: Iterable[str]) -> None:
+    """Refuse arguments of an earlier command that only a user may give.
+
+    path: of the file that they are from. Raises UserError naming the first one.
+    """
+    for argument in arguments:
+        if not _may_be_stored(argument):
+            raise UserError(
+                f"{path}: {argument} is not taken from a file, which others may have changed; "
+                "if it is yours, give it again on the command line"
+            )
+
+
+def check_candidates(folder: Path, chosen: Iterable[Path]) -> None:
+    """Refuse options in the folder of an experiment that are no candidates, or say too much.
+
+    folder: of the experiment. chosen: files of candidates that a command is going to take. Raises
+    UserError naming the file.
+    """
+    conf = folder / "conf"
+    for path in sorted(conf.rglob("*")):
+        is_candidate = path.parent == conf / "candidate" and path.suffix == ".yaml"
+        if path.name.startswith(".") or (path.is_dir() and not path.is_symlink()):
+            continue
+        if path.is_symlink() or not is_candidate:
+            raise UserError(f"{path}: only files of candidates may lie in {conf}; take it away")
+    for path in chosen:
+        _check_candidate(path)
+
+
+def _check_candidate(path: Path) -> None:
+    try:
+        said = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as YAML ({type(error).__name__})") from error
+    if not isinstance(said, dict) or not isinstance(said.get("defaults", []), list):
+        raise UserError(f"{path}: no candidate; run the stage that made it again")
+    for key in said:
+        if key not in (*SECTIONS, "defaults"):
+            raise UserError(f"{path}: {key} has no place in a candidate; take it out")
+    allowed = {f"override /{group}" for group in GROUPS}
+    for entry in said.get("defaults", []):
+        options = entry if isinstance(entry, dict) else {entry: None}
+        for group, option in options.items():
+            if group not in allowed or not _OPTION.fullmatch(str(option)):
+                raise UserError(f"{path}: {group}: {option} has no place in a candidate's defaults")
+    if _has_target(said):
+        raise UserError(f"{path}: {_TARGET} has no place in a candidate; take it out")
+
+
+def _may_be_stored(argument: str) -> bool:
+    key, equals, value = argument.lstrip("+~").partition("=")
+    if not _KEY.fullmatch(key) or key.split(".")[0] not in KEYS or _TARGET in argument:
+        return False
+    if key == _FUNCTIONS.split(".")[0] or key.startswith(_FUNCTIONS):
+        return False
+    # The name of an option is no path to a file.
+    return key not in GROUPS or not equals or re.fullmatch(r"[\w,()*-]+", value) is not None
+
+
+def _has_target(node: object) -> bool:
+    if isinstance(node, list):
+        return any(map(_has_target, node))
+    if not isinstance(node, dict):
+        return False
+    return _TARGET in node or any(map(_has_target, node.values()))

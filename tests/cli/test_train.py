@@ -123,13 +123,18 @@ def test_own_metric_is_computed_stored_and_maximised(tmp_path):
     (tmp_path / "shop_metrics.py").write_text(
         "def caught(y_true, scores):\n    return float(y_true[scores.argsort()[-50:]].sum())\n"
     )
-    own = ("metrics.extra.caught=shop_metrics.caught", "objective=caught")
+    own = (
+        "metrics.extra.caught=shop_metrics.caught",
+        "objective=caught",
+        "allowed_modules=[shop_metrics]",
+    )
     run(
         "train.py",
         "-m",
         "features=baseline,temporal",
         *SMALL[:2],
         *own,
+        "objective=caught",
         cwd=tmp_path,
         PYTHONPATH=str(tmp_path),
     )
@@ -146,7 +151,7 @@ def test_a_metric_that_fails_does_not_lose_the_training(tmp_path):
     (tmp_path / "picky.py").write_text(
         "def needs_a_million(y_true, scores):\n    return y_true[1_000_000]\n"
     )
-    own = ("metrics.extra.picky=picky.needs_a_million",)
+    own = ("metrics.extra.picky=picky.needs_a_million", "allowed_modules=[picky]")
     failed = run("train.py", *SMALL, *own, cwd=tmp_path, fails=True, PYTHONPATH=str(tmp_path))
     assert "error: metrics.extra.picky=picky.needs_a_million: IndexError" in failed
     assert "not trained again" in run("train.py", *SMALL, cwd=tmp_path)

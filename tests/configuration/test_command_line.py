@@ -24,7 +24,7 @@ def leave_candidates(experiment: str, *names: str) -> None:
     folder = Path("outputs") / experiment / "conf" / "candidate"
     folder.mkdir(parents=True)
     for name in names:
-        (folder / f"{name}.yaml").write_text("# @package _global_\n")
+        (folder / f"{name}.yaml").write_text("# @package _global_\nseed: 1\n")
 
 
 def without_search_path(arguments: list[str]) -> list[str]:

@@ -68,6 +68,7 @@ def config(compose) -> dict:
         ("metrics.top_k", 5),
         ("metrics.replicates", 10),
         ("experiment", "another"),
+        ("allowed_modules", ["another"]),
         ("objective", "recall"),
         ("retrain", True),
         ("stage.name", "broad"),

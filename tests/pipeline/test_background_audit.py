@@ -44,7 +44,8 @@ def test_a_clean_strategy_is_audited_once(audited, tmp_path):
 def test_a_leak_is_named_with_the_command_that_shows_it(audited, tmp_path, monkeypatch):
     (tmp_path / "peeking.py").write_text(LEAKY)
     monkeypatch.syspath_prepend(tmp_path)
-    told = audited("peeking", "features=temporal", "features._target_=peeking.Peeking")
+    own = ("features._target_=peeking.Peeking", "allowed_modules=[peeking]")
+    told = audited("peeking", "features=temporal", *own)
     assert told.startswith("LEAK AUDIT of peeking: ")
     assert "next_amount" in told
     assert "fraud-ae audit peeking" in told

@@ -32,8 +32,8 @@ def offline(compose, train, tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        metric = "metrics.extra.caught=caught_fraud.share"
-        config = compose("wandb.mode=offline", "wandb.project=ours", "stage=features", metric)
+        own = ("metrics.extra.caught=caught_fraud.share", "allowed_modules=[caught_fraud]")
+        config = compose("wandb.mode=offline", "wandb.project=ours", "stage=features", *own)
         run = train(config, folder / "runs")
     return run, config, tracked_in(run.folder)
 

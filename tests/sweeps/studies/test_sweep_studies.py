@@ -78,7 +78,8 @@ def test_refused_and_diverged_jobs_are_failed_trials(tmp_path):
     folder = tmp_path / "outputs" / "small"
     path = os.pathsep.join([str(ROOT), str(tmp_path)])
     arguments = ("--config-dir", "own", "-m", "features=baseline,broken", *SMALL)
-    run("train.py", *arguments, "wandb.mode=disabled", cwd=tmp_path, PYTHONPATH=path)
+    arguments += ("allowed_modules=[broken]", "wandb.mode=disabled")
+    run("train.py", *arguments, cwd=tmp_path, PYTHONPATH=path)
     found = {trial.params["features"]: trial for trial in trials(folder, "features")}
     assert found["baseline"].state == TrialState.COMPLETE
     assert found["broken"].state == TrialState.FAIL

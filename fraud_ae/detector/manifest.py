@@ -7,8 +7,11 @@ from pathlib import Path
 from fraud_ae import __version__
 from fraud_ae.errors import UserError
 from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.signatures import check_signature, sign_file
 
 MANIFEST = "manifest.json"
+# Who made the model, see `sign_model`; of the manifest, and so of every file that it lists.
+SIGNATURE = "manifest.signature.json"
 # The same model once more, for those who score without PyTorch.
 ONNX_MODEL = "model.onnx"
 KIND = "fraud_ae detector"
@@ -25,7 +28,11 @@ def write_manifest(folder: Path) -> None:
     refuse_links(folder)
     files = sorted(path for path in folder.iterdir() if path.is_file())
     # Names that begin with a dot are drafts of files that are being written.
-    named = [path for path in files if path.name != MANIFEST and not path.name.startswith(".")]
+    named = [
+        path
+        for path in files
+        if path.name not in (MANIFEST, SIGNATURE) and not path.name.startswith(".")
+    ]
     listed = {path.name: _describe(path) for path in named}
     manifest = {"kind": KIND, "format": FORMAT, "fraud_ae": __version__, "files": listed}
     write_json(folder / MANIFEST, manifest)
@@ -67,6 +74,34 @@ def check_manifest(folder: Path, needed: tuple[str, ...]) -> tuple[str, ...]:
             f"or {_AGAIN}"
         )
     return tuple(files)
+
+
+def digest(folder: Path) -> str:
+    """64 hexadecimal characters, the same for the same model: SHA-256 of its manifest."""
+    return _describe(folder / MANIFEST)["sha256"]
+
+
+def sign_model(folder: Path, key: Path) -> str:
+    """Sign a saved detector with a private key, and return its digest.
+
+    What changes it afterwards, a threshold or an export, makes the signature void. Raises UserError
+    where it is damaged, or the key is none.
+    """
+    check_manifest(folder, ())
+    sign_file(folder / MANIFEST, key, folder / SIGNATURE)
+    return digest(folder)
+
+
+def check_origin(folder: Path, expected: str | None, public_key: Path | None) -> None:
+    """Refuse a detector that is another one, or not signed by the owner of a key.
+
+    expected: its digest, or the first 16 characters of it or more. None: is not asked for. Raises
+    UserError saying which of them does not fit.
+    """
+    if expected is not None and not (len(expected) >= 16 and digest(folder).startswith(expected)):
+        raise UserError(f"{folder}: has the digest {digest(folder)}, and {expected} was asked for")
+    if public_key is not None:
+        check_signature(folder / MANIFEST, public_key, folder / SIGNATURE)
 
 
 def refuse_links(folder: Path) -> None:

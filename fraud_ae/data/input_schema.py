@@ -1,6 +1,5 @@
 """What a model takes: the columns of a transaction to be scored, with an example."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.values.kinds import ValueKind
 from fraud_ae.errors import UserError
 from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.json_files import read_json
 
 INPUT_SCHEMA = "schema.json"
 
@@ -69,19 +69,23 @@ class InputSchema:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """What `save` wrote. Raises UserError where the folder has none."""
+        """What `save` wrote. Raises UserError where the folder has none, or a damaged one."""
         path = folder / INPUT_SCHEMA
         if not path.is_file():
             raise UserError(f"{folder}: no {INPUT_SCHEMA}; this takes a model for production")
-        saved = json.loads(path.read_text())
-        columns = (
-            InputColumn(
-                **column
-                | {"sources": tuple(column["sources"]), "kind": ValueKind(**column["kind"])}
+        saved = read_json(path)
+        try:
+            columns = tuple(
+                InputColumn(
+                    **column
+                    | {"sources": tuple(column["sources"]), "kind": ValueKind(**column["kind"])}
+                )
+                for column in saved["columns"]
             )
-            for column in saved["columns"]
-        )
-        return cls(tuple(columns), saved["example"])
+            return cls(columns, dict(saved["example"]))
+        except (LookupError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(f"{path}: not what was saved ({reason})") from error
 
 
 def _column(name: str, source_format: SourceFormat, used: bool) -> InputColumn:

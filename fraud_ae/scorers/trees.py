@@ -79,7 +79,7 @@ def load_trees(path: Path) -> list["Booster"]:
         if _checksum(raw) != content["sha256"]:
             raise ValueError("the checksum is another")
         return [xgboost.Booster(model_file=bytearray(tree)) for tree in raw]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"{path}: the trees of this scorer are damaged ({reason})") from error
 

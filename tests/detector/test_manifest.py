@@ -1,14 +1,25 @@
 import json
 import pickle
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.files import MODEL_FILES
-from fraud_ae.detector.manifest import FORMAT, MANIFEST, write_manifest
+from fraud_ae.detector.manifest import (
+    FORMAT,
+    MANIFEST,
+    check_origin,
+    digest,
+    sign_model,
+    write_manifest,
+)
+from fraud_ae.detector.versions import copy_model
 from fraud_ae.errors import UserError
+from fraud_ae.runtime.named_objects import VARIABLE
+from fraud_ae.runtime.signatures import make_key
 
 
 @pytest.fixture
@@ -83,6 +94,96 @@ def test_what_is_no_detector_is_refused(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     assert MANIFEST in refusal(tmp_path / "empty")
     assert "no such folder" in refusal(tmp_path / "nothing_here")
+
+
+JSON_FILES = ("detector.json", "strategy.json", "encoder.json", "scorer.json")
+
+
+@pytest.mark.parametrize("name", [*JSON_FILES, MANIFEST])
+def test_json_without_end_is_refused(folder, name):
+    (folder / name).write_text("[" * 100_000)
+    if name != MANIFEST:
+        write_manifest(folder)
+    assert name in refusal(folder)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", '"abc"', "null", "[]", "true"])
+def test_a_threshold_that_is_no_number_is_refused(folder, text):
+    saved = json.loads((folder / "detector.json").read_text())
+    assert saved["threshold_policy"] is not None
+    saved["threshold"] = json.loads(text)
+    (folder / "detector.json").write_text(json.dumps(saved))
+    write_manifest(folder)
+    assert "is no finite number" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "encoder.json", MANIFEST, "folder"])
+def test_a_link_is_refused_whatever_it_leads_to(folder, tmp_path, name):
+    outside = tmp_path / "outside"
+    if name == "folder":
+        outside.mkdir()
+    else:
+        outside.write_text("secret")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(outside)
+    assert f"{name}: is a link" in refusal(folder)
+    with pytest.raises(UserError, match="is a link"):
+        write_manifest(folder)
+    with pytest.raises(UserError, match="is a link"):
+        copy_model(folder, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize(("file", "key"), [("strategy.json", "class"), ("detector.json", "scorer")])
+def test_nothing_is_imported_that_a_model_names(folder, tmp_path, monkeypatch, file, key):
+    imported = tmp_path / "imported"
+    (tmp_path / "evil.py").write_text(
+        f"import pathlib\npathlib.Path({str(imported)!r}).touch()\nclass Evil: ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    saved = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps({**saved, key: "evil.Evil"}))
+    write_manifest(folder)
+    with pytest.raises(UserError, match="the module evil is not allowed"):
+        FraudDetector.load(folder)
+    assert not imported.exists()
+    assert "evil" not in sys.modules
+    # The same name is asked of a module that is allowed, and checked for what it is.
+    monkeypatch.setenv(VARIABLE, "evil")
+    with pytest.raises(UserError, match="must be a"):
+        FraudDetector.load(folder)
+    assert imported.exists()
+    del sys.modules["evil"]
+
+
+@pytest.fixture
+def key(tmp_path) -> Path:
+    make_key(tmp_path / "key.pem")
+    return tmp_path / "key.pem"
+
+
+def test_a_signed_model_loads_and_is_known_by_its_signature_and_digest(folder, key):
+    public = key.with_name("key.pem.pub")
+    with pytest.raises(UserError, match="is not signed"):
+        check_origin(folder, None, public)
+    assert sign_model(folder, key) == digest(folder)
+    check_origin(folder, digest(folder), public)
+    check_origin(folder, digest(folder)[:16], None)
+    FraudDetector.load(folder)
+    # A manifest that was made again says that the files are whole, and not who made them.
+    (folder / "notes.txt").write_text("changed")
+    write_manifest(folder)
+    FraudDetector.load(folder)
+    with pytest.raises(UserError, match="its signature is not of this model"):
+        check_origin(folder, None, public)
+
+
+@pytest.mark.parametrize("asked", ["", "0" * 64, "abc"])
+def test_another_digest_is_refused(folder, asked):
+    with pytest.raises(UserError, match="was asked for"):
+        check_origin(folder, asked, None)
+    with pytest.raises(UserError, match="was asked for"):
+        check_origin(folder, digest(folder)[:15], None)
 
 
 @pytest.mark.parametrize(

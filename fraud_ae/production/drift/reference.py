@@ -4,7 +4,6 @@ All of it is about the rows behind the threshold: the newest that the model was 
 that a fit without them scored.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +27,7 @@ from fraud_ae.production.drift.homogeneity import ClusteredShares
 from fraud_ae.production.drift.period import longest_gap
 from fraud_ae.production.drift.ranking import ranking
 from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.json_files import read_json
 
 REFERENCE = "reference.json"
 # The most values of a category that are listed; of one with more, none can be called new.
@@ -117,10 +117,7 @@ def load_reference(folder: Path) -> dict:
             f"{folder}: no {REFERENCE}, so there is nothing to compare with; make the model again: "
             "python train.py stage=production"
         )
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: damaged ({error})") from error
+    return read_json(path)
 
 
 def customers_of(transactions: pd.DataFrame) -> pd.Series:

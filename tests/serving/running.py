@@ -87,6 +87,22 @@ class RunningService:
         """Number of transactions in its store."""
         return int(self.metric('fraud_ae_history{kind="transactions"}'))
 
+    @property
+    def connections(self) -> int:
+        """Number of sockets of its process that are connected over TCP; for Linux."""
+        mine = set()
+        for file in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with suppress(OSError):
+                mine.add(os.readlink(file))
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(f"socket:[{row[9]}]" in mine for row in rows if row[3] != "0A")
+
+    @property
+    def memory(self) -> int:
+        """Bytes that its process holds; for Linux."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[1])
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal that ends it, and return its exit code."""
         self._session.close()

@@ -53,6 +53,10 @@ def serve(
     max_batch: Annotated[int, typer.Option(help="Transactions of a request.", min=1)] = 1000,
     max_waiting: Annotated[int, typer.Option(help="Transactions that wait.", min=1)] = 2000,
     timeout: Annotated[float, typer.Option(help="Seconds to an answer.", min=0.1)] = 10.0,
+    max_connections: Annotated[int, typer.Option(help="Open connections.", min=1)] = 800,
+    max_per_address: Annotated[
+        int, typer.Option(help="Open connections from one address, such as a proxy.", min=1)
+    ] = 200,
     outputs: OutputsOption = DEFAULT_OUTPUTS,
 ) -> None:
     """Score transactions over HTTP, remember them, and let people review the alerts."""
@@ -73,7 +77,7 @@ def serve(
         host,
         port,
         store or default_store(folder),
-        Limits(max_body, max_batch, max_waiting, timeout),
+        Limits(max_body, max_batch, max_waiting, timeout, max_connections, max_per_address),
         history=history,
         key=api_key,
     )

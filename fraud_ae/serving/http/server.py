@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import sys
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from fraud_ae.data.files.reading import read_table
 from fraud_ae.data.transactions import to_transactions
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.serving.http.app import create_app
+from fraud_ae.serving.http.connections import BoundedProtocol, Connections, affordable
 from fraud_ae.serving.limits import Limits
 from fraud_ae.serving.model import ServedModel
 from fraud_ae.serving.service import Service
@@ -74,8 +76,10 @@ def serve_model(
     async def run() -> None:
         service = Service(folder, model, store, limits)
         _reload_on_hangup(service)
+        connections = Connections(affordable(limits.max_connections), limits.max_per_address)
         config = uvicorn.Config(
             create_app(service, key),
+            http=partial(BoundedProtocol, connections=connections),
             log_config=None,
             log_level="warning",
             access_log=False,

@@ -53,7 +53,7 @@ class RunningService:
         return self._log.read_text()
 
     def _wait(self) -> int:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 600
         while time.monotonic() < until:
             assert self.process.poll() is None, self.printed
             address = re.search(r"^docs .*:(\d+)/docs$", self.printed, re.MULTILINE)

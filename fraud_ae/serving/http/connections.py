@@ -14,7 +14,7 @@ from typing import Any
 import httptools
 from pydantic_core import to_json
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from fraud_ae.errors import UserError
 from fraud_ae.serving.errors import RequestRefused
@@ -95,7 +95,7 @@ class Connections:
         if oldest is None or now - oldest.waiting_since < _GIVES_WAY_SECONDS:
             return False
         self.forget(oldest)
-        oldest.transport.abort()
+        oldest.abort()
         return True
 
     def forget(self, connection: "BoundedProtocol") -> None:
@@ -144,6 +144,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._headers = self._head_bytes = self._discarded = 0
         self._progressed = self._in_body = False
         self._unparsed = b""
+        # The request in progress; `cycle` is the one that was read last.
+        self._answered: RequestResponseCycle | None = None
 
     @property
     def waiting_since(self) -> float:
@@ -165,6 +167,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count it no longer, and drop what it sent."""
         self._all.forget(self)
         self._unparsed = b""
+        self._answer_no_more()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -172,7 +175,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refused:
             self._discarded += len(data)
             if self._discarded > _MOST_DISCARDED:
-                self.transport.abort()
+                self.abort()
             return
         if self._head_since is None and (self.cycle is None or self.cycle.response_complete):
             self._head_since = self.loop.time()
@@ -229,6 +232,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._progressed = self._in_body = True
         self._head_since = self._idle_since = None
         super().on_headers_complete()
+        if not self.pipeline:
+            self._answered = self.cycle
 
     def on_body(self, body: bytes) -> None:
         """What of it is too much, the application knows."""
@@ -242,9 +247,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with what came meanwhile, after others had their turn."""
+        if self.pipeline:
+            self._answered = self.pipeline[-1][0]
+            super().on_response_complete()
+            return
         super().on_response_complete()
         self._idle_since = self.loop.time()
-        if self._unparsed and not self.pipeline:
+        if self._unparsed:
             self.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
@@ -270,22 +279,34 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing() or self._refused:
             self._closing_since = self._closing_since or now
             if now - self._closing_since > (_LINGER_SECONDS if self._refused else SECONDS):
-                self.transport.abort()
+                self.abort()
         elif self._blocked_since is not None and now - self._blocked_since > SECONDS:
-            self.transport.abort()
+            self.abort()
         elif self._head_since is not None and now - self._head_since > SECONDS:
             self._refuse(RequestRefused(408, f"no request came within {SECONDS:g} seconds"))
+
+    def abort(self) -> None:
+        """Close it at once; what the application still answers is dropped."""
+        self._answer_no_more()
+        self.transport.abort()
+
+    def _answer_no_more(self) -> None:
+        # Uvicorn tells the request that was read last, which need not be the one in progress.
+        for cycle in (self._answered, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def _refuse(self, refused: RequestRefused) -> None:
         """Answer with an error, unless an earlier request waits for its answer, and close."""
         self._refused, self._unparsed = True, b""
         if self.cycle is not None and not self.cycle.response_complete:
             if self.pipeline or self.cycle.response_started or not self._in_body:
+                self._answer_no_more()
                 self.transport.close()
                 return
             # Its own body or trailers are at fault: this is its answer.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self._answer_no_more()
         body = to_json(refused.body)
         headers = {
             "content-type": "application/json",

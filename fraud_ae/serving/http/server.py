@@ -19,6 +19,7 @@ from fraud_ae.data.transactions import to_transactions
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.serving.http.app import create_app
 from fraud_ae.serving.http.connections import BoundedProtocol, Connections, affordable
+from fraud_ae.serving.http.keys import KEY_VARIABLE, Keys
 from fraud_ae.serving.limits import Limits
 from fraud_ae.serving.model import ServedModel
 from fraud_ae.serving.service import Service
@@ -45,13 +46,13 @@ def serve_model(
     limits: Limits,
     *,
     history: Path | None = None,
-    key: str | None = None,
+    keys: Keys | None = None,
 ) -> None:
     """Serve a model until the process is stopped.
 
     folder: of the model. port: 0 takes a free one. history: a file of earlier transactions,
-    imported into the store. key: API key that clients must send. Raises UserError if the model, the
-    file, the store or the address cannot be used.
+    imported into the store. keys: of which clients must send one. Raises UserError if the model,
+    the file, the store or the address cannot be used.
     """
     log.addFilter(_drop_feature_warnings)
     listener = _bind(host, port)
@@ -62,8 +63,8 @@ def serve_model(
         store.fill(trailing.transactions)
     new = _import_history(store, model, history) if history else None
     address, port, *_ = listener.getsockname()
-    if key is None and not ip_address(address).is_loopback:
-        log.warning("anybody who reaches %s can ask and label; set --api-key", host)
+    if keys is None and not ip_address(address).is_loopback:
+        log.warning("anybody who reaches %s can ask and label; set %s", host, KEY_VARIABLE)
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     sys.setswitchinterval(_SWITCH_SECONDS)
     # Objects that exist now stay; a garbage collection over all of them would pause the scoring.
@@ -78,7 +79,7 @@ def serve_model(
         _reload_on_hangup(service)
         connections = Connections(affordable(limits.max_connections), limits.max_per_address)
         config = uvicorn.Config(
-            create_app(service, key),
+            create_app(service, keys),
             http=partial(BoundedProtocol, connections=connections),
             log_config=None,
             log_level="warning",

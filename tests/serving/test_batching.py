@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from fraud_ae.serving.batching import AT_ONCE, ScoringThread
+from fraud_ae.serving.batching import AT_ONCE, MOST_SECONDS, ScoringThread
 from fraud_ae.serving.errors import RequestRefused
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -111,3 +112,52 @@ async def test_a_client_that_left_is_not_waited_for(score, thread):
     thread.first.cancel()
     score.may_go_on.set()
     assert await thread.submit([4]) == [8]
+
+
+async def test_functions_that_count_are_refused_where_too_many_wait(score, thread):
+    second = thread.run(lambda: "done", tasks=98)
+    assert thread.waiting == 99
+    with pytest.raises(RequestRefused, match="99 transactions wait already"):
+        thread.run(lambda: None, tasks=2)
+    # What the service itself needs is called all the same.
+    third = thread.run(lambda: "reloaded")
+    score.may_go_on.set()
+    assert [await second, await third] == ["done", "reloaded"]
+
+
+async def test_twice_what_it_can_do_is_refused_in_time_and_soon_over():
+    """For some seconds: the queue stays about a second long, and is empty soon after."""
+    capacity = AT_ONCE / 0.05
+
+    def slow(tasks: list) -> list:
+        time.sleep(0.05 * max(len(tasks) / AT_ONCE, 0.5))
+        return tasks
+
+    thread = ScoringThread(slow, most_waiting=100_000)
+    waited, refused, futures = [], 0, []
+
+    def finished(begun: float) -> None:
+        waited.append(time.monotonic() - begun)
+
+    started = time.monotonic()
+    sent = 0
+    while (now := time.monotonic()) < started + 5:
+        due = int((now - started) * 2 * capacity)
+        for _ in range(due - sent):
+            try:
+                future = thread.submit([1])
+            except RequestRefused:
+                refused += 1
+            else:
+                future.add_done_callback(lambda _, begun=now: finished(begun))
+                futures.append(future)
+        sent = due
+        await asyncio.sleep(0.005)
+    ended = time.monotonic()
+    assert refused > 0.2 * sent
+    assert len(futures) > 0.2 * sent
+    await asyncio.gather(*futures)
+    assert time.monotonic() - ended < 4 * MOST_SECONDS
+    assert max(waited) < 5 * MOST_SECONDS
+    assert thread.ready
+    await thread.stop()

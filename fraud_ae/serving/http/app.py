@@ -75,6 +75,8 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
     limits = service.limits
 
     async def read_items(request: Request) -> tuple[list[Any], bool]:
+        # Before any work on it: refusing has to stay cheap while there are too many.
+        service.scoring.check_room()
         body = parse_json(await read_body(request, limits))
         is_list = isinstance(body, list)
         if is_list and len(body) > limits.max_batch:
@@ -133,9 +135,8 @@ def _add_monitoring(app: FastAPI, service: Service) -> None:
     async def ready() -> Response:
         """Whether a transaction would be accepted now."""
         if not service.scoring.ready:
-            raise RequestRefused(
-                503, "too many transactions wait, or the service stops", retry_after=1
-            )
+            service.scoring.check_room()
+            raise RequestRefused(503, "scoring has ended; start the service again", retry_after=5)
         return _json({"status": "ready", "model": service.model.version})
 
     @app.get("/model", response_model=dict[str, Any])

@@ -32,12 +32,6 @@ _SWITCH_SECONDS = 0.0005
 _FEATURES = Path(features.__file__).parent
 
 
-def default_store(model: Path) -> Path:
-    """Default path of the history store: beside `models/`, or else beside the model's folder."""
-    folder = model.absolute().parent
-    return (folder.parent if folder.name == "models" else folder) / "history.db"
-
-
 def serve_model(
     folder: Path,
     host: str,

@@ -19,6 +19,7 @@ EXAMPLES = """Examples:
 \b
   fraud-ae serve --history transactions.csv
   FRAUD_AE_API_KEY=secret fraud-ae serve --model MODEL --host 0.0.0.0
+  fraud-ae serve --keys keys.yaml          several keys, each with roles and a rate
   curl -X POST localhost:8000/reload       another model, as kill -HUP does
 """
 
@@ -85,8 +86,9 @@ def serve(
     for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ.setdefault(name, "1")
     from fraud_ae.serving.http.keys import read_keys
-    from fraud_ae.serving.http.server import default_store, serve_model
+    from fraud_ae.serving.http.server import serve_model
     from fraud_ae.serving.limits import Limits
+    from fraud_ae.serving.store_file import default_store
 
     folder = model_folder(model, outputs)
     serve_model(

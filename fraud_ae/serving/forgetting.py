@@ -1,6 +1,7 @@
 """Forgetting a customer: out of the store, and what else holds rows of theirs."""
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fraud_ae.errors import UserError
+from fraud_ae.experiments.run_store import TOP_TRANSACTIONS
 from fraud_ae.serving.store_file import lock_store
 from fraud_ae.serving.tables import FIXED_TABLES
+
+# The columns that say whose a row is.
+_KEYS = ("customer_id", "transaction_id")
+_AS_TEXT = pa.schema([(name, pa.string()) for name in _KEYS])
 
 
 @dataclass(frozen=True)
@@ -84,16 +90,20 @@ def without_forgotten(transactions: pd.DataFrame, connection: sqlite3.Connection
     return transactions[~transactions["customer_id"].isin(hidden)]
 
 
-def rows_elsewhere(folder: Path, customer: str, ids: tuple[str, ...]) -> Iterator[tuple[Path, int]]:
-    """Parquet files below a folder with rows of a customer, and the number of these.
+def rows_elsewhere(
+    folder: Path, customer: str, ids: tuple[str, ...]
+) -> Iterator[tuple[Path, int | None]]:
+    """Files of runs and models below a folder with rows of a customer, and the number of these.
 
-    ids: of known transactions of theirs; those that such a file shows are looked for too.
+    Parquet files, and the highest scores of runs; None where one cannot be read. ids: of known
+    transactions of theirs; those that such a file shows are looked for too.
     """
-    files = sorted(path for path in folder.rglob("*.parquet") if path.is_file())
+    names = ("*.parquet", TOP_TRANSACTIONS)
+    files = sorted(path for name in names for path in folder.rglob(name) if path.is_file())
     tables = {path: _keys(path) for path in files}
     known = set(ids)
     for table in tables.values():
-        if {"customer_id", "transaction_id"} <= set(table.column_names):
+        if table is not None and set(table.column_names) == set(_KEYS):
             theirs = table.filter(pc.equal(table["customer_id"], customer))
             known.update(theirs["transaction_id"].to_pylist())
     looked_for = {
@@ -101,22 +111,27 @@ def rows_elsewhere(folder: Path, customer: str, ids: tuple[str, ...]) -> Iterato
         "transaction_id": pa.array(sorted(known - {None}), pa.string()),
     }
     for path, table in tables.items():
-        found = pa.array([False] * table.num_rows)
+        if table is None:
+            yield path, None
+            continue
+        found = pa.array([False] * table.num_rows, pa.bool_())
         for name in table.column_names:
             found = pc.or_(found, pc.is_in(table[name], value_set=looked_for[name]))
         if number := pc.sum(found).as_py():
             yield path, number
 
 
-def _keys(path: Path) -> pa.Table:
-    """The columns that say whose its rows are, as text."""
+def _keys(path: Path) -> pa.Table | None:
+    """The columns that say whose its rows are, as text; None where it cannot be read."""
     try:
+        if path.name == TOP_TRANSACTIONS:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+            return pa.table({name: [row[name] for row in rows] for name in _KEYS}, schema=_AS_TEXT)
         names = pq.read_schema(path).names
-        wanted = [name for name in ("customer_id", "transaction_id") if name in names]
-        table = pq.read_table(path, columns=wanted)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
-    return pa.table({name: table[name].cast(pa.string()) for name in wanted})
+        table = pq.read_table(path, columns=[name for name in _KEYS if name in names])
+        return pa.table({name: table[name].cast(pa.string()) for name in table.column_names})
+    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException):
+        return None
 
 
 def _hash(customer: str) -> str:

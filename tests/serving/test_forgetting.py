@@ -1,6 +1,7 @@
 """The store is for its owner alone, and a customer can be taken out of it for good."""
 
 import hashlib
+import json
 import os
 import sqlite3
 from pathlib import Path
@@ -65,11 +66,16 @@ def test_a_customer_is_forgotten_and_others_are_not(tmp_path):
     rows.to_parquet(models / "history.parquet")
     rows[["transaction_id", "amount"]].iloc[:3].to_parquet(models / "scores.parquet")
     rows[["amount"]].to_parquet(models / "without.parquet")
+    (models / "damaged.parquet").write_text("no table")
+    top = [{"transaction_id": key, "customer_id": GONE} for key in rows["transaction_id"][:1]]
+    (models / "top_transactions.json").write_text(json.dumps(top))
     assert GONE.encode() in written(path)
     printed = fraud_ae("forget", "--customer", GONE, "--store", str(path), cwd=tmp_path)
     assert f"removed 10 transactions, 10 answers and 10 outcomes of customer {GONE}" in printed
     assert "models/v1/history.parquet: still holds 10 rows of theirs" in printed
     assert "models/v1/scores.parquet: still holds 2 rows of theirs" in printed
+    assert "models/v1/top_transactions.json: still holds 1 rows of theirs" in printed
+    assert "models/v1/damaged.parquet: cannot be read" in printed
     assert "without.parquet" not in printed
     assert "Weights & Biases" in printed
     left = written(path)

@@ -73,6 +73,7 @@ class Connections:
         self._most, self._most_per_address = most, most_per_address
         self._open: dict[BoundedProtocol, str] = {}
         self._by_address: Counter[str] = Counter()
+        self._no_way_until: dict[str | None, float] = {}
         self.lingering: set[BoundedProtocol] = set()
         self._sweeping = False
 
@@ -80,19 +81,27 @@ class Connections:
         """Count a new connection. Raises RequestRefused (503) where there are too many."""
         self._sweep_from_now_on(connection.loop)
         here = self._by_address[address] >= self._most_per_address
-        if here or len(self._open) >= self._most:
-            among = [one for one, its in self._open.items() if its == address or not here]
-            if not self._make_way(among, connection.loop.time()):
-                where = f"from {address}" if here else "here"
-                most = self._most_per_address if here else self._most
-                raise RequestRefused(503, f"{most} connections {where} already", retry_after=1)
+        full = here or len(self._open) >= self._most
+        if full and not self._make_way(address if here else None, connection.loop.time()):
+            where = f"from {address}" if here else "here"
+            most = self._most_per_address if here else self._most
+            raise RequestRefused(503, f"{most} connections {where} already", retry_after=1)
         self._open[connection] = address
         self._by_address[address] += 1
 
-    def _make_way(self, among: list["BoundedProtocol"], now: float) -> bool:
-        """Close the one that has waited longest for a request; whether there is any."""
-        oldest = min(among, key=lambda one: one.waiting_since, default=None)
-        if oldest is None or now - oldest.waiting_since < _GIVES_WAY_SECONDS:
+    def _make_way(self, address: str | None, now: float) -> bool:
+        """Close the one that has waited longest for a request; whether there is any.
+
+        address: of those to choose from; None for all.
+        """
+        # Until then none was old enough, so that many that are refused cost no search.
+        if now < self._no_way_until.get(address, now):
+            return False
+        among = (one for one, its in self._open.items() if address in (None, its))
+        oldest = min(among, key=lambda one: one.waiting_since)
+        if now < oldest.waiting_since + _GIVES_WAY_SECONDS:
+            until = min(oldest.waiting_since, now) + _GIVES_WAY_SECONDS
+            self._no_way_until[address] = until
             return False
         self.forget(oldest)
         oldest.abort()
@@ -106,6 +115,7 @@ class Connections:
             self._by_address[address] -= 1
             if not self._by_address[address]:
                 del self._by_address[address]
+                self._no_way_until.pop(address, None)
 
     def _sweep_from_now_on(self, loop: asyncio.AbstractEventLoop) -> None:
         def sweep() -> None:

@@ -32,6 +32,7 @@ def forget(
     outputs: OutputsOption = DEFAULT_OUTPUTS,
 ) -> None:
     """Remove a customer from the history store, and say what else holds rows of theirs."""
+    from fraud_ae.experiments.run_store import TOP_TRANSACTIONS
     from fraud_ae.serving.forgetting import forget_customer, rows_elsewhere
     from fraud_ae.serving.store_file import default_store
 
@@ -44,9 +45,11 @@ def forget(
     folders = {folder.resolve() for folder in (outputs, model) if folder and folder.is_dir()}
     for folder in sorted(folders):
         for file, rows in rows_elsewhere(folder, customer, removed.ids):
-            print(f"{file}: still holds {rows:,} rows of theirs")
+            holds = "cannot be read" if rows is None else f"still holds {rows:,} rows of theirs"
+            print(f"{file}: {holds}")
     looked = " and ".join(map(str, sorted(folders))) or "no folder"
     print(
-        f"looked for more in Parquet files of {looked}; not in the files of transactions that "
-        "models are made of, what `score` wrote, other stores, copies, nor Weights & Biases"
+        f"looked for more in the Parquet files and {TOP_TRANSACTIONS} of {looked}; not in reports, "
+        "the files that models are made of, what `score` and `explain` wrote, other stores, "
+        "copies, and Weights & Biases"
     )

@@ -168,7 +168,8 @@ class ScoringThread(Generic[Task, Result]):
         if counted:
             # A batch that was not full is taken to last as long as a full one.
             full = seconds * AT_ONCE / max(counted, AT_ONCE)
-            self._batch_seconds += _WEIGHT * (full - self._batch_seconds)
+            weight = _WEIGHT if self._batch_seconds else 1.0
+            self._batch_seconds += weight * (full - self._batch_seconds)
         for queued, result in zip(batch, results, strict=True):
             self.waiting -= queued.counted
             if queued.future.done():

@@ -61,7 +61,9 @@ def test_an_overload_is_refused_in_time_takes_no_memory_and_is_soon_over(shared,
     )
     assert set(statuses) <= {200, 503}
     assert statuses.count(200) > 0.2 * len(statuses)
-    # Well within the ten seconds after which a client is told that it took too long.
-    assert slowest < 9
+    # Within the ten seconds after which a client would be told that it took too long.
+    count = shared.metric('fraud_ae_request_seconds_count{route="/score"}')
+    in_time = shared.metric('fraud_ae_request_seconds_bucket{le="10.0",route="/score"}')
+    assert in_time >= 0.99 * count > 0
     assert max(memory[len(memory) // 2 :]) - memory[len(memory) // 4] < 60_000_000
     assert recovered < 4

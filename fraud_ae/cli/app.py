@@ -1,7 +1,7 @@
 """The command `fraud-ae`: everything that is not an experiment.
 
-Every module of `cli/commands` is a command: the function of its name, its `PANEL` in the help, and
-its `EXAMPLES`.
+Every module of `cli/commands` and its folders is a command: the function of its name, its `PANEL`
+in the help, and its `EXAMPLES`.
 """
 
 import functools
@@ -34,8 +34,9 @@ _PANELS = ("Data", "Scoring", "Models", "Experiments")
 
 def _register() -> None:
     modules = [
-        importlib.import_module(f"{commands.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(commands.__path__)
+        importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(commands.__path__, f"{commands.__name__}.")
+        if not module.ispkg
     ]
     for module in sorted(modules, key=lambda module: _PANELS.index(module.PANEL)):
         name = module.__name__.rpartition(".")[2]

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from fraud_ae.serving.errors import RequestRefused
 
 # Most tasks of a batch; so many take hardly longer than one.
 AT_ONCE = 64
+# Who would wait longer than so many seconds is refused: after an overload the queue is soon empty.
+MOST_SECONDS = 1.0
+# Weight of the last batch in the running mean of how long one takes.
+_WEIGHT = 0.2
 # How long to wait for a batch to fill: clients that just got a response send the next request soon.
 _GATHERED_SECONDS = 0.003
 
@@ -21,9 +26,13 @@ Result = TypeVar("Result")
 
 @dataclass
 class _Queued(Generic[Task]):
-    """A request of some tasks, or a function to call between two batches."""
+    """A request of some tasks, or a function to call between two batches.
+
+    counted: how much it adds to what waits, in tasks.
+    """
 
     future: asyncio.Future
+    counted: int
     tasks: Sequence[Task] = ()
     function: Callable[[], Any] | None = None
 
@@ -49,32 +58,47 @@ class ScoringThread(Generic[Task, Result]):
         self._stopping = False
         # Size of the last batch.
         self._last_size = 0
-        # Number of tasks without a result; changed in the event loop alone.
+        # Number of tasks without a result, and seconds that AT_ONCE of them take, a running mean;
+        # changed in the event loop alone.
         self.waiting = 0
+        self._batch_seconds = 0.0
         self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
         self._thread.start()
 
     @property
     def ready(self) -> bool:
         """Whether another task would be accepted."""
-        return self._thread.is_alive() and not self._stopping and self.waiting < self._most_waiting
+        try:
+            self.check_room()
+        except RequestRefused:
+            return False
+        return self._thread.is_alive()
 
-    def submit(self, tasks: Sequence[Task]) -> "asyncio.Future[list[Result]]":
-        """A future of the results of some tasks.
+    def check_room(self, tasks: int = 1) -> None:
+        """Raise RequestRefused (503) if so many tasks more are too many.
 
-        Raises RequestRefused (503) if the queue is full. A request longer than the queue's limit is
-        accepted while the queue is empty.
+        More than the queue's limit are accepted while the queue is empty.
         """
         if self._stopping:
             raise RequestRefused(503, "the service is being stopped", retry_after=5)
-        if self.waiting and self.waiting + len(tasks) > self._most_waiting:
+        seconds = self.waiting / AT_ONCE * self._batch_seconds
+        if self.waiting and (self.waiting + tasks > self._most_waiting or seconds > MOST_SECONDS):
             raise RequestRefused(503, f"{self.waiting} transactions wait already", retry_after=1)
-        self.waiting += len(tasks)
-        return self._put(tasks=tasks)
 
-    def run(self, function: Callable[[], Any]) -> asyncio.Future:
-        """Call a function between two batches; a future of what it returns or raises."""
-        return self._put(function=function)
+    def submit(self, tasks: Sequence[Task]) -> "asyncio.Future[list[Result]]":
+        """A future of the results of some tasks. Raises RequestRefused as `check_room`."""
+        self.check_room(len(tasks))
+        return self._put(len(tasks), tasks=tasks)
+
+    def run(self, function: Callable[[], Any], tasks: int = 0) -> asyncio.Future:
+        """Call a function between two batches; a future of what it returns or raises.
+
+        tasks: so many it takes the time of. Raises RequestRefused as `check_room`, if there are
+        any; without, it is never refused.
+        """
+        if tasks:
+            self.check_room(tasks)
+        return self._put(tasks, function=function)
 
     async def stop(self) -> None:
         """Score what is queued, accept nothing more, and end the thread."""
@@ -83,8 +107,9 @@ class ScoringThread(Generic[Task, Result]):
             self._changed.notify()
         await asyncio.to_thread(self._thread.join)
 
-    def _put(self, **entry: Any) -> asyncio.Future:
-        queued: _Queued[Task] = _Queued(self._loop.create_future(), **entry)
+    def _put(self, counted: int, **entry: Any) -> asyncio.Future:
+        queued: _Queued[Task] = _Queued(self._loop.create_future(), counted, **entry)
+        self.waiting += counted
         with self._changed:
             self._queue.append(queued)
             self._changed.notify()
@@ -98,8 +123,10 @@ class ScoringThread(Generic[Task, Result]):
                 if not self._queue:
                     return
                 batch = self._take()
+            started = time.perf_counter()
             results = self._results(batch)
-            self._loop.call_soon_threadsafe(self._resolve, batch, results)
+            seconds = time.perf_counter() - started
+            self._loop.call_soon_threadsafe(self._resolve, batch, results, seconds)
 
     def _take(self) -> list[_Queued[Task]]:
         """The next function to call by itself, or the requests of the next batch."""
@@ -133,10 +160,18 @@ class ScoringThread(Generic[Task, Result]):
             return [result for request in batch for result in self._results([request])]
         return [list(islice(results, len(request.tasks))) for request in batch]
 
-    def _resolve(self, batch: Sequence[_Queued[Task]], results: Sequence[Any]) -> None:
+    def _resolve(
+        self, batch: Sequence[_Queued[Task]], results: Sequence[Any], seconds: float
+    ) -> None:
         """In the event loop."""
+        counted = sum(queued.counted for queued in batch)
+        if counted:
+            # A batch that was not full is taken to last as long as a full one.
+            full = seconds * AT_ONCE / max(counted, AT_ONCE)
+            weight = _WEIGHT if self._batch_seconds else 1.0
+            self._batch_seconds += weight * (full - self._batch_seconds)
         for queued, result in zip(batch, results, strict=True):
-            self.waiting -= len(queued.tasks)
+            self.waiting -= queued.counted
             if queued.future.done():
                 continue  # the client disconnected or its request timed out
             if isinstance(result, Exception):

@@ -15,13 +15,16 @@ _MOST_DISCARDED = 64
 class Limits:
     """max_body: bytes. max_batch: transactions of a request. max_waiting: those in the queue.
 
-    timeout: seconds, for the body to arrive and, again, for its results.
+    timeout: seconds, for the body to arrive and, again, for its results. max_connections: open ones
+    in all, and max_per_address: those from one address.
     """
 
     max_body: int
     max_batch: int
     max_waiting: int
     timeout: float
+    max_connections: int
+    max_per_address: int
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:

@@ -22,6 +22,9 @@ log = logging.getLogger("fraud_ae")
 
 Returned = TypeVar("Returned")
 
+# So many questions about the stored results wait at most.
+_MOST_REVIEWS = 32
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -49,6 +52,8 @@ class Service:
         self.model, self.limits, self.metrics = model, limits, Metrics()
         self._folder, self._store = folder, store
         self._reloading, self._reviewing = asyncio.Lock(), asyncio.Lock()
+        # Number of reviews that wait or are made.
+        self._reviews = 0
         self.scoring = ScoringThread(self._score_batch, limits.max_waiting)
         # A second connection, so that reading alerts does not delay the scoring.
         self._read_connection = sqlite3.connect(
@@ -84,17 +89,32 @@ class Service:
     async def label(self, outcomes: Sequence[tuple[str, bool]]) -> list[bool]:
         """Store n outcomes, (transaction_id, is_fraud); whether each transaction is known."""
         known = await self._within_timeout(
-            self.scoring.run(lambda: [self._store.label(*outcome) for outcome in outcomes])
+            self.scoring.run(
+                lambda: [self._store.label(*outcome) for outcome in outcomes], len(outcomes)
+            )
         )
         for _, is_fraud in outcomes:
             self.metrics.labelled(is_fraud)
         return known
 
     async def review(self, query: Callable[..., Returned], *arguments: Any) -> Returned:
-        """What a function of the stored results and other arguments returns, in another thread."""
-        stored = StoredResults(self._read_connection)
-        async with self._reviewing:
-            return await asyncio.to_thread(query, stored, *arguments)
+        """What a function of the stored results and other arguments returns, in another thread.
+
+        One after another. Raises RequestRefused (503) if many wait, or the timeout passes.
+        """
+        if self._reviews >= _MOST_REVIEWS:
+            raise RequestRefused(503, f"{self._reviews} such requests wait already", retry_after=1)
+        self._reviews += 1
+        reviewing = asyncio.ensure_future(self._review(query, *arguments))
+        return await self._within_timeout(reviewing)
+
+    async def _review(self, query: Callable[..., Returned], *arguments: Any) -> Returned:
+        try:
+            async with self._reviewing:
+                stored = StoredResults(self._read_connection)
+                return await asyncio.to_thread(query, stored, *arguments)
+        finally:
+            self._reviews -= 1
 
     async def reload(self) -> ServedModel:
         """Load the model that is in the folder now, and switch to it between two batches.

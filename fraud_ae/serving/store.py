@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from fraud_ae.errors import UserError
 from fraud_ae.features.event_time import days_to_microseconds
 from fraud_ae.features.history import History, needed_later
+from fraud_ae.serving.forgetting import without_forgotten
 from fraud_ae.serving.results import ScoreResult, StoredResults
+from fraud_ae.serving.store_file import lock_store
 from fraud_ae.serving.tables import (
     FIXED_TABLES,
     Columns,
@@ -58,15 +59,8 @@ class HistoryStore:
 
         Raises UserError if it cannot be written, is no such file, or another process has it open.
         """
-        self.path, self._lock = path, FileLock(path.with_name(f"{path.name}.lock"))
+        self.path, self._lock = path, lock_store(path)
         self._since_pruned = 0
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UserError(f"{path}: another service has it; use another --store") from error
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror})") from error
         try:
             # Each `with self._connection` is one database transaction, begun by its first change.
             self._connection = sqlite3.connect(
@@ -178,11 +172,12 @@ class HistoryStore:
     def fill(self, transactions: pd.DataFrame) -> int:
         """Import canonical transactions, (n, d) in order of time, with their labels.
 
-        Returns how many were new. Those too old to be needed are left out.
+        Returns how many were new. Those too old to be needed, and those of customers who were
+        forgotten, are left out.
         """
         reach = History(self._retention_days, 0.0, self.history.previous, self.history.first_uses)
         needed = needed_later(transactions, reach, transactions["timestamp"].iloc[-1])
-        recent = transactions[needed]
+        recent = without_forgotten(transactions[needed], self._connection)
         changes = self._connection.total_changes
         with self._connection:
             self._insert(self.columns(recent))

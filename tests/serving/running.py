@@ -53,7 +53,7 @@ class RunningService:
         return self._log.read_text()
 
     def _wait(self) -> int:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 600
         while time.monotonic() < until:
             assert self.process.poll() is None, self.printed
             address = re.search(r"^docs .*:(\d+)/docs$", self.printed, re.MULTILINE)
@@ -86,6 +86,22 @@ class RunningService:
     def stored(self) -> int:
         """Number of transactions in its store."""
         return int(self.metric('fraud_ae_history{kind="transactions"}'))
+
+    @property
+    def connections(self) -> int:
+        """Number of sockets of its process that are connected over TCP; for Linux."""
+        mine = set()
+        for file in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with suppress(OSError):
+                mine.add(os.readlink(file))
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(f"socket:[{row[9]}]" in mine for row in rows if row[3] != "0A")
+
+    @property
+    def memory(self) -> int:
+        """Bytes that its process holds; for Linux."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[1])
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal that ends it, and return its exit code."""

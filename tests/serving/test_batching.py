@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from fraud_ae.serving.batching import AT_ONCE, ScoringThread
+from fraud_ae.serving.batching import AT_ONCE, MOST_SECONDS, ScoringThread
 from fraud_ae.serving.errors import RequestRefused
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -111,3 +112,45 @@ async def test_a_client_that_left_is_not_waited_for(score, thread):
     thread.first.cancel()
     score.may_go_on.set()
     assert await thread.submit([4]) == [8]
+
+
+async def test_functions_that_count_are_refused_where_too_many_wait(score, thread):
+    second = thread.run(lambda: "done", tasks=98)
+    assert thread.waiting == 99
+    with pytest.raises(RequestRefused, match="99 transactions wait already"):
+        thread.run(lambda: None, tasks=2)
+    # What the service itself needs is called all the same.
+    third = thread.run(lambda: "reloaded")
+    score.may_go_on.set()
+    assert [await second, await third] == ["done", "reloaded"]
+
+
+async def test_twice_what_it_can_do_is_refused_above_a_second_of_waiting():
+    full_seconds = 0.05
+    per_second = 2 * AT_ONCE / full_seconds
+
+    def slow(tasks: list) -> list:
+        time.sleep(full_seconds * max(len(tasks) / AT_ONCE, 0.5))
+        return tasks
+
+    thread = ScoringThread(slow, most_waiting=1_000_000)
+    await thread.submit([1])
+    refused, longest, futures = 0, 0, []
+    started, sent = time.monotonic(), 0
+    while (now := time.monotonic()) < started + 5:
+        due = int((now - started) * per_second)
+        for _ in range(due - sent):
+            try:
+                futures.append(thread.submit([1]))
+            except RequestRefused:
+                refused += 1
+        longest = max(longest, thread.waiting)
+        sent = due
+        await asyncio.sleep(0.005)
+    assert refused > 0.2 * sent
+    assert futures
+    # A second of batches that take at least half of the time of full ones.
+    assert longest <= MOST_SECONDS * AT_ONCE / (full_seconds / 2) + 1
+    assert await asyncio.gather(*futures) == [[1]] * len(futures)
+    assert thread.ready
+    await thread.stop()

@@ -107,7 +107,7 @@ def test_what_cannot_be_served_is_said_in_one_line(serve, model, tmp_path):
         error = refused(model, tmp_path, "--port", port)
     assert f"127.0.0.1 port {port}: cannot listen there (Address already in use)" in error
     assert "cannot listen there" in refused(model, tmp_path, "--host", "nowhere.invalid")
-    assert "--api-key: must be" in refused(model, tmp_path, "--api-key", "")
+    assert "FRAUD_AE_API_KEY: a key must be" in refused(model, tmp_path, "--api-key", "")
     service = serve()
     assert "another service has it" in refused(model, tmp_path, "--store", str(service.store))
 

@@ -190,6 +190,11 @@ def test_errors_and_probes(shared):
     bad = shared.get("/alerts?day=yesterday")
     assert (bad.status_code, bad.json()["field"]) == (422, "day")
     assert shared.get("/alerts?threshold=nan").json()["field"] == "threshold"
+    for day in ("9999-12-31", "0001-01-01", "1899-12-31", "99999999999999", "1e300", "NaN", "-1"):
+        bad = shared.get(f"/alerts?day={day}")
+        assert (bad.status_code, bad.json()["field"]) == (422, "day"), day
+    for day in ("9999-12-30", "1900-01-01"):
+        assert shared.get(f"/alerts?day={day}").json()["alerts"] == []
 
 
 def test_pages_of_other_sites_cannot_post(shared, rows):
@@ -202,8 +207,11 @@ def test_pages_of_other_sites_cannot_post(shared, rows):
 
 def test_the_key_is_asked_for_where_there_are_data(shared, rows):
     without, wrong = {"X-API-Key": None}, {"X-API-Key": f"not {KEY}"}
-    for path in ("/health", "/ready", "/", "/docs", "/pages/review.js", "/swagger/swagger-ui.css"):
+    for path in ("/health", "/ready", "/", "/pages/review.js", "/swagger/swagger-ui.css"):
         assert shared.get(path, headers=without).status_code == 200, path
+    for headers, status in ((without, 401), (wrong, 401), ({}, 200)):
+        page = shared.get("/docs", headers=headers)
+        assert (page.status_code, "key.js" in page.text) == (status, True)
     for path in ("/model", "/metrics", "/alerts", "/thresholds", "/openapi.json", "/nothing"):
         assert shared.get(path, headers=without).status_code == 401, path
     for path in ("/score", "/label", "/reload"):

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,8 +17,9 @@ from starlette.exceptions import HTTPException
 from fraud_ae import __version__
 from fraud_ae.errors import UserError
 from fraud_ae.serving.errors import RequestRefused
-from fraud_ae.serving.http.documentation import openapi_document
+from fraud_ae.serving.http.documentation import Documentation
 from fraud_ae.serving.http.guard import Guard, error_response
+from fraud_ae.serving.http.keys import Keys
 from fraud_ae.serving.http.review import alerts_response, thresholds_response
 from fraud_ae.serving.http.schemas import (
     AlertsResponse,
@@ -40,12 +40,14 @@ _POLICY = (
     "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
     "form-action 'none'"
 )
+# Transactions are not older, and the day after the last one is a date, too.
+_FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(9999, 12, 30)
 
 
-def create_app(service: Service, key: str | None = None) -> FastAPI:
+def create_app(service: Service, keys: Keys | None = None) -> FastAPI:
     """The application of a service, which stops with it.
 
-    key: API key that clients must send, None for no check.
+    keys: of which clients must send one, None for no check.
     """
 
     @asynccontextmanager
@@ -53,16 +55,19 @@ def create_app(service: Service, key: str | None = None) -> FastAPI:
         yield
         await service.stop()
 
-    app = FastAPI(
-        title="fraud_ae", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
-    )
-    app.add_middleware(Guard, metrics=service.metrics, key=key)
+    app = FastAPI(title="fraud_ae", version=__version__, lifespan=lifespan, openapi_url=None)
+    app.add_middleware(Guard, metrics=service.metrics, keys=keys)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_parameter)
     _add_scoring(app, service)
     _add_monitoring(app, service)
-    _add_pages(app)
-    app.openapi = partial(openapi_document, app, service, key is not None)
+    _add_pages(app, keys)
+    documentation = Documentation(app, service, keys is not None)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return Response(await documentation.text(), media_type="application/json")
+
     return app
 
 
@@ -70,10 +75,14 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
     limits = service.limits
 
     async def read_items(request: Request) -> tuple[list[Any], bool]:
+        # Before any work on it: refusing has to stay cheap while there are too many.
+        service.scoring.check_room()
         body = parse_json(await read_body(request, limits))
         is_list = isinstance(body, list)
         if is_list and len(body) > limits.max_batch:
             raise RequestRefused(413, f"{len(body):,} in one request; at most {limits.max_batch:,}")
+        if is_list and request.state.api_key is not None:
+            request.state.api_key.charge(len(body) - 1)
         return body if is_list else [body], is_list
 
     @app.post("/score", response_model=ScoreResponse | list[ScoreResponse])
@@ -126,9 +135,8 @@ def _add_monitoring(app: FastAPI, service: Service) -> None:
     async def ready() -> Response:
         """Whether a transaction would be accepted now."""
         if not service.scoring.ready:
-            raise RequestRefused(
-                503, "too many transactions wait, or the service stops", retry_after=1
-            )
+            service.scoring.check_room()
+            raise RequestRefused(503, "scoring has ended; start the service again", retry_after=5)
         return _json({"status": "ready", "model": service.model.version})
 
     @app.get("/model", response_model=dict[str, Any])
@@ -145,7 +153,10 @@ def _add_monitoring(app: FastAPI, service: Service) -> None:
 
     @app.get("/alerts", response_model=AlertsResponse)
     async def alerts(
-        day: Annotated[date | None, Query(description="In UTC; the newest with alerts.")] = None,
+        day: Annotated[
+            date | None,
+            Query(description="In UTC; the newest with alerts.", ge=_FIRST_DAY, le=_LAST_DAY),
+        ] = None,
         threshold: Annotated[
             float | None, Query(allow_inf_nan=False, description="That of the model.")
         ] = None,
@@ -162,15 +173,19 @@ def _add_monitoring(app: FastAPI, service: Service) -> None:
         return _json(await service.review(thresholds_response, curve))
 
 
-def _add_pages(app: FastAPI) -> None:
-    pages = {"/": "review.html", "/docs": "docs.html"}
+def _add_pages(app: FastAPI, keys: Keys | None) -> None:
+    def page(name: str, status: int = 200) -> Response:
+        return FileResponse(_PAGES / name, status, headers={"Content-Security-Policy": _POLICY})
 
-    async def send_page(request: Request) -> Response:
-        page = _PAGES / pages[request.url.path]
-        return FileResponse(page, headers={"Content-Security-Policy": _POLICY})
+    @app.get("/", include_in_schema=False)
+    async def review() -> Response:
+        return page("review.html")
 
-    for path in pages:
-        app.add_api_route(path, send_page, include_in_schema=False)
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        # The page of the 401 asks for the key, and draws the document with it.
+        return page("docs.html", 200 if keys is None or keys.of(request.headers) else 401)
+
     app.mount("/pages", StaticFiles(directory=_PAGES))
     # A local copy of Swagger UI, which FastAPI would load from a CDN.
     app.mount("/swagger", StaticFiles(packages=[("fastapi_offline", "static")]))

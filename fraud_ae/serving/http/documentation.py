@@ -1,12 +1,16 @@
 """The OpenAPI document, with examples from the data of the model."""
 
+import asyncio
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic_core import to_json
 
 from fraud_ae.serving.errors import RequestRefused
-from fraud_ae.serving.http.guard import KEY_HEADER, OPEN_PATHS
+from fraud_ae.serving.http.guard import OPEN_PATHS
+from fraud_ae.serving.http.keys import KEY_HEADER, key_missing
 from fraud_ae.serving.http.schemas import Error, score_response
 from fraud_ae.serving.limits import Limits
 from fraud_ae.serving.model import ServedModel
@@ -17,16 +21,42 @@ _ABOUT = """Scores transactions one by one or in small lists. Errors are `{"erro
 ...}`. With 503, `Retry-After` says in how many seconds to ask again: the same transaction_id gets
 the same answer, and counts once."""
 _REFERENCE = "#/components/schemas/"
-_KEY_MISSING = RequestRefused(401, f"the header {KEY_HEADER} must hold the key of this service")
+_OF_KEYS = [
+    key_missing(),
+    RequestRefused(403, "the key 'reviewers' may label, read, not score"),
+    RequestRefused(429, "more than 100 requests a second with the key 'gateway'", retry_after=1),
+]
 _FAILED = RequestRefused(500, "something failed here; the log has it as error 0f4d2a7c91b3")
 
 
-def openapi_document(app: FastAPI, service: Service, with_key: bool) -> dict[str, Any]:
-    """The OpenAPI document for the current model of the service."""
+class Documentation:
+    """The OpenAPI document of a service, made once for each model that it serves."""
+
+    def __init__(self, app: FastAPI, service: Service, with_key: bool) -> None:
+        self._app, self._service, self._with_key = app, service, with_key
+        self._making = asyncio.Lock()
+        self._model: ServedModel | None = None
+        self._text = b""
+
+    async def text(self) -> bytes:
+        """That of the current model, as JSON."""
+        async with self._making:
+            model = self._service.model
+            if model is not self._model:
+                document = partial(openapi_document, self._app, model, self._service.limits)
+                self._text = to_json(await asyncio.to_thread(document, self._with_key))
+                self._model = model
+            return self._text
+
+
+def openapi_document(
+    app: FastAPI, model: ServedModel, limits: Limits, with_key: bool
+) -> dict[str, Any]:
+    """The OpenAPI document of an application that serves a model."""
     document = get_openapi(
         title=app.title, version=app.version, description=_ABOUT, routes=app.routes
     )
-    model, schemas = service.model, document["components"]["schemas"]
+    schemas = document["components"]["schemas"]
     schemas["Transaction"] = {
         **model.reader.transaction.model.model_json_schema(),
         "description": "Fields that are not listed are ignored.",
@@ -47,7 +77,7 @@ def openapi_document(app: FastAPI, service: Service, with_key: bool) -> dict[str
         "/model": model.card,
         "/reload": {"model": model.version},
     }
-    errors = _errors(model, service.limits)
+    errors = _errors(model, limits)
     for path, methods in document["paths"].items():
         (route,) = methods.values()
         if path in bodies:
@@ -57,7 +87,7 @@ def openapi_document(app: FastAPI, service: Service, with_key: bool) -> dict[str
             route["responses"]["200"]["content"]["application/json"] |= (
                 {"examples": _one_and_list(example)} if path in bodies else {"example": example}
             )
-        key_errors = [_KEY_MISSING] if with_key and path not in OPEN_PATHS else []
+        key_errors = _OF_KEYS if with_key and path not in OPEN_PATHS else []
         for error in (*errors.get(path, ()), _FAILED, *key_errors):
             route["responses"][str(error.status)] = _error_response(error)
     metrics = {"text/plain": {"schema": {"type": "string"}}}

@@ -1,6 +1,5 @@
 """Middleware of every request: API key, cross-site check, metrics, and internal errors."""
 
-import hmac
 import logging
 import time
 import uuid
@@ -11,14 +10,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fraud_ae.serving.errors import RequestRefused
+from fraud_ae.serving.http.keys import Keys, key_missing
 from fraud_ae.serving.metrics import Metrics
 
 log = logging.getLogger("fraud_ae")
 
-KEY_HEADER = "X-API-Key"
 # Probes send no key. The pages hold no data and ask the user for the key.
 OPEN_PATHS = ("/health", "/ready", "/", "/docs", "/favicon.ico")
 OPEN_FOLDERS = ("/pages/", "/swagger/")
+# Everything else, what there will be too, is for those who may read.
+_ROLES = {"/score": "score", "/label": "label", "/reload": "reload"}
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -36,11 +37,13 @@ def error_response(refused: RequestRefused) -> Response:
 
 
 class Guard:
-    """ASGI middleware. key: API key that clients must send, None for no check."""
+    """ASGI middleware. keys: of which clients must send one, None for no check.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, key: str | None) -> None:
-        self._app, self._metrics = app, metrics
-        self._key = None if key is None else key.encode()
+    A request has the key that was sent as `state.api_key`, None where there is no check.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, keys: Keys | None) -> None:
+        self._app, self._metrics, self._keys = app, metrics, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -63,7 +66,8 @@ class Guard:
             await error_response(error)(scope, receive, send_with_headers)
         except Exception:
             error_id = uuid.uuid4().hex[:12]
-            log.exception("error %s: %s %s", error_id, scope["method"], scope["path"])
+            # With `r`: the path is what a client wrote, line ends included.
+            log.exception("error %s: %s %r", error_id, scope["method"], scope["path"])
             if not status:
                 error = RequestRefused(
                     500, f"something failed here; the log has it as error {error_id}"
@@ -79,9 +83,11 @@ class Guard:
         is_read = scope["method"] in ("GET", "HEAD")
         if not is_read and headers.get("sec-fetch-site") in _FOREIGN:
             raise RequestRefused(403, "not for pages of other sites")
-        path = scope["path"]
-        if self._key is None or path in OPEN_PATHS or path.startswith(OPEN_FOLDERS):
+        path, state = scope["path"], scope.setdefault("state", {})
+        state["api_key"] = None
+        if self._keys is None or path in OPEN_PATHS or path.startswith(OPEN_FOLDERS):
             return
-        key = headers.get(KEY_HEADER, "").encode("latin-1")
-        if not hmac.compare_digest(key, self._key):
-            raise RequestRefused(401, f"the header {KEY_HEADER} must hold the key of this service")
+        key = state["api_key"] = self._keys.of(headers)
+        if key is None:
+            raise key_missing()
+        key.check(_ROLES.get(path, "read"))

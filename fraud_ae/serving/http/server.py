@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import sys
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from fraud_ae.data.files.reading import read_table
 from fraud_ae.data.transactions import to_transactions
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.serving.http.app import create_app
+from fraud_ae.serving.http.connections import BoundedProtocol, Connections, affordable
+from fraud_ae.serving.http.keys import KEY_VARIABLE, Keys
 from fraud_ae.serving.limits import Limits
 from fraud_ae.serving.model import ServedModel
 from fraud_ae.serving.service import Service
@@ -29,12 +32,6 @@ _SWITCH_SECONDS = 0.0005
 _FEATURES = Path(features.__file__).parent
 
 
-def default_store(model: Path) -> Path:
-    """Default path of the history store: beside `models/`, or else beside the model's folder."""
-    folder = model.absolute().parent
-    return (folder.parent if folder.name == "models" else folder) / "history.db"
-
-
 def serve_model(
     folder: Path,
     host: str,
@@ -43,13 +40,13 @@ def serve_model(
     limits: Limits,
     *,
     history: Path | None = None,
-    key: str | None = None,
+    keys: Keys | None = None,
 ) -> None:
     """Serve a model until the process is stopped.
 
     folder: of the model. port: 0 takes a free one. history: a file of earlier transactions,
-    imported into the store. key: API key that clients must send. Raises UserError if the model, the
-    file, the store or the address cannot be used.
+    imported into the store. keys: of which clients must send one. Raises UserError if the model,
+    the file, the store or the address cannot be used.
     """
     log.addFilter(_drop_feature_warnings)
     listener = _bind(host, port)
@@ -60,8 +57,8 @@ def serve_model(
         store.fill(trailing.transactions)
     new = _import_history(store, model, history) if history else None
     address, port, *_ = listener.getsockname()
-    if key is None and not ip_address(address).is_loopback:
-        log.warning("anybody who reaches %s can ask and label; set --api-key", host)
+    if keys is None and not ip_address(address).is_loopback:
+        log.warning("anybody who reaches %s can ask and label; set %s", host, KEY_VARIABLE)
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     sys.setswitchinterval(_SWITCH_SECONDS)
     # Objects that exist now stay; a garbage collection over all of them would pause the scoring.
@@ -74,8 +71,10 @@ def serve_model(
     async def run() -> None:
         service = Service(folder, model, store, limits)
         _reload_on_hangup(service)
+        connections = Connections(affordable(limits.max_connections), limits.max_per_address)
         config = uvicorn.Config(
-            create_app(service, key),
+            create_app(service, keys),
+            http=partial(BoundedProtocol, connections=connections),
             log_config=None,
             log_level="warning",
             access_log=False,

@@ -1,7 +1,7 @@
 """`fraud-ae serve`: a model over HTTP."""
 
+import logging
 import os
-import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -11,12 +11,15 @@ import typer
 from fraud_ae.cli.options import DEFAULT_OUTPUTS, ModelOption, OutputsOption, model_folder
 from fraud_ae.errors import UserError
 
+log = logging.getLogger("fraud_ae")
+
 PANEL = "Scoring"
 EXAMPLES = """Examples:
 
 \b
   fraud-ae serve --history transactions.csv
   FRAUD_AE_API_KEY=secret fraud-ae serve --model MODEL --host 0.0.0.0
+  fraud-ae serve --keys keys.yaml          several keys, each with roles and a rate
   curl -X POST localhost:8000/reload       another model, as kill -HUP does
 """
 
@@ -24,6 +27,7 @@ _NEEDED = ("fastapi", "fastapi_offline", "uvicorn", "prometheus_client")
 
 
 def serve(
+    context: typer.Context,
     model: ModelOption = None,
     history: Annotated[
         Path | None,
@@ -44,8 +48,17 @@ def serve(
     api_key: Annotated[
         str | None,
         typer.Option(
-            help="Ask every client for it, in the header X-API-Key.",
+            help="Ask every client for it, in the header X-API-Key. To be set with the variable: "
+            "what stands on the command line is seen by others.",
             envvar="FRAUD_AE_API_KEY",
+            show_default=False,
+        ),
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file of several keys, each with its roles and its rate.",
+            envvar="FRAUD_AE_API_KEYS",
             show_default=False,
         ),
     ] = None,
@@ -53,19 +66,29 @@ def serve(
     max_batch: Annotated[int, typer.Option(help="Transactions of a request.", min=1)] = 1000,
     max_waiting: Annotated[int, typer.Option(help="Transactions that wait.", min=1)] = 2000,
     timeout: Annotated[float, typer.Option(help="Seconds to an answer.", min=0.1)] = 10.0,
+    max_connections: Annotated[int, typer.Option(help="Open connections.", min=1)] = 800,
+    max_per_address: Annotated[
+        int, typer.Option(help="Open connections from one address, such as a proxy.", min=1)
+    ] = 200,
     outputs: OutputsOption = DEFAULT_OUTPUTS,
 ) -> None:
     """Score transactions over HTTP, remember them, and let people review the alerts."""
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise UserError(f"{', '.join(missing)} not installed: pip install 'fraud_ae[serve]'")
-    if api_key is not None and not re.fullmatch("[!-~]+", api_key):
-        raise UserError("--api-key: must be of letters, digits and signs of ASCII, without blanks")
+    source = context.get_parameter_source("api_key")
+    if source is not None and source.name == "COMMANDLINE":
+        log.warning(
+            "everybody on this machine can read --api-key in the list of processes; set the "
+            "variable FRAUD_AE_API_KEY instead"
+        )
     # One thread scores; libraries that share out a few rows only take cores from the network.
     for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ.setdefault(name, "1")
-    from fraud_ae.serving.http.server import default_store, serve_model
+    from fraud_ae.serving.http.keys import read_keys
+    from fraud_ae.serving.http.server import serve_model
     from fraud_ae.serving.limits import Limits
+    from fraud_ae.serving.store_file import default_store
 
     folder = model_folder(model, outputs)
     serve_model(
@@ -73,7 +96,7 @@ def serve(
         host,
         port,
         store or default_store(folder),
-        Limits(max_body, max_batch, max_waiting, timeout),
+        Limits(max_body, max_batch, max_waiting, timeout, max_connections, max_per_address),
         history=history,
-        key=api_key,
+        keys=read_keys(keys, api_key),
     )

@@ -1,0 +1,138 @@
+"""Forgetting a customer: out of the store, and what else holds rows of theirs."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fraud_ae.errors import UserError
+from fraud_ae.experiments.run_store import TOP_TRANSACTIONS
+from fraud_ae.serving.store_file import lock_store
+from fraud_ae.serving.tables import FIXED_TABLES
+
+# The columns that say whose a row is.
+_KEYS = ("customer_id", "transaction_id")
+_AS_TEXT = pa.schema([(name, pa.string()) for name in _KEYS])
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was removed from a store: numbers of rows, and the ids of the transactions."""
+
+    transactions: int
+    answers: int
+    labels: int
+    ids: tuple[str, ...]
+
+
+def forget_customer(path: Path, customer: str) -> Removed:
+    """Remove a customer's transactions, their answers and outcomes from a closed store.
+
+    Nothing of them stays in the file, not in its free pages either, and files that are imported
+    later do not bring them back: a hash of the id is kept for that. Raises UserError if there is no
+    such store, or a service has it open.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such store; name one with --store, or a model with --model")
+    lock = lock_store(path)
+    try:
+        connection = sqlite3.connect(path, isolation_level="IMMEDIATE")
+        try:
+            return _remove(connection, path, customer)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise UserError(f"{path}: not a store of transactions ({error})") from error
+    finally:
+        lock.release()
+
+
+def _remove(connection: sqlite3.Connection, path: Path, customer: str) -> Removed:
+    connection.execute("PRAGMA secure_delete=ON")
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(transactions)")}
+    if "customer_id" not in columns:
+        raise UserError(f"{path}: its transactions have no customer_id")
+    connection.executescript(FIXED_TABLES)
+    theirs = "SELECT transaction_id FROM transactions WHERE customer_id = ?"
+    with connection:
+        ids = tuple(key for (key,) in connection.execute(theirs, (customer,)))
+        answers, labels = (
+            connection.execute(
+                f"DELETE FROM {table} WHERE transaction_id IN ({theirs})", (customer,)
+            ).rowcount
+            for table in ("answers", "labels")
+        )
+        connection.execute(
+            "DELETE FROM newest WHERE seq IN (SELECT seq FROM transactions WHERE customer_id = ?)",
+            (customer,),
+        )
+        connection.execute("DELETE FROM transactions WHERE customer_id = ?", (customer,))
+        connection.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (_hash(customer),))
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return Removed(len(ids), answers, labels, ids)
+
+
+def without_forgotten(transactions: pd.DataFrame, connection: sqlite3.Connection) -> pd.DataFrame:
+    """Canonical transactions, (n, d), without those of customers whom a store has forgotten."""
+    forgotten = {row[0] for row in connection.execute("SELECT customer FROM forgotten")}
+    if not forgotten or "customer_id" not in transactions:
+        return transactions
+    known = transactions["customer_id"].dropna().unique()
+    hidden = [customer for customer in known if _hash(str(customer)) in forgotten]
+    return transactions[~transactions["customer_id"].isin(hidden)]
+
+
+def rows_elsewhere(
+    folder: Path, customer: str, ids: tuple[str, ...]
+) -> Iterator[tuple[Path, int | None]]:
+    """Files of runs and models below a folder with rows of a customer, and the number of these.
+
+    Parquet files, and the highest scores of runs; None where one cannot be read. ids: of known
+    transactions of theirs; those that such a file shows are looked for too.
+    """
+    names = ("*.parquet", TOP_TRANSACTIONS)
+    files = sorted(path for name in names for path in folder.rglob(name) if path.is_file())
+    tables = {path: _keys(path) for path in files}
+    known = set(ids)
+    for table in tables.values():
+        if table is not None and set(table.column_names) == set(_KEYS):
+            theirs = table.filter(pc.equal(table["customer_id"], customer))
+            known.update(theirs["transaction_id"].to_pylist())
+    looked_for = {
+        "customer_id": pa.array([customer], pa.string()),
+        "transaction_id": pa.array(sorted(known - {None}), pa.string()),
+    }
+    for path, table in tables.items():
+        if table is None:
+            yield path, None
+            continue
+        found = pa.array([False] * table.num_rows, pa.bool_())
+        for name in table.column_names:
+            found = pc.or_(found, pc.is_in(table[name], value_set=looked_for[name]))
+        if number := pc.sum(found).as_py():
+            yield path, number
+
+
+def _keys(path: Path) -> pa.Table | None:
+    """The columns that say whose its rows are, as text; None where it cannot be read."""
+    try:
+        if path.name == TOP_TRANSACTIONS:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+            return pa.table({name: [row[name] for row in rows] for name in _KEYS}, schema=_AS_TEXT)
+        names = pq.read_schema(path).names
+        table = pq.read_table(path, columns=[name for name in _KEYS if name in names])
+        return pa.table({name: table[name].cast(pa.string()) for name in table.column_names})
+    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException):
+        return None
+
+
+def _hash(customer: str) -> str:
+    return hashlib.sha256(customer.encode()).hexdigest()

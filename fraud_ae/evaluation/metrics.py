@@ -36,16 +36,16 @@ def alert_metrics(
     if len(y_true) == 0:
         return {**dict.fromkeys(ALERT_FIGURES), "threshold": float(threshold)}
     is_fraud, flagged = np.asarray(y_true) == 1, alerts(scores, threshold)
-    tp, fp = np.count_nonzero(flagged & is_fraud), np.count_nonzero(flagged & ~is_fraud)
-    fn, tn = np.count_nonzero(is_fraud) - tp, np.count_nonzero(~is_fraud) - fp
+    tp, fp = int((flagged & is_fraud).sum()), int((flagged & ~is_fraud).sum())
+    fn, tn = int(is_fraud.sum()) - tp, int((~is_fraud).sum()) - fp
     return {
         "precision": tp / (tp + fp) if is_fraud.any() and flagged.any() else None,
         "recall": tp / (tp + fn) if is_fraud.any() else None,
         "f1": 2 * tp / (2 * tp + fp + fn) if is_fraud.any() else None,
         "threshold": float(threshold),
         "alert_rate": float(flagged.mean()),
-        "true_positives": int(tp),
-        "false_positives": int(fp),
-        "false_negatives": int(fn),
-        "true_negatives": int(tn),
+        "true_positives": tp,
+        "false_positives": fp,
+        "false_negatives": fn,
+        "true_negatives": tn,
     }

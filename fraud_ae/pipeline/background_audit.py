@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.audit.stored import audit_identity, keep_audit, kept_findings
-from fraud_ae.configuration.job import Job
 from fraud_ae.errors import LeakRefused
 from fraud_ae.runtime.workers import Workers
 
 if TYPE_CHECKING:
     from fraud_ae.audit.leakage import Finding
+    from fraud_ae.configuration.job import Job
 
 # Of a longer table some customers are audited: it computes the features many times.
 _MOST_ROWS = 200_000
@@ -24,7 +24,7 @@ class BackgroundAudit:
     name: the option of `features`. job: with that strategy.
     """
 
-    def __init__(self, name: str, job: Job, workers: Workers) -> None:
+    def __init__(self, name: str, job: "Job", workers: Workers) -> None:
         self._name = name
         self._job = job
         self._workers = workers
@@ -68,7 +68,7 @@ def _may_be_allowed(finding: dict) -> bool:
     return finding["check"] == "single feature"
 
 
-def _findings(job: Job) -> "list[Finding]":
+def _findings(job: "Job") -> "list[Finding]":
     from fraud_ae.audit.leakage import audit
 
     transactions = job.dataset.transactions

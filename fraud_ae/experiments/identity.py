@@ -9,7 +9,7 @@ from pathlib import Path
 from fraud_ae import __version__
 
 # Raised when a change of the code makes earlier runs worthless.
-_FORMAT = 11
+_FORMAT = 12
 
 
 def features_identity(

@@ -32,6 +32,13 @@ class LeakFound(UserError):
     exit_code = 1
 
 
+class LeakRefused(UserError):
+    """A model whose features leak is not published."""
+
+    # Neither a mistake nor what was looked for: whoever runs a pipeline by a clock can tell.
+    exit_code = 3
+
+
 class WorkerLost(UserError):
     """A process of a command was killed, or found no memory."""
 

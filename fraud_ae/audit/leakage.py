@@ -13,17 +13,19 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from fraud_ae.audit.label_use import differing_rows, separation, with_flipped_labels
+from fraud_ae.audit.label_use import (
+    LEAST_FRAUDS,
+    SEPARATES,
+    differing_rows,
+    separation,
+    with_flipped_labels,
+)
 from fraud_ae.data.split import Split
 from fraud_ae.features.event_time import days_to_microseconds, microseconds
 from fraud_ae.features.strategy import compute_features, fit_strategy
 
-# A ROC AUC of fewer frauds, or of fewer other rows, says nothing.
-LEAST_FRAUDS = 10
 TOO_FEW = f"cannot tell: it takes at least {LEAST_FRAUDS} frauds and {LEAST_FRAUDS} other rows"
 STANDARD_ERRORS = 4
-# What reaches this by itself is the label under another name, not a clue to it.
-SEPARATES = 0.99
 MOST_NAMED = 8
 _ROUNDING = 1e-6
 

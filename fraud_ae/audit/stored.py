@@ -16,10 +16,20 @@ if TYPE_CHECKING:
 AUDITS = "audit.json"
 
 
+def audit_identity(features: dict, allowed: Sequence[str]) -> dict:
+    """Everything that decides what an audit finds.
+
+    features: see `features_identity`; how they are encoded says nothing. allowed: the features that
+    may tell fraud by themselves.
+    """
+    made = {key: value for key, value in features.items() if key != "encoder"}
+    return {**made, "allowed": sorted(allowed)}
+
+
 def keep_audit(folder: Path, strategy: str, identity: dict, findings: "Sequence[Finding]") -> None:
     """Save what an audit found in the folder of an experiment, instead of the one before it.
 
-    identity: of the features, see `features_identity`.
+    identity: see `audit_identity`.
     """
     audited = {
         "fingerprint": identity["data"]["fingerprint"],
@@ -36,6 +46,10 @@ def read_audits(folder: Path) -> dict[str, dict]:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def is_audited(folder: Path, strategy: str, identity: dict) -> bool:
-    """Whether the last audit of a strategy was of these very features."""
-    return read_audits(folder).get(strategy, {}).get("identity") == identity_hash(identity)
+def kept_findings(folder: Path, strategy: str, identity: dict) -> list[dict] | None:
+    """What the last audit of a strategy found, as plain data; None where it was of others.
+
+    identity: see `audit_identity`.
+    """
+    audited = read_audits(folder).get(strategy, {})
+    return audited["findings"] if audited.get("identity") == identity_hash(identity) else None

@@ -276,7 +276,23 @@ class Job:
         from fraud_ae.experiments.training_data import stored_training_data
 
         identity = {**self.features_identity, "planted": self.plants}
-        return stored_training_data(self.folder / "encoded", identity, self._encode)
+        folder, made = stored_training_data(self.folder / "encoded", identity, self._encode)
+        self._warn_of_leaks(made)
+        return folder, made
+
+    def _warn_of_leaks(self, data: "TrainingData") -> None:
+        """The audit looks closer; here nobody has to ask for it."""
+        from fraud_ae.audit.label_use import features_that_tell_alone
+
+        aucs = features_that_tell_alone(data.encoded)
+        leaks = {name: auc for name, auc in aucs.items() if name not in self.allowed_features}
+        if leaks:
+            told = ", ".join(f"{name} (ROC AUC {auc:.4f})" for name, auc in leaks.items())
+            _warn_once(
+                f"{told} tells fraud from the rest alone, as what is known only afterwards does: "
+                "no figure can be trusted, and nothing is published. Leave it out, or, where it is "
+                f"known when a transaction is scored: 'allow_features=[{','.join(leaks)}]'"
+            )
 
     @property
     def plants(self) -> bool:

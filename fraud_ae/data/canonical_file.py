@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from fraud_ae.data.files.reading import read_parts
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.transactions import map_columns, tie_order
+from fraud_ae.data.transactions import map_columns, tie_order, without_repeats
 from fraud_ae.errors import DataError
 
 _LOGGER = logging.getLogger("fraud_ae")
@@ -102,6 +102,7 @@ class _Writer:
         self._path, self._format, self._writer = path, source_format, None
         self._has_ids = bool(source_format.sources("transaction_id"))
         self._ids: list[np.ndarray] = []
+        self._rows_read: list[np.ndarray] = []
 
     def close(self) -> None:
         if self._writer is not None:
@@ -109,18 +110,39 @@ class _Writer:
 
     def add_file(self, path: Path, report: Report) -> None:
         for part in self.read(path):
-            ids = _hashes(part["transaction_id"])
-            repeated = np.isin(ids, np.concatenate(self._ids)) if self._ids else np.zeros(0)
-            if repeated.any():
-                twice = part["transaction_id"][repeated].iloc[0]
-                raise DataError(f"{path}: transaction_id: {twice!r} is there more than once")
-            self._ids.append(ids)
+            part = self._new(part, path)
+            self._ids.append(_hashes(part["transaction_id"]))
+            self._rows_read.append(_row_hashes(part))
             self.first = min(self.first, part["timestamp"].min())
             self._write(part.assign(place=np.arange(self.rows, self.rows + len(part))))
             self.rows += len(part)
             report(self.rows)
         if not self.rows:
             raise DataError(f"{path}: the table has no rows")
+
+    def _new(self, part: pd.DataFrame, path: Path) -> pd.DataFrame:
+        """The rows of a part that no earlier part of the file has; each of these counts once."""
+        if not self._has_ids or not self._ids:
+            return part
+        ids, read = _hashes(part["transaction_id"]), np.concatenate(self._ids)
+        repeated = np.isin(ids, read)
+        if not repeated.any():
+            return part
+        order = np.argsort(read)
+        found = order[np.searchsorted(read[order], ids[repeated])]
+        other = np.concatenate(self._rows_read)[found] != _row_hashes(part)[repeated]
+        if other.any():
+            twice = part["transaction_id"][repeated].iloc[np.flatnonzero(other)[0]]
+            raise DataError(
+                f"{path}: transaction_id: {twice!r} is there more than once, with other values"
+            )
+        _LOGGER.warning(
+            "%s: %d rows repeat transactions that are there already, with the same values, and "
+            "are not counted again",
+            path,
+            repeated.sum(),
+        )
+        return part[~repeated].reset_index(drop=True)
 
     def add_history(self, parts: Iterable[pd.DataFrame]) -> int:
         """Write what was not written before: without ids, what lies before all of it.
@@ -145,14 +167,14 @@ class _Writer:
         start = 0
         for raw in read_parts(path, self._format, PART_ROWS):
             try:
-                part = map_columns(raw, self._format, labelled=False)
+                part = without_repeats(map_columns(raw, self._format, labelled=False))
             except DataError as error:
                 where = f" (row 0 below is row {start:,} of the file)" if start else ""
                 raise DataError(f"{path}{where}: {error}") from None
             if not self._has_ids:
                 numbers = pd.Series(range(start, start + len(part))).astype("str")
                 part["transaction_id"] = prefix + numbers
-            start += len(part)
+            start += len(raw)
             yield part
 
     def _write(self, part: pd.DataFrame) -> None:
@@ -177,6 +199,12 @@ class _Writer:
             for field in schema
         ]
         self._writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+
+def _row_hashes(part: pd.DataFrame) -> np.ndarray:
+    """64 bits for the values of each row; a part without any label has no column of them."""
+    values = part.drop(columns="is_fraud", errors="ignore")
+    return pd.util.hash_pandas_object(values, index=False).to_numpy()
 
 
 def _hashes(ids: pd.Series) -> np.ndarray:

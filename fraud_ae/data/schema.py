@@ -39,8 +39,8 @@ def check(
     """Check the typed columns, shape (n, d), and return them with repairs where allowed.
 
     shown: the values as they are in the file, by canonical name. problems: what the mapping found.
-    refused: what is wrong with some values, by canonical name and row. Raises DataError with all
-    problems of all kinds.
+    refused: what is wrong with some values, by canonical name and row. Rows that are the same in
+    all of their columns stay. Raises DataError with all problems of all kinds.
     """
     frame = _without_negative_amounts(frame, source_format)
     bad_rows, duplicates = _failures(frame, source_format)
@@ -78,7 +78,7 @@ def _without_negative_amounts(frame: pd.DataFrame, source_format: SourceFormat) 
 def _failures(
     frame: pd.DataFrame, source_format: SourceFormat
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Rows that break a rule, by column, and the rows whose transaction_id is not unique."""
+    """Rows that break a rule, by column, and rows of one transaction_id that are not the same."""
     import pandera.pandas as pa  # takes a second to import
 
     bad_rows: dict[str, np.ndarray] = {}
@@ -90,10 +90,17 @@ def _failures(
             name = error.schema.name
             rows = error.failure_cases["index"].to_numpy(np.int64)
             if error.reason_code is pa.errors.SchemaErrorReason.SERIES_CONTAINS_DUPLICATES:
-                duplicates = rows
+                duplicates = _conflicting(frame, rows)
             else:
                 bad_rows[name] = np.union1d(bad_rows.get(name, rows), rows)
     return bad_rows, duplicates
+
+
+def _conflicting(frame: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
+    """Those of the rows, whose ids repeat, that have other values than the first of their id."""
+    ids = frame["transaction_id"].loc[rows]
+    distinct = ids[~frame.loc[rows].duplicated()]
+    return rows[ids.isin(distinct[distinct.duplicated()]).to_numpy()]
 
 
 def _schema(names: list[str], source_format: SourceFormat):
@@ -173,8 +180,9 @@ def _describe_duplicates(ids: pd.Series, rows: np.ndarray) -> str:
     more = ", ..." if groups.ngroups > _SHOWN else ""
     noun = "id occurs" if groups.ngroups == 1 else "ids occur"
     return (
-        f"transaction_id: {groups.ngroups} {noun} more than once: {', '.join(described)}{more}; "
-        "must be unique (data.columns.transaction_id=null numbers the rows instead)"
+        f"transaction_id: {groups.ngroups} {noun} more than once, with other values: "
+        f"{', '.join(described)}{more}; must be unique (data.columns.transaction_id=null numbers "
+        "the rows instead)"
     )
 
 

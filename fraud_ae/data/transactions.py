@@ -23,7 +23,7 @@ from fraud_ae.data.values.kinds import (
 )
 from fraud_ae.data.values.labels import as_label
 from fraud_ae.data.values.numbers import are_numbers, as_number
-from fraud_ae.data.values.times import as_time, is_ambiguous, joined_time
+from fraud_ae.data.values.times import as_time, is_ambiguous, joined_time, with_offsets
 from fraud_ae.errors import DataError
 from fraud_ae.runtime.threads import side_by_side
 
@@ -43,7 +43,7 @@ def training_transactions(
     """
     _check_table(raw)
     inferred = infer_format(raw, source_format)
-    mapped = map_columns(raw, inferred)
+    mapped = without_repeats(map_columns(raw, inferred))
     if not inferred.sources("timestamp"):
         inferred = replace(inferred, rows_before=len(raw))
     return in_order(mapped, inferred), inferred
@@ -52,8 +52,25 @@ def training_transactions(
 def to_transactions(
     raw: pd.DataFrame, source_format: SourceFormat, labelled: bool = True
 ) -> pd.DataFrame:
-    """Canonical transactions as `map_columns` gives them, in order of time, see `in_order`."""
-    return in_order(map_columns(raw, source_format, labelled), source_format)
+    """Canonical transactions of a table, each once, in order of time, see `in_order`."""
+    mapped = without_repeats(map_columns(raw, source_format, labelled))
+    return in_order(mapped, source_format)
+
+
+def without_repeats(transactions: pd.DataFrame) -> pd.DataFrame:
+    """Canonical transactions without rows that repeat another of their id; a line says how many.
+
+    transactions: of `map_columns`, so that rows of one id have the same values.
+    """
+    repeated = transactions["transaction_id"].duplicated()
+    if not repeated.any():
+        return transactions
+    _LOGGER.warning(
+        "%s %s a transaction that is there already, with the same values, and %s not counted again",
+        f"{repeated.sum():,}",
+        *(("row repeats", "is") if repeated.sum() == 1 else ("rows repeat", "are")),
+    )
+    return transactions[~repeated].reset_index(drop=True)
 
 
 def in_order(transactions: pd.DataFrame, source_format: SourceFormat) -> pd.DataFrame:
@@ -89,7 +106,8 @@ def map_columns(
     """Canonical transactions, shape (n, d), in the order of `raw`, which is not changed.
 
     Ids and categories are `str`, times datetime64[us, UTC], numbers and extras float64, is_fraud
-    int8, or float64 with NaN where some rows are not labelled, and absent where none is. With
+    int8, or float64 with NaN where some rows are not labelled, and absent where none is. Rows that
+    repeat another of the same id and values stay, see `without_repeats`. With
     `labelled=False` the column of labels may be missing, and fraud_scenario is left out. Raises
     DataError with all problems at once.
     """
@@ -167,7 +185,7 @@ def _column(
     if is_text:
         return id_text(raw, name, columns, source_format.kinds)
     if name == "timestamp":
-        return _times(raw, columns, source_format), {}
+        return _times(raw, columns, source_format), _mixed_offsets(raw, columns, source_format)
     values = raw[columns[0]]
     if name == "is_fraud":
         return as_label(values, source_format.labels_map), {}
@@ -195,6 +213,24 @@ def _times(raw: pd.DataFrame, columns: tuple[str, ...], source_format: SourceFor
             rule,
         )
     return times
+
+
+def _mixed_offsets(
+    raw: pd.DataFrame, columns: tuple[str, ...], source_format: SourceFormat
+) -> Wrong:
+    """What is wrong with times of which some have an offset and others have not: the rarer ones."""
+    is_given = source_format.time_zone or source_format.time_unit or source_format.time_format
+    if is_given or len(columns) > 1:
+        return {}
+    has_time, has_offset = with_offsets(raw[columns[0]])
+    given, lacking = np.flatnonzero(has_time & has_offset), np.flatnonzero(has_time & ~has_offset)
+    if not len(given) or not len(lacking):
+        return {}
+    other = "has no offset from UTC, and others have one"
+    if len(given) < len(lacking):
+        other = "has an offset from UTC, and others have none"
+    reason = f"{other}; data.time_zone=ZONE (such as UTC) says what times without one are"
+    return dict.fromkeys(min(given, lacking, key=len).tolist(), reason)
 
 
 def source_times(values: pd.Series, source_format: SourceFormat) -> pd.Series:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.transactions import map_columns, time_order
+from fraud_ae.data.transactions import map_columns, time_order, without_repeats
 from fraud_ae.detector.files import (
     HELD_OUT_SCORES,
     MODEL_FILES,
@@ -205,10 +205,11 @@ class FraudDetector:
     def _with_history(self, df: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
         """Canonical transactions of a frame and what is remembered of the same customers.
 
-        In order of time, with the positions of the rows of the frame, (n,) int, in their order.
+        In order of time, with the positions, (n,) int, of the rows of the frame or their repeats.
         """
-        transactions = map_columns(df, self.source_format, labelled=False)
-        rows = len(transactions)
+        mapped = map_columns(df, self.source_format, labelled=False)
+        transactions = without_repeats(mapped)
+        own, rows = pd.factorize(mapped["transaction_id"])[0], len(transactions)
         if self.history is not None:
             if gap := self.history.gap(transactions["timestamp"].min(), rows):
                 _LOGGER.warning("%s; put earlier rows into the frame", gap)
@@ -218,7 +219,7 @@ class FraudDetector:
         order = time_order(transactions, self.source_format)
         places = np.empty(len(order), dtype=np.int64)
         places[order] = np.arange(len(order))
-        return transactions.iloc[order].reset_index(drop=True), places[:rows]
+        return transactions.iloc[order].reset_index(drop=True), places[own]
 
     @cached_property
     def history(self) -> TrailingHistory | None:

@@ -33,11 +33,11 @@ def daily_precision(scored: pd.DataFrame, k: int) -> float | None:
 
     scored: a scored frame. A day of fewer than k transactions is divided by their number. Of equal
     scores, the earlier transaction is looked at, then the one whose id sorts first.
-    None where there is no row.
+    None where there is no fraud, so that no transaction could be the right one.
     Source: precision top-k, Fraud Detection Handbook (Le Borgne et al., 2022), chapter 4, but for
     days of fewer than k transactions.
     """
-    if len(scored) == 0:
+    if not (scored["is_fraud"] == 1).any():
         return None
     rows = _candidates(scored, k)
     rows = rows.sort_values(
@@ -67,7 +67,7 @@ def card_precision(scored: pd.DataFrame, k: int) -> float | None:
     their transactions. Rows whose is_known_compromised is true (if the frame has that column) are
     left out: such customers have left the set. The mean over the days. As in the book, a day of
     fewer than k customers is divided by k, too. Of equal scores, the customer whose id sorts first
-    is looked at. None where there is no row or there are no customers.
+    is looked at. None where there are no customers, or no fraud among the rows that are left.
     Source: Fraud Detection Handbook (Le Borgne et al., 2022), chapter 4, precision top-k metrics.
     There, customers can also be made to leave on the day after they were detected, as if an alert
     were confirmed at once; here, as everywhere, a fraud is known after the label delay.
@@ -76,7 +76,7 @@ def card_precision(scored: pd.DataFrame, k: int) -> float | None:
         return None
     if "is_known_compromised" in scored:
         scored = scored[~scored["is_known_compromised"]]
-    if len(scored) == 0:
+    if not (scored["is_fraud"] == 1).any():
         return None
     customer, _ = pd.factorize(scored["customer_id"], sort=True)
     day = utc_days(scored["timestamp"])

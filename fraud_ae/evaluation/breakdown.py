@@ -7,8 +7,8 @@ import pandas as pd
 
 from fraud_ae.evaluation.alerting import value_caught
 from fraud_ae.evaluation.labelled import labelled
-from fraud_ae.evaluation.metrics import ranking_metrics
-from fraud_ae.evaluation.threshold import alerts, utc_days
+from fraud_ae.evaluation.metrics import alert_metrics, ranking_metrics
+from fraud_ae.evaluation.threshold import utc_days
 
 COLUMNS = (
     "by",
@@ -90,13 +90,12 @@ def _months(scored: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
 def _figures(scored: pd.DataFrame, threshold: float) -> dict[str, float | int | None]:
     is_fraud = scored["is_fraud"].to_numpy() == 1
     scores = scored["score"].to_numpy()
-    flagged = alerts(scores, threshold)
-    caught = np.count_nonzero(flagged & is_fraud)
+    of_alerts = alert_metrics(is_fraud, scores, threshold)
     return {
         "rows": len(scored),
         "frauds": np.count_nonzero(is_fraud),
         **ranking_metrics(is_fraud, scores),
-        "recall": caught / is_fraud.sum() if is_fraud.any() else None,
-        "precision": caught / flagged.sum() if flagged.any() else None,
+        "recall": of_alerts["recall"],
+        "precision": of_alerts["precision"],
         "value_caught": value_caught(scored, threshold),
     }

@@ -30,25 +30,22 @@ def alert_metrics(
 ) -> dict[str, float | int | None]:
     """Figures of the alerts at a threshold: precision, recall, F1, alert rate, confusion counts.
 
-    All but the threshold are None without rows.
+    y_true: (n,) 0 or 1. Without rows all but the threshold are None, without fraud, where no alert
+    could have been right, precision, recall and F1, and without any alert precision.
     """
     if len(y_true) == 0:
         return {**dict.fromkeys(ALERT_FIGURES), "threshold": float(threshold)}
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
-    flagged = alerts(scores, threshold)
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        y_true, flagged, average="binary", zero_division=0.0
-    )
-    tn, fp, fn, tp = confusion_matrix(y_true, flagged, labels=[0, 1]).ravel()
+    is_fraud, flagged = np.asarray(y_true) == 1, alerts(scores, threshold)
+    tp, fp = int((flagged & is_fraud).sum()), int((flagged & ~is_fraud).sum())
+    fn, tn = int(is_fraud.sum()) - tp, int((~is_fraud).sum()) - fp
     return {
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1": float(f1),
+        "precision": tp / (tp + fp) if is_fraud.any() and flagged.any() else None,
+        "recall": tp / (tp + fn) if is_fraud.any() else None,
+        "f1": 2 * tp / (2 * tp + fp + fn) if is_fraud.any() else None,
         "threshold": float(threshold),
         "alert_rate": float(flagged.mean()),
-        "true_positives": int(tp),
-        "false_positives": int(fp),
-        "false_negatives": int(fn),
-        "true_negatives": int(tn),
+        "true_positives": tp,
+        "false_positives": fp,
+        "false_negatives": fn,
+        "true_negatives": tn,
     }

@@ -13,6 +13,8 @@ from fraud_ae.features.history import History
 
 # A frame of so many rows costs less to copy than to look at column by column.
 SHORT = 10_000
+# Beyond this, sums and squares of amounts would not be numbers any more.
+_HIGHEST_AMOUNT = 1e15
 
 
 class FeatureStrategy(ABC):
@@ -48,22 +50,33 @@ def needs_time(strategy: Any) -> bool:
 
 
 def fit_strategy(strategy: Any, df: pd.DataFrame) -> Any:
-    """Fit the strategy if it can be fitted, on a frame of its own; returns the strategy."""
+    """Fit the strategy if it can be fitted, on a frame of its own; returns the strategy.
+
+    It is given the highest amount of df, which `compute_features` goes by, as `highest_amount_`.
+    """
+    df = _with_amounts_up_to(_HIGHEST_AMOUNT, df)
     if hasattr(strategy, "fit"):
         strategy.fit(df.copy(deep=False))
+    amount = np.abs(as_floats(df["amount"])) if "amount" in df else np.zeros(0)
+    # Where all are missing or 0, nothing is known of what is high.
+    highest = float(np.max(amount, initial=0.0, where=~np.isnan(amount)))
+    vars(strategy)["highest_amount_"] = highest or _HIGHEST_AMOUNT
     return strategy
 
 
 def compute_features(strategy: Any, df: pd.DataFrame) -> pd.DataFrame:
     """The strategy's features of df, shape (n, n_features): float64, bool or str columns.
 
-    NaN is the one mark of an unknown value: infinities become NaN, too. df is left as it is.
+    NaN is the one mark of an unknown value: infinities become NaN, too. df is left as it is. An
+    amount beyond all that the strategy was fitted on counts as the highest of them: what a model
+    makes of others nobody has tried, and it must not take them for less suspicious.
     Raises UserError, naming the strategy and the feature, if what the strategy returns is not a
     frame with df's index, unique str names, and columns of numbers, bools or strings.
     """
     name = type(strategy).__name__
     if not hasattr(strategy, "generate_features"):
         raise UserError(f"{name} is no feature strategy: it has no generate_features(df)")
+    df = _with_amounts_up_to(getattr(strategy, "highest_amount_", _HIGHEST_AMOUNT), df)
     features = strategy.generate_features(df.copy(deep=False))
     _check_frame(name, features, df)
     if len(df) <= SHORT and _is_plain(features):
@@ -90,6 +103,16 @@ def as_floats(values: pd.Series) -> np.ndarray:
     if values.dtype == np.float64:
         return values.to_numpy()
     return values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _with_amounts_up_to(highest: float, df: pd.DataFrame) -> pd.DataFrame:
+    """The frame, with amounts and refunds that are larger replaced by the highest."""
+    if "amount" not in df:
+        return df
+    amount = as_floats(df["amount"])
+    if not (np.abs(amount) > highest).any():
+        return df
+    return df.assign(amount=np.clip(amount, -highest, highest))
 
 
 def _check_frame(name: str, features: Any, df: pd.DataFrame) -> None:

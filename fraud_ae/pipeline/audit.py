@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Mapping
 
 from fraud_ae.audit.leakage import Finding, audit
-from fraud_ae.audit.stored import keep_audit
+from fraud_ae.audit.stored import audit_identity, keep_audit
 from fraud_ae.configuration.job import Job
 from fraud_ae.errors import LeakFound
 
@@ -43,7 +43,8 @@ def _failures(name: str, job: Job) -> tuple[list[str], list[str]]:
         seed=job.seed,
         report=_print,
     )
-    keep_audit(job.folder, name, job.features_identity, findings)
+    identity = audit_identity(job.features_identity, job.allowed_features)
+    keep_audit(job.folder, name, identity, findings)
     failed = [finding for finding in findings if not finding.passed]
     features = dict.fromkeys(feature for finding in failed for feature in finding.features)
     return list(features), [finding.check for finding in failed]

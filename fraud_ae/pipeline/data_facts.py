@@ -1,6 +1,7 @@
 """What an experiment's transactions are, and the commands that it was made with."""
 
 import json
+import shlex
 from pathlib import Path
 
 from fraud_ae.configuration.job import Job
@@ -13,6 +14,7 @@ DATA = "data.json"
 def write_data_facts(job: Job, overrides: list[str]) -> dict:
     """Write `data.json` of an experiment, and return it: facts without labels of the test period.
 
+    What differs from the last pipeline of the experiment is printed: results may be replaced.
     overrides: of the command line of this pipeline; each different one is kept,
     in the order in which they were first used on these transactions. Raises UserError if the
     file cannot be written.
@@ -22,6 +24,7 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
     visible = job.before_test
     frauds = int((visible["is_fraud"] == 1).sum()) if "is_fraud" in visible else None
     path = job.folder / DATA
+    earlier = read_data_facts(job.folder)
     facts = {
         "name": job.source.name,
         "fingerprint": dataset.fingerprint,
@@ -36,8 +39,11 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
         "label_delay_days": split.label_delay_days,
         # The labels of the test rows are read by the production stage alone.
         "split": split.describe(visible, ("train", "validation")),
-        "commands": _commands(path, dataset.fingerprint, overrides),
+        "last": overrides,
+        "commands": _commands(earlier, dataset.fingerprint, overrides),
     }
+    if earlier is not None:
+        print("".join(f"{line}\n" for line in _differences(earlier, facts)), end="", flush=True)
     try:
         write_json(path, facts)
     except OSError as error:
@@ -51,7 +57,33 @@ def read_data_facts(folder: Path) -> dict | None:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def _commands(path: Path, fingerprint: str, overrides: list[str]) -> list[list[str]]:
-    earlier = read_data_facts(path.parent)
+def _differences(earlier: dict, facts: dict) -> list[str]:
+    """What is not as the last pipeline of the experiment had it, a line each; none if all is."""
+    lines = []
+    if earlier["fingerprint"] != facts["fingerprint"]:
+        before, now = (_described(each) for each in (earlier, facts))
+        if before == now:
+            now += ", with other values"
+        lines.append(f"  transactions: {now}; before: {before}")
+    before, now = earlier.get("last"), facts["last"]
+    if before is not None and set(before) != set(now):
+        for when, own, other in (
+            ("now, not before", now, before),
+            ("before, not now", before, now),
+        ):
+            if only := [override for override in own if override not in other]:
+                lines.append(f"  {when}: {shlex.join(only)}")
+    if lines:
+        lines.insert(
+            0, "this experiment was run before, and not the same (experiment=NAME: another)"
+        )
+    return lines
+
+
+def _described(facts: dict) -> str:
+    return f"{facts['name']}, {facts['rows']:,} from {facts['from'][:10]} to {facts['to'][:10]}"
+
+
+def _commands(earlier: dict | None, fingerprint: str, overrides: list[str]) -> list[list[str]]:
     commands = earlier["commands"] if earlier and earlier["fingerprint"] == fingerprint else []
     return commands if overrides in commands else [*commands, overrides]

@@ -34,7 +34,8 @@ def run_stages(
 
     arguments: of its command line, overrides and flags; those that are not the pipeline's alone go
     on to every stage. run_stage: runs `train.py` with arguments.
-    Raises UserError for an unknown stage or where a stage cannot be run.
+    Raises UserError for an unknown stage or where a stage cannot be run, and LeakRefused, before
+    anything is published, where the strategy that won leaks.
     """
     _check_stages(job)
     begin_workers(job.folder, HydraConfig.get().launcher.get("workers"))
@@ -45,6 +46,8 @@ def run_stages(
     passed_on = [a for a in arguments if re.split(r"[.=]", a.lstrip("+~"))[0] not in _NOT_PASSED_ON]
     for stage in (s for s in STAGES if s in job.stages):
         sweep = [] if stage == "production" else ["-m"]
+        if stage == "production" and audit is not None:
+            audit.finish()
         compared = _strategies_to_compare(arguments) if stage == "features" else []
         further = job.overrides.get(stage, [])
         run_stage([*sweep, f"stage={stage}", *compared, *passed_on, *further])

@@ -8,7 +8,8 @@ from fraud_ae.detector.versions import publish
 from fraud_ae.experiments.identity import production_identity
 from fraud_ae.experiments.result_tables import print_model
 from fraud_ae.experiments.run_store import TEST_SCORES, Run
-from fraud_ae.runtime.workers import shared_workers
+from fraud_ae.pipeline.background_audit import BackgroundAudit
+from fraud_ae.runtime.workers import Workers, shared_workers
 from fraud_ae.sweeps.job import check_candidate, metrics_line, objective, train_or_reuse, trained
 from fraud_ae.sweeps.winner import explain, origin, read_winner
 
@@ -16,8 +17,8 @@ from fraud_ae.sweeps.winner import explain, origin, read_winner
 def run_production_job(job: Job) -> float:
     """Make the model for production of a job's run, unless it is there, and print it.
 
-    Returns the objective that the run reached on validation. Raises UserError for what the user
-    can mend.
+    Returns the objective that the run reached on validation. Raises LeakRefused, before anything is
+    published, where its features leak, and UserError for what else the user can mend.
     """
     check_candidate(job)
     name, decision = job.choices.get("candidate"), read_winner(job.folder)
@@ -25,6 +26,7 @@ def run_production_job(job: Job) -> float:
         print(explain(decision))
     winner, _, reached = train_or_reuse(job)
     came_from = origin(job.folder, name, winner.id)
+    BackgroundAudit(job.choices["features"], job, Workers(1)).finish()
     fit = job.production
     run = Run(job.folder / "runs", production_identity(winner.identity, fit.fit_on, fit.folds))
     with run.lock():

@@ -97,7 +97,7 @@ def _figures_at_start(explorer: dict | None) -> dict[str, dict[str, str]] | None
         amount, all_amount = part["caught_amount"][place], part["fraud_amount"]
         figures_of_parts[name] = {
             "alerts_per_day": f"{part['alerts'][place] / part['days']:.1f}",
-            "precision": percent(caught / alerts if alerts else None),
+            "precision": percent(caught / alerts if alerts and frauds else None),
             "recall": percent(caught / frauds if frauds else None),
             "f1": figure(2 * caught / (alerts + frauds) if frauds else None),
             "value": percent(amount / all_amount if all_amount else None),

@@ -165,7 +165,9 @@ def _report(folder: Path, stage: str, results: list[dict], candidates: int) -> N
     for result in results:
         if result["status"] != "finished":
             print(f"  {result['choices']['features']} {result['status']}: {result['reason']}")
-    if not any(r["objective"] is not None for r in finished):
+    if not finished:
+        print("  no combination was trained to its end, so there is no candidate")
+    elif not any(r["objective"] is not None for r in finished):
         print("  no combination has a figure to compare, so there is no candidate;")
         print("  a ROC AUC needs validation rows with and without fraud")
     elif candidates:

@@ -116,11 +116,8 @@ def run_sweep_job(job: Job) -> float:
     write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(job.settings)))
     write_json(folder / RESULT, result)
     if result["objective"] is None:
-        # Optuna's grid ends its study as the last combination is reported, and can do so only
-        # where that has a value: the worst. Other samplers leave out what has none.
-        is_grid = str(hydra.sweeper.get("sampler", {}).get("_target_")).endswith("GridSampler")
-        worst = -math.inf if hydra.sweeper.get("direction") == "maximize" else math.inf
-        return worst if is_grid else math.nan
+        # The worst: Optuna takes no NaN, and ends with an error where no combination has a value.
+        return -math.inf if hydra.sweeper.get("direction") == "maximize" else math.inf
     return result["objective"]
 
 

@@ -80,3 +80,29 @@ def test_a_diverged_training_does_not_end_a_sweep(tmp_path):
     board = pd.read_csv(tmp_path / "outputs" / "synthetic" / "leaderboards" / "single.csv")
     assert board["status"].tolist() == ["finished", "failed"]
     assert "diverged" in board["reason"].iloc[1]
+
+
+TPE = ("stage=broad", "candidate=null", "hydra/sweeper/sampler=tpe", "hydra.sweeper.n_trials=3")
+
+
+@pytest.mark.promise(14)
+@pytest.mark.slow
+@pytest.mark.parametrize("sweep", [("trainer.learning_rate=1e30,1e29",), TPE], ids=["list", "tpe"])
+def test_where_all_diverge_the_leaderboard_says_so_and_nothing_of_an_earlier_sweep_stays(
+    tmp_path, sweep
+):
+    stage = "broad" if sweep == TPE else "single"
+    left = tmp_path / "outputs" / "synthetic" / "conf" / "candidate" / f"{stage}_01.yaml"
+    left.parent.mkdir(parents=True)
+    left.write_text("# @package _global_\n")
+    given = (
+        (*sweep, *SMALL) if stage == "single" else (*sweep, *SMALL, "trainer.learning_rate=1e30")
+    )
+    printed = run("train.py", "-m", *given, cwd=tmp_path)
+    assert "no combination was trained to its end, so there is no candidate" in printed
+    board = pd.read_csv(tmp_path / "outputs" / "synthetic" / "leaderboards" / f"{stage}.csv")
+    assert set(board["status"]) == {"failed"}
+    assert board["reason"].str.contains("diverged").all()
+    assert board["final_auc"].isna().all()
+    assert not finished_runs(tmp_path / "outputs" / "synthetic")
+    assert stage == "single" or not left.exists()

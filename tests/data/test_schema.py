@@ -116,7 +116,9 @@ def test_missing_columns_and_all_bad_values_are_one_report():
 
 def test_duplicates_are_named():
     report = message(canonical(transaction_id=["a", "a", "b", "b", "b", None, None, *"xyz"]))
-    assert "2 ids occur more than once: a (rows 0, 1), b (rows 2, 3, 4)" in report
+    assert "2 ids occur more than once, with other values: a (rows 0, 1), b (rows 2, 3, 4)" in (
+        report
+    )
     assert "2 bad values: row 5 is missing, row 6 is missing" in report
 
 

@@ -164,7 +164,7 @@ def test_bad_labels_are_refused(bad, shown, labelled):
 
 
 def test_times_with_offsets_and_zones_are_converted():
-    when = ["2024-10-27T02:30:00+02:00", "2024-10-27T02:30:00+01:00", "2024-10-27T02:30:00"]
+    when = ["2024-10-27T02:30:00+02:00", "2024-10-27T02:30:00+01:00", "2024-10-27T02:30:00Z"]
     frame = to_transactions(raw_frame(When=when), FORMAT)
     assert frame["timestamp"].dt.hour.tolist() == [0, 1, 2]
     when = pd.Series(pd.date_range("2024-07-01", periods=3, tz="Europe/Paris", unit="ns"))

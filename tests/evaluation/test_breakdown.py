@@ -128,7 +128,7 @@ def test_what_is_undefined_is_missing():
     without_fraud = breakdown(scored().assign(is_fraud=0), 1.0)
     undefined = ["auc", "average_precision", "recall", "value_caught"]
     assert without_fraud[undefined].isna().all(axis=None)
-    assert (without_fraud["precision"] == 0).all()
+    assert without_fraud["precision"].isna().all()
     without_alert = breakdown(scored(), 100.0)
     assert without_alert["precision"].isna().all()
     assert (without_alert["recall"] == 0).all()

@@ -91,7 +91,9 @@ def test_what_needs_both_classes_is_undefined_where_one_is_missing(label):
     ranking = {"final_auc", "average_precision"}
     ranking |= {f"{name}_{end}" for name in ranking for end in ("low", "high")}
     ranking |= {"recall_at_1pct_fpr"}
-    assert undefined == (ranking if label else ranking | {"value_caught"})
+    of_frauds = {"precision", "recall", "f1", "value_caught"}
+    of_frauds |= {"daily_precision_at_100", "card_precision_at_100"}
+    assert undefined == (ranking if label else ranking | of_frauds)
 
 
 def test_without_customers_their_figures_are_undefined_and_rows_are_resampled():

@@ -58,13 +58,14 @@ def test_with_one_class_alone_the_ranking_is_undefined(label):
 @pytest.mark.parametrize("threshold", [0.3, 2.0])
 def test_alerts_on_rows_without_fraud_have_no_precision_and_no_recall(threshold):
     found = alert_metrics(np.zeros(6, dtype=np.int8), SCORES, threshold)
-    assert found["precision"] == found["recall"] == found["f1"] == 0
+    assert found["precision"] is found["recall"] is found["f1"] is None
     assert found["false_positives"] + found["true_negatives"] == 6
 
 
 def test_no_alert_at_all_has_no_precision():
     found = alert_metrics(LABELS, SCORES, 1.0)
-    assert found["precision"] == found["recall"] == found["alert_rate"] == 0
+    assert found["precision"] is None
+    assert found["recall"] == found["f1"] == found["alert_rate"] == 0
     assert found["false_negatives"] == 2
 
 

@@ -37,6 +37,21 @@ def test_each_command_is_kept_once_and_other_data_begin_anew(compose, folder):
     assert read_data_facts(folder)["commands"] == [["data.seed=8"]]
 
 
+def test_what_differs_from_the_last_pipeline_of_the_experiment_is_told(compose, folder, capsys):
+    for _ in range(2):
+        write_data_facts(compose(), ["a=1", "b=2"])
+        assert capsys.readouterr().out == ""
+    write_data_facts(compose(), ["a=1", "b=3"])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("this experiment was run before, and not the same")
+    assert told[1:] == ["  now, not before: b=3", "  before, not now: b=2"]
+    write_data_facts(compose("data.seed=8", "data.n_transactions=2600"), ["a=1", "b=3"])
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 2
+    assert told[1].startswith("  transactions: synthetic, 2,600 from ")
+    assert "; before: synthetic, 2,500 from " in told[1]
+
+
 def test_a_folder_that_cannot_be_written_is_said(compose, folder):
     folder.parent.mkdir()
     folder.write_text("no folder")

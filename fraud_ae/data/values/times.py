@@ -110,15 +110,35 @@ def _of_iso(column: pd.Series, zone: str | None, ambiguous: str) -> pd.Series:
     if pd.api.types.is_numeric_dtype(column):
         # Numbers would be read as nanoseconds since 1970, whatever they count.
         return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us, UTC]")
-    if pd.api.types.is_object_dtype(column.dtype):
-        column = column.map(_iso_text, na_action="ignore")
-    texts = column.astype("str")
-    texts = texts.mask(texts.str.match(_DIGITS))
+    texts = _iso_texts(column)
     with_offset = texts.str.contains(_OFFSET)
     local = _parsed(texts.mask(with_offset), "ISO8601", zone, ambiguous)
     if not with_offset.any():
         return local
     return _parsed(texts.where(with_offset), "ISO8601", None, ambiguous).where(with_offset, local)
+
+
+def _iso_texts(column: pd.Series) -> pd.Series:
+    """The texts of a column of texts or dates; numbers, which may count anything, are missing."""
+    if pd.api.types.is_object_dtype(column.dtype):
+        column = column.map(_iso_text, na_action="ignore")
+    texts = column.astype("str")
+    return texts.mask(texts.str.match(_DIGITS))
+
+
+def with_offsets(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Which values of a column are texts or dates, and which of them say how far from UTC they are.
+
+    Both (n,) bool; all False for a column of one type of time, or of numbers.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    is_text = pd.api.types.is_object_dtype(column.dtype) or column.dtype == "str"
+    if not is_text:
+        return np.zeros((2, len(column)), dtype=bool)
+    texts = _iso_texts(column)
+    is_there = texts.notna() & texts.str.strip().ne("")
+    return is_there.to_numpy(bool), texts.str.contains(_OFFSET, na=False).to_numpy(bool)
 
 
 def _iso_text(value: object) -> str | None:

@@ -40,7 +40,7 @@
     const alerts = part.labelled_alerts[place], caught = part.caught[place];
     return {
       alerts_per_day: (part.alerts[place] / part.days).toFixed(1),
-      precision: percent(ratio(caught, alerts)),
+      precision: percent(part.frauds ? ratio(caught, alerts) : null),
       recall: percent(ratio(caught, part.frauds)),
       f1: part.frauds ? (2 * caught / (alerts + part.frauds)).toFixed(4) : NOTHING,
       value: percent(ratio(part.caught_amount[place], part.fraud_amount)),

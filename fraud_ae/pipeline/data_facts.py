@@ -1,11 +1,10 @@
 """What an experiment's transactions are, and the commands that it was made with."""
 
-import json
 from pathlib import Path
 
 from fraud_ae.configuration.job import Job
 from fraud_ae.errors import UserError
-from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.kept_files import parse_json, read_kept, write_kept_json
 
 DATA = "data.json"
 
@@ -39,7 +38,7 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
         "commands": _commands(path, dataset.fingerprint, overrides),
     }
     try:
-        write_json(path, facts)
+        write_kept_json(path, facts)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
     return facts
@@ -47,8 +46,7 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
 
 def read_data_facts(folder: Path) -> dict | None:
     """What `write_data_facts` wrote into the folder of an experiment, None where it did not."""
-    path = folder / DATA
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_kept(folder / DATA, parse_json)
 
 
 def _commands(path: Path, fingerprint: str, overrides: list[str]) -> list[list[str]]:

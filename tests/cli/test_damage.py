@@ -92,7 +92,13 @@ def test_all_at_once_is_told_and_made_again(cwd):
 
 def test_what_is_shown_goes_on_without_what_is_damaged(cwd):
     rng = random.Random(1)
-    names = ("data.json", "audit.json", "decision.json", "leaderboards/features.csv")
+    names = (
+        "data.json",
+        "audit.json",
+        "decision.json",
+        "best_features.yaml",
+        "leaderboards/features.csv",
+    )
     names += ("models/decisions/0001.json", "models/versions/0001/model_info.yaml", *OF_RUNS[1:])
     paths = [path_of(cwd, name) for name in names]
     for number, path in enumerate(paths):

@@ -1,4 +1,4 @@
-"""A report and a comparison of a damaged experiment: told by name, and the rest is there."""
+"""The report of a damaged experiment: what is damaged is told by name, and the rest is there."""
 
 import json
 import random
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from fraud_ae.pipeline.comparison import compare_experiments
 from fraud_ae.report.content import report_content
 from fraud_ae.runtime import kept_files
 from fraud_ae.runtime.checksums import CHECKSUMS, seal
@@ -14,13 +13,11 @@ from fraud_ae.runtime.kept_files import kept_file
 from tests.damage import MUTATIONS, mutated
 from tests.report.made import MadeExperiment
 
-# What either of them reads, by the folder that vouches for it.
+# What it reads of an experiment that has a model.
 READ = (
     "audit.json",
-    "best_features.yaml",
     "data.json",
     "decision.json",
-    "final_config.yaml",
     "model_info.yaml",
     "leaderboards/broad.csv",
     "leaderboards/features.csv",
@@ -55,9 +52,8 @@ def experiment(tmp_path_factory) -> Path:
 
 
 def shown(folder: Path) -> str:
-    """All that a report says of an experiment, and its row of the comparison."""
-    compared = compare_experiments(folder.parent)
-    return json.dumps([report_content(folder, compared), compared.to_csv()], sort_keys=True)
+    """All that a report says of an experiment."""
+    return json.dumps(report_content(folder), sort_keys=True)
 
 
 def path_of(folder: Path, name: str) -> Path:

@@ -185,19 +185,21 @@ class Versions:
         """Of each version what a table shows: its model, its figures, and the decision on it.
 
         Keys: version, in_production, created, from, to, fitted_on, auc and average_precision (of
-        the test rows of its data), decision (None where there is none). Of a damaged version a line
-        tells, and it is called so in place of the time when it was created.
+        the test rows of its data), decision (None where there is none). A damaged version is told,
+        and left out.
         """
         decisions, current = self.decisions(), self.in_production
-        return [
-            {
-                "version": number,
-                "in_production": number == current,
-                **self._facts(number),
-                "decision": decisions.get(number),
-            }
-            for number in self.numbers
-        ]
+        rows = []
+        for number in self.numbers:
+            try:
+                facts = _of_info(self.info(number))
+            except DamagedFile as error:
+                warn_once(str(error))
+                continue
+            is_current, decision = number == current, decisions.get(number)
+            named = {"version": number, "in_production": is_current}
+            rows.append({**named, **facts, "decision": decision})
+        return rows
 
     def _add_event(self, number: str, because: str, decided: str | None) -> None:
         self._write_history([*self.history, _event(number, because, decided)])
@@ -220,14 +222,6 @@ class Versions:
         if not stack or stack[-1] != current:
             events.append(_event(current, "found", None))
         return events
-
-    def _facts(self, number: str) -> dict:
-        try:
-            return _of_info(self.info(number))
-        except DamagedFile as error:
-            warn_once(str(error))
-            texts = dict.fromkeys(("from", "to", "fitted_on"), "")
-            return {"created": "damaged", **texts, "auc": None, "average_precision": None}
 
     def _point_to(self, number: str) -> None:
         """A link is made under another name and takes the place of the old one in one step."""

@@ -1,14 +1,13 @@
 """The file of the last audit of each strategy of an experiment."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fraud_ae.runtime.atomic_files import write_json
 from fraud_ae.runtime.hashing import identity_hash
+from fraud_ae.runtime.kept_files import parse_json, read_kept, write_kept_json
 
 if TYPE_CHECKING:
     from fraud_ae.audit.leakage import Finding
@@ -37,13 +36,12 @@ def keep_audit(folder: Path, strategy: str, identity: dict, findings: "Sequence[
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "findings": [{**asdict(finding), "passed": bool(finding.passed)} for finding in findings],
     }
-    write_json(folder / AUDITS, {**read_audits(folder), strategy: audited})
+    write_kept_json(folder / AUDITS, {**read_audits(folder), strategy: audited})
 
 
 def read_audits(folder: Path) -> dict[str, dict]:
     """Strategy -> fingerprint of its transactions, identity, created (ISO, UTC) and findings."""
-    path = folder / AUDITS
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return read_kept(folder / AUDITS, parse_json) or {}
 
 
 def kept_findings(folder: Path, strategy: str, identity: dict) -> list[dict] | None:

@@ -1,7 +1,6 @@
 """What has to be settled on the command line before Hydra composes a configuration."""
 
 import difflib
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ import yaml
 
 from fraud_ae.configuration.stored_overrides import check_candidates, check_command
 from fraud_ae.errors import UserError
+from fraud_ae.runtime.kept_files import parse_json, read_checked, read_edited
+from fraud_ae.runtime.yaml_files import read_yaml
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 # What lies beside `train.py` and is no user's code.
@@ -17,6 +18,11 @@ _OF_PROJECT = ("benchmarks", "fraud_ae", "pipeline", "tests", "train")
 OUTPUTS = "outputs"
 # Overrides that say what one command does, and nothing about the experiment.
 ONCE = ("stages", "gate.force", "retrain")
+# Going on without would be a challenger of other settings.
+_SETTINGS_LOST = (
+    "; it has the settings of the champion's pipeline: run that once more with all of them, and "
+    "the file is made again"
+)
 # Flags of Hydra's own; those that are followed by a value, and those that are not.
 _WITH_VALUE = {
     "--cfg": "-c",
@@ -151,10 +157,12 @@ def complete_retraining(arguments: list[str]) -> list[str]:
         names = sorted(path.parents[1].name for path in outputs.glob("*/models/production"))
         name = names[0] if len(names) == 1 else name
     path = outputs / name / "data.json"
-    try:
-        commands = json.loads(path.read_text())["commands"] if path.is_file() else [[]]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+    commands = [[]]
+    if path.is_file():
+        try:
+            commands = read_checked(path, parse_json, _SETTINGS_LOST)["commands"]
+        except (OSError, KeyError) as error:
+            raise UserError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
     given = {override_key(argument) for argument in arguments}
     settled = {*given, *ONCE, "experiment", "outputs_dir"}
     added = [o for o in commands[-1] if override_key(o) not in settled]
@@ -307,7 +315,11 @@ def _matching(folder: Path, choice: str) -> list[Path]:
     """Candidate files that `broad_01`, `broad_01,broad_02` or `glob(broad_*)` stand for."""
     pattern = re.fullmatch(r"glob\((.*)\)", choice)
     names = [pattern.group(1)] if pattern else choice.split(",")
-    return [path for name in names for path in candidate_folder(folder).glob(f"{name}.yaml")]
+    found = [path for name in names for path in candidate_folder(folder).glob(f"{name}.yaml")]
+    for path in found:
+        stage = path.stem.rpartition("_")[0]
+        read_edited(path, read_yaml, f"; made again by: python train.py -m stage={stage}")
+    return found
 
 
 def _nothing_to_read(stage: str, choice: str, folder: Path) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from fraud_ae import __version__
 from fraud_ae.detector.files import MODEL_FILES
-from fraud_ae.detector.manifest import MANIFEST
+from fraud_ae.detector.manifest import MANIFEST, check_manifest
+from fraud_ae.errors import UserError
+from fraud_ae.runtime.kept_files import parse_yaml, read_kept, warn_once
 
 MODEL_INFO = "model_info.yaml"
 
@@ -20,12 +20,16 @@ def published_info(
     folder: of the experiment. origin: what it has to say of where its winner comes from. None if it
     was not, or is not whole.
     """
-    path, model = folder / MODEL_INFO, folder / "models" / "final_model"
-    needed = (*MODEL_FILES, MANIFEST, MODEL_INFO)
-    whole = path.is_file() and all((model / name).is_file() for name in needed)
-    if not whole:
+    model = folder / "models" / "final_model"
+    info = read_kept(folder / MODEL_INFO, parse_yaml)
+    if info is None or not (model / MANIFEST).is_file():
         return None
-    info = yaml.safe_load(path.read_text())
+    try:
+        check_manifest(model, (*MODEL_FILES, MODEL_INFO))
+    except UserError as error:
+        # What it advises is done here.
+        warn_once(f"{str(error).partition(';')[0]}; made again from its run")
+        return None
     same = info["run_id"] == run_id and info["configuration"] == configuration
     same = same and origin.items() <= info["figures"]["winner"].items()
     return info if same and info["versions"]["fraud_ae"] == __version__ else None

@@ -10,9 +10,7 @@ whole or not at all, and `settle` makes up for what a kill left out, so that wha
 between is a whole model.
 """
 
-import json
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,11 +19,18 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from fraud_ae.detector.manifest import MANIFEST, ONNX_MODEL, refuse_links
 from fraud_ae.detector.model_info import MODEL_INFO
+from fraud_ae.detector.package_files import copy_model, hashes, info_of, mend
 from fraud_ae.errors import UserError
-from fraud_ae.runtime.atomic_files import write_folder, write_json
-from fraud_ae.runtime.yaml_files import read_yaml
+from fraud_ae.runtime.atomic_files import to_disk, write_folder
+from fraud_ae.runtime.kept_files import (
+    DamagedFile,
+    parse_json,
+    read_checked,
+    read_kept,
+    warn_once,
+    write_kept_json,
+)
 
 PRODUCTION = "production"
 _VERSIONS, _DECISIONS = "versions", "decisions"
@@ -52,25 +57,33 @@ class Versions:
     @property
     def history(self) -> list[dict]:
         """What has been in production, in order: time, version, because, decided (its time)."""
-        path = self.folder / _DECISIONS / "history.json"
-        return json.loads(path.read_text())["events"] if path.is_file() else []
+        kept = read_kept(self._history_file, parse_json)
+        return kept["events"] if kept else []
+
+    @property
+    def _history_file(self) -> Path:
+        return self.folder / _DECISIONS / "history.json"
 
     def version(self, number: str) -> Path:
         """The folder of a version."""
         return self.folder / _VERSIONS / number
 
     def info(self, number: str) -> dict:
-        """What the `model_info.yaml` of a version says."""
-        return read_yaml(self.version(number) / MODEL_INFO)
+        """What the `model_info.yaml` of a version says. Raises DamagedFile."""
+        return read_checked(self.version(number) / MODEL_INFO, info_of)
 
     def decision_file(self, number: str) -> Path:
         """The file of the decision on a version."""
         return self.folder / _DECISIONS / f"{number}.json"
 
     def decisions(self) -> dict[str, dict]:
-        """Version -> the last decision on it; a number may have one and no version."""
+        """Version -> the last decision on it; a number may have one and no version.
+
+        A damaged one is told, and left out.
+        """
         paths = sorted((self.folder / _DECISIONS).glob("[0-9]*.json"))
-        return {path.stem: json.loads(path.read_text()) for path in paths}
+        read = {path.stem: read_kept(path, parse_json) for path in paths}
+        return {number: decision for number, decision in read.items() if decision is not None}
 
     def next_number(self) -> str:
         """The number of the next version: no version has it, and no retraining."""
@@ -79,9 +92,19 @@ class Versions:
         return f"{max(used, default=0) + 1:04d}"
 
     def same_as(self, package: Path) -> str | None:
-        """The version with the files of a package, but for those that only describe the model."""
-        wanted = _hashes(package)
-        return next((n for n in self.numbers if _hashes(self.version(n)) == wanted), None)
+        """The version with the files of a package, but for those that only describe the model.
+
+        A version that cannot be compared is told, and left out. Raises DamagedFile where it is the
+        package.
+        """
+        wanted = hashes(package)
+        for number in self.numbers:
+            try:
+                if hashes(self.version(number)) == wanted:
+                    return number
+            except DamagedFile as error:
+                warn_once(str(error))
+        return None
 
     def lock(self) -> FileLock:
         """Held while versions are decided on; the operating system releases it with a process."""
@@ -97,7 +120,7 @@ class Versions:
         decision is about no model.
         """
         decision = {"version": number, "time": _now(), **decision}
-        write_json(self.decision_file(number), decision)
+        write_kept_json(self.decision_file(number), decision)
         if fill is not None and number not in self.numbers:
             write_folder(self.version(number), fill)
         self.settle()
@@ -105,6 +128,8 @@ class Versions:
 
     def settle(self) -> None:
         """Carry out what has been decided and is not done, as after a kill."""
+        if self.in_production is not None and read_kept(self._history_file, parse_json) is None:
+            self._write_history(self._history_of_decisions())
         events = self.history
         done = {(event["version"], event["decided"]) for event in events}
         numbers = set(self.numbers)
@@ -160,23 +185,43 @@ class Versions:
         """Of each version what a table shows: its model, its figures, and the decision on it.
 
         Keys: version, in_production, created, from, to, fitted_on, auc and average_precision (of
-        the test rows of its data), decision (None where there is none).
+        the test rows of its data), decision (None where there is none). A damaged version is told,
+        and left out.
         """
         decisions, current = self.decisions(), self.in_production
-        return [
-            {
-                "version": number,
-                "in_production": number == current,
-                **_of_info(self.info(number)),
-                "decision": decisions.get(number),
-            }
-            for number in self.numbers
-        ]
+        rows = []
+        for number in self.numbers:
+            try:
+                facts = _of_info(self.info(number))
+            except DamagedFile as error:
+                warn_once(str(error))
+                continue
+            is_current, decision = number == current, decisions.get(number)
+            named = {"version": number, "in_production": is_current}
+            rows.append({**named, **facts, "decision": decision})
+        return rows
 
     def _add_event(self, number: str, because: str, decided: str | None) -> None:
-        event = {"time": _now(), "version": number, "because": because, "decided": decided}
-        path = self.folder / _DECISIONS / "history.json"
-        write_json(path, {"events": [*self.history, event]})
+        self._write_history([*self.history, _event(number, because, decided)])
+
+    def _write_history(self, events: list[dict]) -> None:
+        write_kept_json(self._history_file, {"events": events})
+
+    def _history_of_decisions(self) -> list[dict]:
+        """The history where its file is lost: as decided, and what is in production stays there."""
+        current, numbers = self.in_production, self.numbers
+        promoted = [d for n, d in self.decisions().items() if d["promoted"] and n in numbers]
+        events = [
+            _event(decision["version"], decision["kind"], decision["time"])
+            for decision in sorted(promoted, key=lambda decision: decision["time"])
+        ]
+        stack = [event["version"] for event in events]
+        while current in stack[:-1] and stack[-1] != current:
+            stack.pop()
+            events.append(_event(stack[-1], _ROLLBACK, None))
+        if not stack or stack[-1] != current:
+            events.append(_event(current, "found", None))
+        return events
 
     def _point_to(self, number: str) -> None:
         """A link is made under another name and takes the place of the old one in one step."""
@@ -186,6 +231,7 @@ class Versions:
         draft.unlink(missing_ok=True)
         draft.symlink_to(Path(_VERSIONS) / number)
         os.replace(draft, link)
+        to_disk(self.folder)
 
 
 def publish(experiment: Path) -> str:
@@ -206,6 +252,7 @@ def publish(experiment: Path) -> str:
         current = versions.in_production
         same = versions.same_as(package)
         if same is not None:
+            mend(versions.version(same), package)
             return _state(same, current)
         decided = versions.decisions().get(current, {})
         follows = current is None or decided.get("of", decided.get("kind")) == "pipeline"
@@ -263,16 +310,8 @@ def _of_info(info: dict) -> dict:
     }
 
 
-def _hashes(package: Path) -> dict[str, str]:
-    files = json.loads((package / MANIFEST).read_text())["files"]
-    # An exported file is the same model once more.
-    return {n: file["sha256"] for n, file in files.items() if n not in (MODEL_INFO, ONNX_MODEL)}
-
-
-def copy_model(package: Path, draft: Path) -> None:
-    """Copy the files of a model into an existing folder. Raises UserError where one is a link."""
-    refuse_links(package)
-    shutil.copytree(package, draft, dirs_exist_ok=True)
+def _event(number: str, because: str, decided: str | None) -> dict:
+    return {"time": _now(), "version": number, "because": because, "decided": decided}
 
 
 def _now() -> str:

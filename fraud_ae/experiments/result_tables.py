@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pandas as pd
-import yaml
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
 from fraud_ae.detector.model_info import is_challenger
+from fraud_ae.runtime.kept_files import parse_yaml, read_kept
 
 # Name in the figures, name on the screen.
 _SHOWN = {
@@ -25,11 +25,10 @@ _SHOWN = {
 
 def print_model(folder: Path, console: Console) -> None:
     """Print what `model_info.yaml` in the folder of an experiment says."""
-    path = folder / "model_info.yaml"
-    if not path.is_file():
+    info = read_kept(folder / "model_info.yaml", parse_yaml)
+    if info is None:
         console.print("no production model yet")
         return
-    info = yaml.safe_load(path.read_text())
     deployed = info["figures"]["deployed"]
     what = "challenger" if is_challenger(info) else "production model"
     console.print(f"{what} of {info['created'][:16]}: {folder / 'models/final_model'}")

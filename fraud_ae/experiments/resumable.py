@@ -1,6 +1,5 @@
 """Epochs of earlier trainings, from which a longer one of the same network goes on."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -8,8 +7,7 @@ from typing import Self
 from safetensors import SafetensorError, safe_open
 
 from fraud_ae.runtime.hashing import identity_hash
-
-log = logging.getLogger("fraud_ae")
+from fraud_ae.runtime.kept_files import DamagedFile, read_checked, warn_once
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,15 @@ class ResumableTraining:
 
 def _is_whole(path: Path) -> bool:
     try:
+        return read_checked(path, _opens, "; training begins before that")
+    except DamagedFile as error:
+        warn_once(str(error))
+        return False
+
+
+def _opens(path: Path) -> bool:
+    try:
         with safe_open(path, framework="numpy"):
             return True
-    except (OSError, SafetensorError) as error:
-        log.warning("%s is damaged (%s), so training begins anew", path, error)
-        return False
+    except SafetensorError as error:
+        raise ValueError(error) from error

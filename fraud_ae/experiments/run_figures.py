@@ -13,7 +13,7 @@ from fraud_ae.evaluation.figures import Evaluation, alert_figures, ranking_figur
 from fraud_ae.evaluation.labelled import labelled
 from fraud_ae.evaluation.planted_figures import planted_figures
 from fraud_ae.experiments.run_store import Run
-from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.kept_files import parse_json, read_kept, write_kept_json
 
 
 def evaluate_run(run: Run, evaluation: Evaluation) -> dict:
@@ -76,9 +76,9 @@ def _kept(run: Run, settings: dict, compute: Callable[[], dict]) -> dict:
     settings = {"version": __version__, **settings}
     name = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     path = run.folder / "evaluations" / f"{name}.json"
-    try:
-        return json.loads(path.read_text())["figures"]
-    except (FileNotFoundError, ValueError, KeyError):  # not computed yet, or damaged
-        figures = compute()
-        write_json(path, {"settings": settings, "figures": figures})
-        return figures
+    kept = read_kept(path, parse_json)
+    if kept is not None:
+        return kept["figures"]
+    figures = compute()
+    write_kept_json(path, {"settings": settings, "figures": figures})
+    return figures

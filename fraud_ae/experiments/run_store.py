@@ -1,22 +1,18 @@
 """The run store: a folder for each trained configuration, found by a hash of what decides it."""
 
 import csv
-import functools
 import json
-import logging
-import shutil
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 import yaml
 from filelock import FileLock
 
-from fraud_ae.detector.files import HELD_OUT_SCORES, MODEL_FILES
-from fraud_ae.runtime.atomic_files import whole_file, write_json, write_whole
+from fraud_ae.detector.files import HELD_OUT_SCORES
+from fraud_ae.runtime.atomic_files import to_disk, whole_file, write_json, write_whole
+from fraud_ae.runtime.checksums import CHECKSUMS, SET_ASIDE, damage, empty, seal
 from fraud_ae.runtime.hashing import identity_hash
-
-log = logging.getLogger("fraud_ae")
+from fraud_ae.runtime.kept_files import kept_file, warn_once
 
 # The validation rows with their scores, and of a production run the test rows.
 SCORES, TEST_SCORES = HELD_OUT_SCORES, "test_scores.parquet"
@@ -37,6 +33,10 @@ class Run:
         self.identity = identity
 
     @property
+    def _mark(self) -> Path:
+        return self.folder / "metrics.json"
+
+    @property
     def model_folder(self) -> Path:
         """Where the run's detector is saved."""
         return self.folder / "model"
@@ -47,20 +47,15 @@ class Run:
 
         Of a damaged one a warning tells, and it counts as not finished.
         """
-        if not (self.folder / "metrics.json").exists():
+        if not self._mark.exists():
             return False
-        try:
-            self.metrics()["train_seconds"]
-            self.history()
-            # To the last byte, but no frame is made of them, which takes twice as long.
-            pq.ParquetFile(self.folder / SCORES).read(use_threads=False)
-            missing = [name for name in MODEL_FILES if not (self.model_folder / name).is_file()]
-            damage = f"no {', '.join(missing)}" if missing else None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            damage = f"{type(error).__name__}: {error}"
-        if damage:
-            _warn_once(f"run {self.id} is damaged ({damage}), so it is not reused")
-        return damage is None
+        wrong = damage(self.folder)
+        # Whoever trains it anew removes the mark first.
+        if not wrong or not self._mark.exists():
+            return not wrong
+        told = "; ".join(f"{name}: {what}" for name, what in wrong.items())
+        warn_once(f"run {self.id} is damaged ({told}), so it is not reused")
+        return False
 
     def lock(self) -> FileLock:
         """Held while a run is looked up and trained, so that two processes never train it both.
@@ -72,12 +67,9 @@ class Run:
         return FileLock(locks / f"{self.id}.lock")
 
     def start(self) -> None:
-        """Begin anew: whatever an interrupted training left here is removed."""
-        if self.folder.exists():
-            # First the mark of a finished run, so that a kill in between leaves an unfinished one.
-            (self.folder / "metrics.json").unlink(missing_ok=True)
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True)
+        """Begin anew: whatever is here is removed, but for damaged files, which are set aside."""
+        # First the mark of a finished run, so that a kill in between leaves an unfinished one.
+        empty(self.folder, self._mark)
         write_whole(self.folder / "config.yaml", yaml.safe_dump(self.identity, sort_keys=False))
 
     def write_history(self, history: list[dict]) -> None:
@@ -101,7 +93,7 @@ class Run:
 
     def write_planted_scores(self, scores: pd.DataFrame) -> None:
         """Keep the scores of planted anomalies, whole or not at all: the run may be finished."""
-        with whole_file(self.folder / PLANTED_SCORES) as draft:
+        with kept_file(self.folder / PLANTED_SCORES) as draft:
             scores.to_parquet(draft, index=False)
 
     @property
@@ -132,15 +124,25 @@ class Run:
         return pd.read_csv(self.folder / "groups.csv", dtype={"by": "str", "group": "str"})
 
     def finish(self, metrics: dict) -> None:
-        """Write `metrics.json`, whole or not at all."""
-        write_json(self.folder / "metrics.json", metrics)
+        """Write `metrics.json`, when all else is on the disk, each file with its checksum."""
+        with whole_file(self._mark) as draft:
+            draft.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+            seal(self.folder, {**self._files(), self._mark.name: draft})
+        to_disk(self.folder)
+
+    def _files(self) -> dict[str, Path]:
+        """What the run is judged and reused by; all else has checksums of its own, or needs none.
+
+        Groups are written anew before each reading, and W&B keeps its own.
+        """
+        own = [*self.folder.glob("[!.]*"), *self.model_folder.glob("[!.]*")]
+        left_out = ("groups.csv", "wandb.json", CHECKSUMS, self._mark.name)
+        return {
+            path.relative_to(self.folder).as_posix(): path
+            for path in own
+            if path.is_file() and path.name not in left_out and path.suffix != SET_ASIDE
+        }
 
     def metrics(self) -> dict:
         """The figures that `finish` wrote."""
-        return json.loads((self.folder / "metrics.json").read_text())
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    """Whoever asks again, as a sweep does before each of its jobs, knows it already."""
-    log.warning(message)
+        return json.loads(self._mark.read_text())

@@ -1,6 +1,7 @@
 """What runs are trained on and judged by; on disk, so that processes share it."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -19,11 +20,13 @@ from fraud_ae.evaluation.scored_frames import evaluation_frame
 from fraud_ae.experiments.planted_inputs import PlantedInputs
 from fraud_ae.features.encoded_data import Encoded
 from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.checksums import SET_ASIDE, damage, empty, is_sealed, seal
 from fraud_ae.runtime.hashing import identity_hash
 
+log = logging.getLogger("fraud_ae")
+
 _VALIDATION, _SOURCE_FORMAT = "validation.parquet", "source_format.json"
-# Written last.
-_WHOLE = "validation_rows.npy"
+_VALIDATION_ROWS = "validation_rows.npy"
 # A feature sweep needs a few at a time; more than these are of sweeps that are over.
 _KEPT = 8
 
@@ -57,20 +60,21 @@ class TrainingData:
         return cls(encoded, rows, frame, source_format, planted)
 
     def save(self, folder: Path) -> None:
-        """Write everything into a folder, which is there."""
+        """Write everything into a folder, which is there, and the checksums of it last."""
         self.encoded.save(folder)
         self.validation.to_parquet(folder / _VALIDATION, index=False)
         if self.planted is not None:
             self.planted.save(folder)
         write_json(folder / _SOURCE_FORMAT, asdict(self.source_format))
-        np.save(folder / _WHOLE, self.validation_rows)
+        np.save(folder / _VALIDATION_ROWS, self.validation_rows)
+        seal(folder, {path.name: path for path in folder.glob("[!.]*") if path.suffix != SET_ASIDE})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """What `save` wrote; the encoded rows are memory-mapped."""
         return cls(
             Encoded.load(folder),
-            np.load(folder / _WHOLE),
+            np.load(folder / _VALIDATION_ROWS),
             pd.read_parquet(folder / _VALIDATION),
             SourceFormat(**json.loads((folder / _SOURCE_FORMAT).read_text())),
             PlantedInputs.load(folder),
@@ -90,10 +94,9 @@ def stored_training_data(
     locks = folder.with_name(".locks")
     locks.mkdir(parents=True, exist_ok=True)
     with FileLock(locks / f"{place.name}.lock"):
-        if not (place / _WHOLE).is_file():
+        if not _is_whole(place):
             # Whatever a kill left here is removed.
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir(parents=True)
+            empty(place)
             try:
                 make(place).save(place)
             except BaseException:
@@ -105,3 +108,13 @@ def stored_training_data(
     for old in by_use[_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return place, training_data
+
+
+def _is_whole(place: Path) -> bool:
+    """Whether everything is there as it was written; every byte is read."""
+    if not is_sealed(place):
+        return False
+    wrong = damage(place)
+    for name, what in wrong.items():
+        log.warning("%s: damaged (%s), so these rows are encoded again", place / name, what)
+    return not wrong

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from fraud_ae.detector.model_info import MODEL_INFO, is_challenger
 from fraud_ae.detector.versions import Versions
 from fraud_ae.errors import UserError
 from fraud_ae.experiments.identity import validation_set
-from fraud_ae.pipeline.data_facts import DATA
-from fraud_ae.pipeline.gate import DECISION
-from fraud_ae.runtime.yaml_files import read_yaml
+from fraud_ae.pipeline.data_facts import read_data_facts
+from fraud_ae.pipeline.gate import read_decision
+from fraud_ae.runtime.kept_files import DamagedFile, parse_yaml, read_kept, warn_once
 from fraud_ae.sweeps.leaderboard import read_leaderboard
 
 _STAGES = ("features", "broad", "refined", "final")
@@ -35,7 +34,8 @@ def compare_experiments(outputs: Path, patterns: Sequence[str] = ("*",)) -> pd.D
     to the row before of the same data source; gate (tune, forced, stop); model (when the last
     pipeline made one); of the model in production: in_production (when it was made), run_id,
     threshold, alert_rate. What an experiment has not come to is missing.
-    Raises UserError naming a file that cannot be read.
+    What is damaged is told, and counts as not there. Raises UserError naming an experiment of
+    another version.
     """
     found = {path.parent for each in patterns for path in outputs.glob(f"{each}/runs")}
     rows = [_row(folder) for folder in sorted(found) if (folder / "runs").is_dir()]
@@ -73,8 +73,8 @@ def _row_of_nothing() -> dict:
 
 def _row(folder: Path) -> dict:
     row = _row_of_nothing() | {"experiment": folder.name, "gate": _gate(folder)}
-    described = _read(folder / DATA)
-    info = _read(folder / "model_info.yaml")
+    described = read_data_facts(folder)
+    info = read_kept(folder / MODEL_INFO, parse_yaml)
     try:
         if info is not None:
             row |= _of_model(folder, info)
@@ -123,7 +123,11 @@ def _in_production(folder: Path, info: dict) -> dict:
     """Of the version in production, which need not be what the last pipeline made."""
     versions = Versions(folder / "models")
     if versions.in_production is not None:
-        info = _read(versions.version(versions.in_production) / MODEL_INFO)
+        try:
+            info = versions.info(versions.in_production)
+        except DamagedFile as error:
+            warn_once(str(error))
+            return {}
     elif is_challenger(info):
         return {}
     deployed = info["figures"]["deployed"]
@@ -145,7 +149,7 @@ def _of_sweeps(folder: Path, described: dict | None) -> dict:
         if best["status"] != "finished":
             continue
         run_id = best["run_id"]
-        configuration = _read(folder / "runs" / run_id / "config.yaml")
+        configuration = read_kept(folder / "runs" / run_id / "config.yaml", parse_yaml)
         return {
             "data": _data_name(folder),
             "fingerprint": best["data"],
@@ -210,29 +214,16 @@ def _strategy(folder: Path, run_id: str, configuration: dict) -> str:
 def _data_name(folder: Path) -> str | None:
     """The data source of an experiment without a model; its best configurations say it."""
     for name in ("final_config.yaml", "best_features.yaml"):
-        configuration = _read(folder / name)
+        configuration = read_kept(folder / name, parse_yaml)
         if configuration:
             return configuration["data"]["name"]
     return None
 
 
 def _gate(folder: Path) -> str | None:
-    decision = _read(folder / DECISION)
+    decision = read_decision(folder)
     if decision is None:
         return None
     if decision.get("forced"):
         return "forced"
     return "tune" if decision.get("tune") else "stop"
-
-
-def _read(path: Path) -> dict | None:
-    """What a file of JSON or YAML says, None where there is none."""
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text()) if path.suffix == ".json" else read_yaml(path)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds no settings")
-    return content

@@ -1,12 +1,11 @@
 """What an experiment's transactions are, and the commands that it was made with."""
 
-import json
 import shlex
 from pathlib import Path
 
 from fraud_ae.configuration.job import Job
 from fraud_ae.errors import UserError
-from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.kept_files import parse_json, read_kept, write_kept_json
 
 DATA = "data.json"
 
@@ -45,7 +44,7 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
     if earlier is not None:
         print("".join(f"{line}\n" for line in _differences(earlier, facts)), end="", flush=True)
     try:
-        write_json(path, facts)
+        write_kept_json(path, facts)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
     return facts
@@ -53,8 +52,7 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
 
 def read_data_facts(folder: Path) -> dict | None:
     """What `write_data_facts` wrote into the folder of an experiment, None where it did not."""
-    path = folder / DATA
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_kept(folder / DATA, parse_json)
 
 
 def _differences(earlier: dict, facts: dict) -> list[str]:

@@ -5,14 +5,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from fraud_ae.configuration.parts import Gate
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 from fraud_ae.experiments.identity import validation_set
 from fraud_ae.experiments.paired_gain import paired_gain
-from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.kept_files import (
+    parse_json,
+    parse_yaml,
+    read_checked,
+    read_kept,
+    write_kept_json,
+)
 from fraud_ae.sweeps.leaderboard import read_leaderboard
 from fraud_ae.tracking.remote_runs import RemoteRun
 
@@ -79,8 +84,13 @@ def decide(
         "min_gain": gate.min_gain,
         "failed": failed,
     }
-    write_json(folder / DECISION, decision)
+    write_kept_json(folder / DECISION, decision)
     return decision
+
+
+def read_decision(folder: Path) -> dict | None:
+    """What `decide` wrote into the folder of an experiment, None where it did not."""
+    return read_kept(folder / DECISION, parse_json)
 
 
 def _comparable(
@@ -89,7 +99,7 @@ def _comparable(
     """Runs of others whose figures are of the same validation rows, and which are not here."""
     if not remote_runs:
         return []
-    first = yaml.safe_load((folder / "runs" / board["run_id"].iloc[0] / "config.yaml").read_text())
+    first = read_checked(folder / "runs" / board["run_id"].iloc[0] / "config.yaml", parse_yaml)
     rows = validation_set(first["data"]["fingerprint"], first["data"]["split"])
     local_ids = set(board["run_id"])
     return [

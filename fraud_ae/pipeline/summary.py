@@ -1,6 +1,5 @@
 """What has been run, read back from an experiment's folder."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,11 @@ from fraud_ae.experiments.result_tables import figure, print_model
 from fraud_ae.pipeline.comparison import compare_experiments
 from fraud_ae.pipeline.comparison_tables import print_comparison
 from fraud_ae.pipeline.data_facts import read_data_facts
-from fraud_ae.pipeline.gate import DECISION, explain
+from fraud_ae.pipeline.gate import explain, read_decision
 from fraud_ae.pipeline.remote_results import print_remote_results, read_remote_results
 from fraud_ae.pipeline.version_tables import print_versions
 from fraud_ae.runtime.atomic_files import write_whole
-from fraud_ae.runtime.yaml_files import read_yaml
+from fraud_ae.runtime.kept_files import parse_yaml, read_kept
 from fraud_ae.sweeps.callback import BEST
 from fraud_ae.sweeps.leaderboard import read_leaderboard, tuning_gain
 
@@ -105,11 +104,11 @@ def _print_experiment(folder: Path, console: Console) -> None:
             "these stages saw different data, so do not compare them: "
             + ", ".join(f"{stage} {fingerprint[:8]}" for stage, fingerprint in data.items())
         )
-    decision = folder / DECISION
-    if decision.is_file():
+    decision = read_decision(folder)
+    if decision is not None:
         facts = read_data_facts(folder)
         overrides = facts["commands"][-1] if facts else [f"experiment={folder.name}"]
-        explained = explain(json.loads(decision.read_text()), overrides)
+        explained = explain(decision, overrides)
         console.print(explained, soft_wrap=True)
     print_model(folder, console)
     print_versions(folder, console)
@@ -130,12 +129,12 @@ def _skipped(boards: dict[str, pd.DataFrame | None]) -> list[str]:
 
 def _objective(folder: Path) -> str:
     """What the sweeps of an experiment maximised."""
-    return (read_yaml(folder / BEST["features"]) or {}).get("objective", "final_auc")
+    return (read_kept(folder / BEST["features"], parse_yaml) or {}).get("objective", "final_auc")
 
 
 def _stage_of_model(folder: Path) -> str | None:
     """The stage whose sweep found the winner of the model for production."""
-    info = read_yaml(folder / MODEL_INFO)
+    info = read_kept(folder / MODEL_INFO, parse_yaml)
     return info["figures"]["winner"].get("stage") if info else None
 
 

@@ -26,6 +26,7 @@ from fraud_ae.production.drift.reference import reference_statistics, save_refer
 from fraud_ae.production.plan import Plan
 from fraud_ae.production.refits import Refits
 from fraud_ae.runtime.atomic_files import write_folder, write_whole
+from fraud_ae.runtime.kept_files import write_kept
 from fraud_ae.runtime.workers import Workers
 from fraud_ae.tracking.target import TrackingTarget
 from fraud_ae.tracking.tracker import Tracker, track
@@ -163,7 +164,7 @@ def _publish(
         write_manifest(draft)
 
     write_folder(folder / "models" / "final_model", fill)
-    write_whole(folder / MODEL_INFO, text)
+    write_kept(folder / MODEL_INFO, text)
     return info
 
 

@@ -12,13 +12,15 @@ from filelock import FileLock, Timeout
 
 from fraud_ae.configuration.command_line import override_key
 from fraud_ae.configuration.pipeline_job import PipelineJob
+from fraud_ae.detector.files import MODEL_FILES
+from fraud_ae.detector.manifest import check_manifest
 from fraud_ae.detector.model_info import MODEL_INFO
 from fraud_ae.detector.versions import Versions, copy_model
 from fraud_ae.errors import UserError
 from fraud_ae.experiments.run_store import TEST_SCORES
 from fraud_ae.pipeline.gate import DECISION
 from fraud_ae.pipeline.stages import run_stages
-from fraud_ae.runtime.yaml_files import read_yaml
+from fraud_ae.runtime.kept_files import parse_json, parse_yaml, read_checked
 from fraud_ae.tracking.target import DataReference, drawable
 from fraud_ae.tracking.tracker import track
 
@@ -62,8 +64,8 @@ def retrain(
     not. The same command goes on after a kill, and decides nothing twice: what has been rolled back
     since stays so, unless the policy is another one.
 
-    Raises UserError where no model is in production, there is no production stage, or another
-    retraining of the experiment is running.
+    Raises UserError where no model is in production, it is damaged, there is no production stage,
+    or another retraining of the experiment is running.
     """
     versions = Versions(job.folder / "models")
     if versions.in_production is None:
@@ -77,6 +79,8 @@ def retrain(
         raise UserError("a retraining needs the stage production in 'stages=[...]'")
     with versions.lock():
         versions.settle()
+        # Before hours of training, not after them.
+        check_manifest(versions.version(versions.in_production), MODEL_FILES)
     lock = FileLock(job.folder / ".locks" / "retraining.lock")
     try:
         with lock.acquire(timeout=0):
@@ -170,14 +174,15 @@ def _decide(challenger: PipelineJob, versions: Versions) -> tuple[dict, Path | N
     champion = versions.in_production
     experiment = challenger.folder
     if "features" in challenger.stages:
-        gate = json.loads((experiment / DECISION).read_text())
+        gate = read_checked(experiment / DECISION, parse_json)
         if not gate["tune"]:
             return _none(champion, _GATE, "; ".join(gate["failed"])), None
     package = experiment / "models" / "final_model"
     if versions.same_as(package) == champion:
         return _none(champion, _SAME, "the challenger is the very model in production"), None
-    info = read_yaml(experiment / MODEL_INFO)
-    test = pd.read_parquet(experiment / "runs" / info["run_id"] / TEST_SCORES)
+    info = read_checked(experiment / MODEL_INFO, parse_yaml)
+    run = experiment / "runs" / info["run_id"]
+    test = read_checked(run / TEST_SCORES, pd.read_parquet)
     # Where the deployed fit has seen the test rows, the winner stands for it.
     winner = experiment / "runs" / info["figures"]["winner"]["run_id"] / "model"
     compared = contest(
@@ -200,7 +205,7 @@ def _none(champion: str, verdict: str, reason: str) -> dict:
 def _log_version(job: PipelineJob, versions: Versions, decision: dict) -> None:
     """The challenger as a version of the champion's artifact; `production` if it was promoted."""
     folder = versions.version(decision["version"])
-    info = read_yaml(folder / MODEL_INFO)
+    info = versions.info(decision["version"])
     data = info["data"]
     target = replace(job.sweep_target, job_type="retrain", tags=("retrain",)).with_run(
         drawable(info["configuration"], {}, data["fingerprint"], job.validation_set),

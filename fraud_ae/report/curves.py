@@ -6,6 +6,7 @@ from fraud_ae.evaluation.curves import precision_recall_points, roc_points
 from fraud_ae.evaluation.labelled import labelled
 from fraud_ae.evaluation.threshold import alerts
 from fraud_ae.report.results import ExperimentResults
+from fraud_ae.runtime.kept_files import read_kept
 
 _DIGITS = 5
 
@@ -52,8 +53,8 @@ def training_curves(results: ExperimentResults) -> list[dict]:
     curves = []
     for run_id in ids:
         path = results.folder / "runs" / run_id / "history.csv"
-        history = pd.read_csv(path) if path.is_file() else pd.DataFrame()
-        if history.empty:
+        history = read_kept(path, pd.read_csv)
+        if history is None or history.empty:
             continue
         curves.append(
             {

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import yaml
@@ -10,6 +11,7 @@ import yaml
 from fraud_ae.configuration.command_line import ONCE, override_key
 from fraud_ae.experiments.run_store import TOP_TRANSACTIONS
 from fraud_ae.report.results import ExperimentResults
+from fraud_ae.runtime.kept_files import read_kept
 
 
 def data_facts(results: ExperimentResults) -> dict | None:
@@ -62,12 +64,16 @@ def audit(results: ExperimentResults) -> dict | None:
 
 def top_transactions(results: ExperimentResults) -> list[dict] | None:
     """The highest scores with their reasons, None where they have not been written."""
-    path = results.best_run / TOP_TRANSACTIONS if results.best_run else None
-    if path is None or results.threshold is None or not path.is_file():
+    if results.best_run is None or results.threshold is None:
         return None
-    return [
-        {**row, "alert": row["score"] > results.threshold} for row in json.loads(path.read_text())
-    ]
+    rows = read_kept(results.best_run / TOP_TRANSACTIONS, _rows)
+    if rows is None:
+        return None
+    return [{**row, "alert": row["score"] > results.threshold} for row in rows]
+
+
+def _rows(path: Path) -> list[dict]:
+    return json.loads(path.read_text())
 
 
 def provenance(results: ExperimentResults) -> dict:

@@ -1,7 +1,7 @@
 """What an experiment's folder holds: all that a report is made of, read once."""
 
-import json
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,8 @@ import pandas as pd
 from fraud_ae.audit.stored import read_audits
 from fraud_ae.experiments.run_store import PLANTED_SCORES, SCORES, TEST_SCORES
 from fraud_ae.pipeline.data_facts import read_data_facts
-from fraud_ae.pipeline.gate import DECISION
-from fraud_ae.runtime.yaml_files import read_yaml
+from fraud_ae.pipeline.gate import read_decision
+from fraud_ae.runtime.kept_files import parse_json, parse_yaml, read_kept
 from fraud_ae.scorers.scorer import SCORER_FILE
 from fraud_ae.sweeps.leaderboard import read_leaderboard
 
@@ -34,12 +34,12 @@ class ExperimentResults:
         self.folder = folder
         boards = {stage: read_leaderboard(folder, stage) for stage in SWEEPS}
         self.boards = {stage: board for stage, board in boards.items() if board is not None}
-        decision = folder / DECISION
-        self.decision = json.loads(decision.read_text()) if decision.is_file() else None
-        self.info = read_yaml(folder / "model_info.yaml")
+        self.decision = read_decision(folder)
+        self.info = read_kept(folder / "model_info.yaml", parse_yaml)
         self.data, self.audits = read_data_facts(folder), read_audits(folder)
         self.best, self.stage = _best(self.boards, self.info)
-        best = (read_yaml(folder / name) for name in ("final_config.yaml", "best_features.yaml"))
+        names = ("final_config.yaml", "best_features.yaml")
+        best = (read_kept(folder / name, parse_yaml) for name in names)
         configurations = [self.info["configuration"]] if self.info else best
         self.configuration = next(filter(None, configurations), None)
 
@@ -75,13 +75,15 @@ class ExperimentResults:
         fit. One that fell back gives errors, or odds that nothing has been compared with.
         """
         model = self.best_run / "model" if self.best_run else None
-        if not (model and (model / "detector.json").is_file() and (model / SCORER_FILE).is_file()):
+        if model is None:
             return False
         # Read as data: a scorer of the user's own need not be there to be imported.
-        scorer = json.loads((model / "detector.json").read_text())["scorer"]
-        return scorer == _CALIBRATED and (
-            json.loads((model / SCORER_FILE).read_text())["fallback"] is None
+        detector, scorer = (
+            read_kept(model / name, parse_json) for name in ("detector.json", SCORER_FILE)
         )
+        if detector is None or scorer is None:
+            return False
+        return detector["scorer"] == _CALIBRATED and scorer["fallback"] is None
 
     def scores(self) -> dict[str, pd.DataFrame]:
         """Scored frames of that run: validation and, once there is a model, test."""
@@ -91,11 +93,11 @@ class ExperimentResults:
         if self.info:
             paths["test"] = self.folder / "runs" / self.info["run_id"] / TEST_SCORES
         columns = ["timestamp", "amount", "is_fraud", "score"]
-        return {
-            part: pd.read_parquet(path, columns=columns)
+        frames = {
+            part: read_kept(path, partial(pd.read_parquet, columns=columns))
             for part, path in paths.items()
-            if path.is_file()
         }
+        return {part: frame for part, frame in frames.items() if frame is not None}
 
     def planted_scores(self) -> pd.DataFrame | None:
         """Planted scores of that run: of the test rows once there is a model, else validation.
@@ -103,8 +105,7 @@ class ExperimentResults:
         None where no anomaly was planted.
         """
         folder = self.folder / "runs" / self.info["run_id"] if self.info else self.best_run
-        path = folder / PLANTED_SCORES if folder else None
-        return pd.read_parquet(path) if path and path.is_file() else None
+        return read_kept(folder / PLANTED_SCORES, pd.read_parquet) if folder else None
 
 
 def _best(boards: dict[str, pd.DataFrame], info: dict | None) -> tuple[dict | None, str | None]:

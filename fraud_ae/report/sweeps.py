@@ -7,7 +7,7 @@ import pandas as pd
 from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 from fraud_ae.report.formats import figure_name
 from fraud_ae.report.results import ExperimentResults, plain
-from fraud_ae.runtime.yaml_files import read_yaml
+from fraud_ae.runtime.kept_files import parse_yaml, read_kept
 from fraud_ae.sweeps.studies.importance import (
     parameter_columns,
     stored_importances,
@@ -117,7 +117,8 @@ def _parameters(results: ExperimentResults, board: pd.DataFrame, row: dict) -> d
     if board is broad or broad is None or not row["run_id"]:
         return values
     # Nothing where the folder of the run is gone.
-    configuration = read_yaml(results.folder / "runs" / row["run_id"] / "config.yaml") or {}
+    path = results.folder / "runs" / row["run_id"] / "config.yaml"
+    configuration = read_kept(path, parse_yaml) or {}
     for name in parameter_columns(broad):
         if "." in name and name not in values:
             value = functools.reduce(_entry, name.split("."), configuration)

@@ -10,7 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """The path of a draft, which takes the file's place once it is written; not if that fails."""
+    """The path of a draft, which takes the file's place once it is written; not if that fails.
+
+    After a power cut it may be empty all the same: see `runtime.kept_files` for what is read back.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield draft
@@ -37,14 +40,27 @@ def write_json(path: Path, data: dict, indent: int | None = 2) -> None:
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     """Make a folder anew: what is there makes way only when the new one is there whole.
 
-    fill: writes the files into the draft that it is given.
+    fill: writes the files into the draft that it is given. They are on the disk before the draft
+    takes its place, and that is when this returns.
     """
     draft, old = (folder.with_name(f".{folder.name}.{end}") for end in ("draft", "old"))
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     fill(draft)
+    for path in (*draft.rglob("*"), draft):
+        to_disk(path)
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
     draft.rename(folder)
+    to_disk(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def to_disk(path: Path) -> None:
+    """Return only when a file, or the entries of a folder, would outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from fraud_ae.configuration.command_line import candidate_folder
 from fraud_ae.configuration.job import Job, experiment_folder
 from fraud_ae.errors import exit_on_user_error
-from fraud_ae.runtime.atomic_files import write_whole
+from fraud_ae.runtime.kept_files import write_kept
 from fraud_ae.runtime.workers import shared_workers
 from fraud_ae.sweeps.candidates import write_candidates
 from fraud_ae.sweeps.leaderboard import (
@@ -103,7 +103,7 @@ def finish_stage(folder: Path, stage: str, keep: int, sweep_folder: Path) -> lis
         write_candidates(folder, stage, best)
     if best and stage in BEST:
         job = next(p for p in sweep_folder.glob("*/result.json") if _is(p, best[0]))
-        write_whole(folder / BEST[stage], (job.parent / "config.yaml").read_text())
+        write_kept(folder / BEST[stage], (job.parent / "config.yaml").read_text())
     _report(folder, stage, results, len(best))
     return results
 

@@ -17,7 +17,7 @@ from fraud_ae.configuration.command_line import candidate_folder
 from fraud_ae.configuration.job import Job
 from fraud_ae.configuration.stored_overrides import GROUPS, SECTIONS
 from fraud_ae.errors import UserError
-from fraud_ae.runtime.atomic_files import write_whole
+from fraud_ae.runtime.kept_files import write_kept
 
 # What the head of a candidate file says, a line each -> where the result of a job has it.
 _HEAD = {
@@ -59,13 +59,17 @@ class Candidate:
         head = _head(path)
         if not {*_HEAD, "Epochs"} <= set(head):
             return None
+        try:
+            reached, epochs = float(head["Reached"]), int(head["Epochs"])
+        except ValueError:
+            return None
         return cls(
             name=path.stem,
             run_id=head["Run"],
             validation_set=head["Validation rows"],
             objective=head["Objective"],
-            reached=float(head["Reached"]),
-            epochs=int(head["Epochs"]),
+            reached=reached,
+            epochs=epochs,
         )
 
 
@@ -121,7 +125,7 @@ def write_candidates(folder: Path, stage: str, winners: list[dict]) -> None:
             f"final_auc {reached['final_auc']}\n"
         )
         text += "".join(f"# {label}: {v}\n" for label, v in head.items() if v is not None)
-        write_whole(path, text + yaml.safe_dump(winner["overrides"], sort_keys=False))
+        write_kept(path, text + yaml.safe_dump(winner["overrides"], sort_keys=False))
         written.add(path)
     for path in group.glob(f"{stage}_*.yaml"):
         if path not in written:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
-from fraud_ae.runtime.atomic_files import write_whole
+from fraud_ae.runtime.kept_files import read_kept, write_kept
 
 RESULT = "result.json"
 # Only where anomalies were planted.
@@ -93,13 +93,16 @@ def leaderboard_path(experiment_folder: Path, stage: str) -> Path:
 def write_leaderboard(experiment_folder: Path, stage: str, results: list[dict]) -> None:
     """Write the leaderboard of a stage as CSV."""
     text = leaderboard(results).to_csv(index=False)
-    write_whole(leaderboard_path(experiment_folder, stage), text)
+    write_kept(leaderboard_path(experiment_folder, stage), text)
 
 
 def read_leaderboard(experiment_folder: Path, stage: str) -> pd.DataFrame | None:
     """The leaderboard of a stage, or None where that stage has not been run."""
-    path = leaderboard_path(experiment_folder, stage)
-    return pd.read_csv(path, dtype={"run_id": "str"}) if path.is_file() else None
+    return read_kept(leaderboard_path(experiment_folder, stage), _board)
+
+
+def _board(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype={"run_id": "str"})
 
 
 def tuning_gain(

@@ -6,15 +6,13 @@ taken: the rule of one standard error (Breiman et al., Classification and Regres
 section 3.4.3) with a paired interval in place of the standard error.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from fraud_ae.configuration.command_line import candidate_folder
 from fraud_ae.experiments.paired_gain import WITH_INTERVAL, paired_gain
 from fraud_ae.experiments.run_store import Run
-from fraud_ae.runtime.atomic_files import write_json
-from fraud_ae.runtime.yaml_files import read_yaml
+from fraud_ae.runtime.kept_files import parse_json, parse_yaml, read_kept, write_kept_json
 from fraud_ae.sweeps.candidates import Candidate
 
 WINNER = "winner.json"
@@ -38,7 +36,7 @@ def choose_winner(paths: Sequence[Path]) -> str:
     kept = [c for c in comparable if _is_kept(folder, c)]
     decision = decide(folder, kept or [latest])
     decision["left_out"] = [c.name for c in known.values() if c not in (kept or [latest])]
-    write_json(folder / WINNER, decision)
+    write_kept_json(folder / WINNER, decision)
     return decision["candidate"]
 
 
@@ -86,8 +84,7 @@ def explain(decision: dict) -> str:
 
 def read_winner(folder: Path) -> dict | None:
     """The decision of `choose_winner` in an experiment, None where there is none."""
-    path = folder / WINNER
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_kept(folder / WINNER, parse_json)
 
 
 def forget_winner(folder: Path) -> None:
@@ -115,7 +112,7 @@ def _compared(candidate: Candidate) -> tuple[str, str]:
 
 
 def _is_kept(folder: Path, candidate: Candidate) -> bool:
-    identity = read_yaml(folder / "runs" / candidate.run_id / "config.yaml")
+    identity = read_kept(folder / "runs" / candidate.run_id / "config.yaml", parse_yaml)
     return identity is not None and Run(folder / "runs", identity).finished
 
 

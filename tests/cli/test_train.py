@@ -1,6 +1,7 @@
 """`python train.py`, as it is typed."""
 
 import json
+import random
 import re
 import shutil
 
@@ -10,6 +11,7 @@ import pytest
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.files import MODEL_FILES
 from tests.commands import SHARED_DATA, finished_runs, run
+from tests.damage import mutated
 
 TINY = ("data.n_transactions=2000", "trainer.max_epochs=2", "wandb.mode=disabled")
 SMALL = (*TINY, "scorer=reconstruction")
@@ -104,18 +106,26 @@ def test_help_does_not_import_torch(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "damage", ["metrics.json", "validation_scores.parquet", "model/encoder.json"]
+    ("name", "mutation"),
+    [
+        ("metrics.json", "digit"),
+        ("validation_scores.parquet", "halved"),
+        ("model/encoder.json", "missing"),
+        ("model/weights.safetensors", "zeros"),
+    ],
 )
-def test_a_damaged_run_is_told_and_trained_again(trained, damage):
+def test_a_damaged_run_is_told_and_trained_again(trained, name, mutation):
     folder, first = trained
     (one,) = finished_runs(folder / "outputs" / "synthetic")
-    if damage == "model/encoder.json":
-        (one / damage).unlink()
+    if mutation == "missing":
+        (one / name).unlink()
     else:
-        (one / damage).write_bytes((one / damage).read_bytes()[:20])
+        mutated(one / name, mutation, random.Random(0))
     again = run("train.py", *SMALL, cwd=folder)
-    assert f"run {one.name} is damaged" in again
+    (line,) = [line for line in again.splitlines() if "damaged" in line]
+    assert f"run {one.name} is damaged ({name}: " in line
     assert again.splitlines()[-1] == first.splitlines()[-1]
+    assert "not trained again" in run("train.py", *SMALL, cwd=folder)
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
 import json
+import random
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,6 +12,8 @@ from fraud_ae.configuration.command_line import (
     quoted,
 )
 from fraud_ae.errors import UserError
+from fraud_ae.runtime.kept_files import write_kept, write_kept_json
+from tests.damage import MUTATIONS, mutated
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +141,21 @@ def test_the_search_path_is_told_only_where_there_is_one():
     assert without_search_path(complete(["experiment=none"])) == complete(["experiment=none"])
 
 
+def test_a_candidate_that_was_changed_is_told_and_a_broken_one_refused(tmp_path, caplog):
+    path = tmp_path / "outputs" / "mine" / "conf" / "candidate" / "features_01.yaml"
+    write_kept(path, "# @package _global_\nseed: 1\n")
+    command = ["stage=production", "experiment=mine"]
+    complete(command)
+    assert not caplog.messages
+    path.write_text("# @package _global_\nseed: 2\n")
+    assert "candidate=features_01" in complete(command)
+    (line,) = caplog.messages
+    assert line.startswith("outputs/mine/conf/candidate/features_01.yaml: changed since")
+    path.write_text("# @package _global_\nseed: [2\n")
+    with pytest.raises(UserError, match=r"features_01.yaml: damaged .* -m stage=features"):
+        complete(command)
+
+
 @pytest.fixture
 def retrained(tmp_path, monkeypatch):
     """An experiment with a model in production, whose pipeline was told a few things."""
@@ -164,6 +182,16 @@ def test_a_retraining_is_told_what_the_last_pipeline_was(retrained):
 def test_another_source_has_none_of_the_settings_of_the_first(retrained):
     given = ["data=handbook", "experiment=shop"]
     assert complete_retraining(given) == [*given, "seed=3"]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_settings_that_are_lost_are_not_guessed(retrained, mutation):
+    path = retrained / "data.json"
+    write_kept_json(path, json.loads(path.read_text()))
+    mutated(path, mutation, random.Random(0))
+    with pytest.raises(UserError, match=r"data.json: damaged \(.*run that once more") as refused:
+        complete_retraining(["data.path=new.csv"])
+    assert "\n" not in str(refused.value)
 
 
 def test_of_two_experiments_none_is_guessed(retrained):

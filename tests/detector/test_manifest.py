@@ -16,7 +16,7 @@ from fraud_ae.detector.manifest import (
     sign_model,
     write_manifest,
 )
-from fraud_ae.detector.versions import copy_model
+from fraud_ae.detector.package_files import copy_model
 from fraud_ae.errors import UserError
 from fraud_ae.runtime.named_objects import VARIABLE
 from fraud_ae.runtime.signatures import make_key

@@ -1,6 +1,7 @@
 """Versions of a model: never changed, one in production, and whole whatever happens."""
 
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -15,7 +16,14 @@ from fraud_ae.detector.onnx.export import export_model
 from fraud_ae.detector.thresholds import change_threshold
 from fraud_ae.detector.versions import Versions, copy_model, publish
 from fraud_ae.errors import UserError
+from fraud_ae.runtime import kept_files
 from tests.commands import ROOT
+from tests.damage import MUTATIONS, mutated
+
+
+@pytest.fixture(autouse=True)
+def nothing_told() -> None:
+    kept_files.warn_once.cache_clear()
 
 
 @pytest.fixture
@@ -129,6 +137,57 @@ def test_a_damaged_version_is_not_put_back(experiment, versions):
         versions.rollback()
     assert versions.in_production == "0002"
     assert len(versions.history) == 2
+
+
+@pytest.mark.parametrize("name", ["decisions/0002.json", "decisions/history.json"])
+def test_a_damaged_decision_or_history_leaves_all_else_as_it_is(experiment, versions, name, caplog):
+    promote(versions, other_model(experiment, 0.25))
+    promote(versions, other_model(experiment, 0.5))
+    versions.rollback()
+    assert versions.stack() == ["0001", "0002"]
+    path = versions.folder / name
+    rng = random.Random(0)
+    for mutation in MUTATIONS:
+        whole = path.read_bytes()
+        mutated(path, mutation, rng)
+        caplog.clear()
+        kept_files.warn_once.cache_clear()
+        versions.settle()
+        rows = {row["version"]: row["decision"] for row in versions.rows()}
+        (line,) = caplog.messages
+        assert line.startswith(f"{path}: damaged (")
+        assert versions.in_production == "0002"
+        assert versions.stack() == ["0001", "0002"]
+        assert rows["0001"]["verdict"] == "first"
+        assert (rows["0002"] is None) == (name == "decisions/0002.json")
+        if rows["0002"] is None:
+            path.write_bytes(whole)
+    assert versions.rollback() == ("0002", "0001")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model_info.yaml", "weights.safetensors"])
+def test_a_damaged_version_is_made_again_by_the_pipeline_that_made_it(
+    experiment, versions, name, caplog
+):
+    path = versions.version("0001") / name
+    whole = path.read_bytes()
+    mutated(path, "halved", random.Random(0))
+    rows = versions.rows()
+    if name == "weights.safetensors":
+        # No table reads the weights.
+        assert [row["version"] for row in rows] == ["0001"]
+    else:
+        assert rows == []
+        assert caplog.messages[0].startswith(f"{path}: damaged (")
+    state = publish(experiment)
+    assert name in " ".join(caplog.messages)
+    if name == "manifest.json":
+        # Nobody can tell any more which model it was.
+        assert state == "version 0002, in production"
+    else:
+        assert state == "version 0001, in production"
+        assert path.read_bytes() == whole
+    FraudDetector.load(versions.folder / "production")
 
 
 def test_a_folder_in_place_of_the_link_is_left_alone(experiment):

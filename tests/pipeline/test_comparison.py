@@ -8,6 +8,7 @@ from rich.console import Console
 from fraud_ae.errors import UserError
 from fraud_ae.pipeline.comparison import compare_experiments
 from fraud_ae.pipeline.comparison_tables import print_comparison
+from fraud_ae.runtime.kept_files import write_kept
 from fraud_ae.sweeps.leaderboard import write_leaderboard
 from tests.commands import fraud_ae, run
 from tests.sweeps.test_leaderboard import result
@@ -180,12 +181,23 @@ def test_experiments_of_the_same_rows_are_comparable(tmp_path):
     assert "Validation sets differ" not in printed(compare_experiments(tmp_path), 80)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{created: today}"])
-def test_a_file_that_cannot_be_used_is_named(tmp_path, content):
+def test_an_experiment_of_another_version_is_named(tmp_path):
     (tmp_path / "shop" / "runs").mkdir(parents=True)
-    (tmp_path / "shop" / "model_info.yaml").write_text(content)
+    (tmp_path / "shop" / "model_info.yaml").write_text("{created: today}")
     with pytest.raises(UserError, match="shop"):
         compare_experiments(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_damaged_file_is_named_and_the_others_are_compared(tmp_path, content, caplog):
+    produce(tmp_path / "other", 0.90, "2024-06-01T00:00:00+00:00")
+    (tmp_path / "shop" / "runs").mkdir(parents=True)
+    (tmp_path / "shop" / "model_info.yaml").write_text(content)
+    compared = compare_experiments(tmp_path).set_index("experiment")
+    assert compared["validation_auc"]["other"] == 0.90
+    assert pd.isna(compared["validation_auc"]["shop"])
+    (line,) = caplog.messages
+    assert line.startswith(f"{tmp_path / 'shop' / 'model_info.yaml'}: damaged (")
 
 
 def test_the_summary_of_several_ends_with_the_comparison(tmp_path):
@@ -209,6 +221,6 @@ def test_the_summary_says_why_a_strategy_was_left_out(tmp_path):
     path = tmp_path / "outputs" / "shop" / "leaderboards" / "features.csv"
     board = pd.read_csv(path)
     refused = {"features": "payday", "status": "refused", "reason": "Payday adds nothing"}
-    pd.concat([board, pd.DataFrame([refused])]).to_csv(path, index=False)
+    write_kept(path, pd.concat([board, pd.DataFrame([refused])]).to_csv(index=False))
     printed = run("pipeline.py", "summary=true", "experiment=shop", cwd=tmp_path)
     assert "features: payday refused: Payday adds nothing" in printed

@@ -13,6 +13,7 @@ import pytest
 from fraud_ae.errors import UserError
 from fraud_ae.report.content import report_content
 from fraud_ae.report.page import write_report
+from fraud_ae.runtime.kept_files import write_kept, write_kept_json
 from tests.report.made import MadeExperiment, compared, reason
 
 COMMAND = """python pipeline.py data=custom 'data.columns.device="Gerät"'"""
@@ -177,7 +178,7 @@ def test_a_sweep_in_which_everything_diverged(made):
     figures = board.columns[board.columns.get_loc("final_auc") : board.columns.get_loc("data")]
     board[figures] = np.nan
     for stage in ("features", "broad", "final"):
-        board.to_csv(made.folder / "leaderboards" / f"{stage}.csv", index=False)
+        write_kept(made.folder / "leaderboards" / f"{stage}.csv", board.to_csv(index=False))
     content = report_content(made.folder)
     assert content["figures"] is None
     assert content["broad"]["importances"] is None
@@ -201,7 +202,7 @@ def test_names_of_the_data_cannot_break_out(tmp_path):
     board = folder / "leaderboards" / "broad.csv"
     rows = pd.read_csv(board)
     rows["model.activation"] = rows["model.activation"].replace("relu", HOSTILE)
-    rows.to_csv(board, index=False)
+    write_kept(board, rows.to_csv(index=False))
     experiments = [compared(HOSTILE, strategy=HOSTILE, gate=HOSTILE), compared("a&b<i>")]
     page = written(folder, *({**row, "data": HOSTILE} for row in experiments))
     assert "img" not in page.tags
@@ -245,14 +246,15 @@ def test_experiments_are_compared_where_there_are_two(copied):
 def test_figures_of_others_are_shown_with_who_ran_them(copied):
     path = copied.folder / "decision.json"
     remote = {"strategy": "payday", "final_auc": 0.9876, "user": "ana", "url": "https://w.example"}
-    path.write_text(json.dumps({**json.loads(path.read_text()), "best_elsewhere": remote}))
+    write_kept_json(path, {**json.loads(path.read_text()), "best_elsewhere": remote})
     text = written(copied.folder).text
     assert "Elsewhere payday reached 0.9876 on the same rows, run by ana: W&B" in text
 
 
 def test_stages_that_saw_other_data_are_named(copied):
     path = copied.folder / "leaderboards" / "broad.csv"
-    pd.read_csv(path).assign(data="ffff0000ffff0000").to_csv(path, index=False)
+    board = pd.read_csv(path).assign(data="ffff0000ffff0000")
+    write_kept(path, board.to_csv(index=False))
     assert "These stages saw different data" in written(copied.folder).text
 
 

@@ -1,13 +1,12 @@
 """Which parameters of a sweep mattered, by Optuna's evaluators."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from fraud_ae.runtime.atomic_files import write_json
+from fraud_ae.runtime.kept_files import parse_json, read_kept, write_kept_json
 
 _FEW = 8
 _FORESTS = 5
@@ -31,12 +30,11 @@ def stored_importances(path: Path, board: pd.DataFrame, objective: str) -> dict[
     """`importances`, computed once for what the leaderboard says and kept in a file."""
     text = board[[*parameter_columns(board), objective]].to_csv(index=False)
     of = hashlib.sha256(f"{objective} {_FORESTS}\n{text}".encode()).hexdigest()[:16]
-    if path.is_file():
-        stored = json.loads(path.read_text())
-        if stored["of"] == of:
-            return stored["importances"]
+    stored = read_kept(path, parse_json)
+    if stored is not None and stored["of"] == of:
+        return stored["importances"]
     shares_by_method = importances(board, objective)
-    write_json(path, {"of": of, "importances": shares_by_method})
+    write_kept_json(path, {"of": of, "importances": shares_by_method})
     return shares_by_method
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import logging
 import sqlite3
 import warnings
 from collections.abc import Iterable, Mapping
@@ -11,10 +12,14 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from fraud_ae.runtime.checksums import set_aside
+
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
+
+log = logging.getLogger("fraud_ae")
 
 STUDIES = "optuna.db"
 # User attributes of a trial: which combination it is, and a hash of all that it says.
@@ -47,12 +52,30 @@ class StudyFile:
         locks = self.path.with_name(".locks")
         locks.mkdir(parents=True, exist_ok=True)
         with FileLock(locks / f"{STUDIES}.lock", timeout=_WAIT_SECONDS):
-            storage = _storage(self.path)
-            try:
-                self._add(storage, wanted, replace)
-            finally:
-                # It belongs to this thread.
-                storage.remove_session()
+            wrong = _damage(self.path)
+            if wrong is None:
+                try:
+                    self._write(wanted, replace)
+                    return
+                except (ValueError, KeyError) as error:
+                    # SQLite knows no checksums, and Optuna keeps JSON in it.
+                    wrong = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            log.warning(
+                "%s: damaged (%s), set aside, and made again with the trials of this sweep",
+                self.path,
+                wrong,
+            )
+            set_aside(self.path)
+            _made.cache_clear()
+            self._write(wanted, replace)
+
+    def _write(self, wanted: "Mapping[str, FrozenTrial]", replace: bool) -> None:
+        storage = _storage(self.path)
+        try:
+            self._add(storage, wanted, replace)
+        finally:
+            # It belongs to this thread.
+            storage.remove_session()
 
     def _add(
         self, storage: "RDBStorage", wanted: "Mapping[str, FrozenTrial]", replace: bool
@@ -104,8 +127,23 @@ class StudyFile:
                     (self.name, CONTENT),
                 )
                 return {json.loads(text) for (text,) in rows}
-        except sqlite3.Error:
+        except (sqlite3.Error, ValueError):
             return set()
+
+
+def _damage(path: Path) -> str | None:
+    """What SQLite has against a file; None where there is none, or another process holds it."""
+    if not path.is_file():
+        return None
+    try:
+        url = f"{path.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(url, uri=True, timeout=_WAIT_SECONDS)) as tables:
+            (said,) = tables.execute("PRAGMA quick_check(1)").fetchone()
+            return None if said == "ok" else said
+    except sqlite3.OperationalError:
+        return None
+    except sqlite3.DatabaseError as error:
+        return str(error)
 
 
 def _storage(path: Path) -> "RDBStorage":

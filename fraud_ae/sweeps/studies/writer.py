@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fraud_ae.runtime.kept_files import parse_json, read_kept
 from fraud_ae.sweeps.candidates import plain_values
 from fraud_ae.sweeps.studies.search_space import as_parameter, in_json
 from fraud_ae.sweeps.studies.study_file import COMBINATION, CONTENT, STUDIES, StudyFile
@@ -173,8 +174,9 @@ def _links(folder: Path, run_id: str | None) -> dict:
     run = folder / "runs" / run_id
     tracked = sorted([*run.glob("wandb/offline-run-*"), *run.glob("wandb/run-*")])
     links = {"run": str(run)}
-    if (run / "wandb.json").is_file():
-        links["wandb"] = json.loads((run / "wandb.json").read_text())["url"]
+    tracked_online = read_kept(run / "wandb.json", parse_json)
+    if tracked_online is not None:
+        links["wandb"] = tracked_online["url"]
     elif tracked:
         links["wandb"] = str(tracked[-1])
     return links

@@ -1,10 +1,12 @@
 import itertools
 import json
+import random
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from fraud_ae.runtime.kept_files import write_kept_json
 from fraud_ae.sweeps.studies.importance import (
     METHODS,
     importances,
@@ -12,6 +14,7 @@ from fraud_ae.sweeps.studies.importance import (
     stored_importances,
     varied_parameters,
 )
+from tests.damage import mutated
 
 
 def board(reached, **parameters) -> pd.DataFrame:
@@ -76,10 +79,20 @@ def test_they_are_computed_once_for_what_the_leaderboard_says(grid, tmp_path):
     found = stored_importances(path, grid, "final_auc")
     kept = json.loads(path.read_text())
     assert kept["importances"] == found
-    path.write_text(json.dumps({**kept, "importances": "kept"}))
+    write_kept_json(path, {**kept, "importances": "kept"})
     assert stored_importances(path, grid.assign(reused=True), "final_auc") == "kept"
     other = grid.assign(final_auc=grid["final_auc"] ** 2)
     assert stored_importances(path, other, "final_auc") == importances(other, "final_auc")
+
+
+def test_damaged_ones_are_told_and_computed_again(grid, tmp_path, caplog):
+    path = tmp_path / "importance.json"
+    found = stored_importances(path, grid, "final_auc")
+    damaged = mutated(path, "digit", random.Random(0))
+    assert stored_importances(path, grid, "final_auc") == found
+    (line,) = caplog.messages
+    assert line.startswith(f"{path}: damaged (")
+    assert (tmp_path / "importance.json.damaged").read_bytes() == damaged
 
 
 def test_what_changes_nothing_has_no_share(grid):

@@ -234,12 +234,32 @@ def test_two_sweeps_at_the_same_time_lose_and_double_nothing(tmp_path):
     assert sorted(trial.value for trial in found) == [number / 10 for number in range(10)]
 
 
-@pytest.mark.parametrize("what", ["damaged", "folder", "newer"])
+@pytest.mark.parametrize("mutation", ["zeros", "halved", "garbage"])
+def test_a_damaged_file_is_named_set_aside_and_made_again(tmp_path, mutation, caplog):
+    path = tmp_path / STUDIES
+    write(tmp_path, grid()[:2])
+    study_file._made.cache_clear()
+    # Of a hole in the middle SQLite tells only where a page is read.
+    content = path.read_bytes()
+    damaged = {
+        "zeros": bytes(len(content)),
+        "halved": content[: len(content) // 2],
+        "garbage": b"no database at all" * 100,
+    }[mutation]
+    path.write_bytes(damaged)
+    with caplog.at_level(logging.WARNING, "fraud_ae"):
+        write(tmp_path, grid())
+    (record,) = caplog.records
+    assert record.message.startswith(f"{path}: damaged (")
+    assert "\n" not in record.message
+    assert len(trials(tmp_path)) == 4
+    assert path.with_name(f"{STUDIES}.damaged").read_bytes() == damaged
+
+
+@pytest.mark.parametrize("what", ["folder", "newer"])
 def test_a_file_that_cannot_be_written_is_said_once_and_stops_nothing(tmp_path, what, caplog):
     path = tmp_path / STUDIES
-    if what == "damaged":
-        path.write_bytes(b"no database at all" * 100)
-    elif what == "folder":
+    if what == "folder":
         (tmp_path / ".locks").write_text("in the way")
     else:
         write(tmp_path, [result(5)])

@@ -1,7 +1,6 @@
 """Where the training of a network stands, so that a longer one goes on from there."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -9,6 +8,8 @@ from typing import Self
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from fraud_ae.runtime.atomic_files import whole_file
 
 _BEST = "best."
 
@@ -40,9 +41,8 @@ class Checkpoint:
         tensors |= {name: getattr(self, name).contiguous() for name in _VECTORS}
         facts = {"history": self.history, "steps_per_epoch": self.steps_per_epoch}
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        save_file(tensors, draft, {"facts": json.dumps(facts)})
-        os.replace(draft, path)
+        with whole_file(path) as draft:
+            save_file(tensors, draft, {"facts": json.dumps(facts)})
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -4,28 +4,37 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+
+from fraud_ae.runtime.stopping import undone_when_stopped
+from fraud_ae.runtime.storage import writing
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """The path of a draft, which takes the file's place once it is written; not if that fails."""
+def whole_file(path: Path, need: int | None = None) -> Iterator[Path]:
+    """The path of a draft, which takes the file's place once it is written; not if that fails.
+
+    need: bytes, where it is known. Raises StorageError where it cannot be written.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        yield draft
-        os.replace(draft, path)
+        with writing(path, need), undone_when_stopped(partial(draft.unlink, missing_ok=True)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield draft
+            os.replace(draft, path)
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            draft.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str, encoding: str | None = None) -> None:
     """Write a file so that a reader, or a kill, finds it whole or not at all.
 
-    encoding: by default the one of the locale, as `Path.write_text` has it.
+    encoding: by default the one of the locale, as `Path.write_text` has it. Raises StorageError.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as draft:
+    with whole_file(path, len(text)) as draft:
         draft.write_text(text, encoding=encoding)
 
 
@@ -37,14 +46,15 @@ def write_json(path: Path, data: dict, indent: int | None = 2) -> None:
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     """Make a folder anew: what is there makes way only when the new one is there whole.
 
-    fill: writes the files into the draft that it is given.
+    fill: writes the files into the draft that it is given. Raises StorageError.
     """
     draft, old = (folder.with_name(f".{folder.name}.{end}") for end in ("draft", "old"))
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    fill(draft)
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    draft.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with writing(folder):
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        fill(draft)
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        draft.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)

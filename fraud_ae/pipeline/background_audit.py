@@ -35,7 +35,7 @@ class BackgroundAudit:
         """Wait for the findings, keep them, and say what they are; nothing if there were some."""
         if self._future is None:
             return
-        findings = self._workers.outcome(self._future)
+        findings = self._workers.outcome_at_last(self._future)
         keep_audit(self._job.folder, self._name, self._job.features_identity, findings)
         failed = [finding for finding in findings if not finding.passed]
         if not failed:

@@ -21,11 +21,16 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+# PyTorch has no class of its own for it.
+_NO_MEMORY = "not enough memory"
 _KINDS = {"Integer": "a whole number", "Float": "a number", "Bool": "true or false"}
 
 
 def explained(error: Exception) -> str | None:
     """What a user did wrong, in one line; None where it is no mistake of a command line."""
+    if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
+        what = _first_sentence(str(error))
+        return f"there is not enough memory ({what}); take a smaller network, or fewer rows"
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, OverrideParseException):

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from fraud_ae.errors import UserError
+from fraud_ae.runtime.storage import writing
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 OUTPUTS = "outputs"
@@ -180,14 +181,18 @@ def check_experiment(arguments: list[str]) -> Path:
     Raises UserError, before Hydra makes anything, where the name is no folder's or it cannot be
     written.
     """
-    name, outputs = experiment_name(arguments), outputs_folder(arguments)
+    folder = named_experiment(arguments)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def named_experiment(arguments: list[str]) -> Path:
+    """The folder of the experiment. Raises UserError where the name is no folder's."""
+    name = experiment_name(arguments)
     if not name.strip(". ") or "/" in name or "\\" in name:
         raise UserError(f"experiment={name}: must be a plain folder name, such as experiment=shop")
-    try:
-        (outputs / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{outputs / name}: cannot be written ({error.strerror})") from error
-    return outputs / name
+    return outputs_folder(arguments) / name
 
 
 def experiment_name(arguments: list[str]) -> str:
@@ -213,6 +218,11 @@ def only_shows(arguments: list[str]) -> bool:
     """Whether Hydra shows its help, or the like, and runs nothing."""
     flags = {"-h", "--help", "--hydra-help", "--version", "-sc", "--shell-completion"}
     return bool(flags & set(arguments))
+
+
+def only_sums_up(arguments: list[str]) -> bool:
+    """Whether a pipeline shows what there is, and runs and writes nothing."""
+    return (_given(arguments, "summary") or "").lower() in ("true", "yes", "on", "y", "1")
 
 
 def _flag(arguments: list[str], flag: str) -> str | None:

@@ -8,6 +8,7 @@ import importlib
 import logging
 import pkgutil
 import sys
+from pathlib import Path
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -15,6 +16,7 @@ from typer.exceptions import Abort, TyperException
 from fraud_ae import __version__
 from fraud_ae.cli import commands
 from fraud_ae.errors import UserError, exit_on_user_error
+from fraud_ae.runtime.storage import storage_error
 
 app = typer.Typer(
     name="fraud-ae",
@@ -65,6 +67,12 @@ def main() -> None:
         raise UserError(_one_line(error)) from error
     except Abort:
         raise KeyboardInterrupt from None
+    except Exception as error:
+        # Whatever is written without a name of its own lies in this folder.
+        told = storage_error(error, Path.cwd())
+        if told is None:
+            raise
+        raise told from error
     # `typer.Exit` gives its code; a command that ends gives nothing.
     sys.exit(code if isinstance(code, int) else 0)
 

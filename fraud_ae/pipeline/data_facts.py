@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from fraud_ae.configuration.job import Job
-from fraud_ae.errors import UserError
 from fraud_ae.runtime.atomic_files import write_json
 
 DATA = "data.json"
@@ -14,8 +13,8 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
     """Write `data.json` of an experiment, and return it: facts without labels of the test period.
 
     overrides: of the command line of this pipeline; each different one is kept,
-    in the order in which they were first used on these transactions. Raises UserError if the
-    file cannot be written.
+    in the order in which they were first used on these transactions. Raises StorageError if
+    the file cannot be written.
     """
     dataset, split = job.dataset, job.split
     transactions = dataset.transactions
@@ -38,10 +37,7 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
         "split": split.describe(visible, ("train", "validation")),
         "commands": _commands(path, dataset.fingerprint, overrides),
     }
-    try:
-        write_json(path, facts)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    write_json(path, facts)
     return facts
 
 

@@ -115,6 +115,11 @@ def test_no_mutation_of_a_command_line_ends_in_a_traceback(name, seed, tmp_path,
     assert list(ends.values()).count(2) > 10
 
 
+def test_a_name_where_a_list_has_places_is_a_mistake(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert end_of("train", ["model.hidden_sizes._target_=[64,32]"]) == 2
+
+
 def test_keys_that_nothing_reads_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for key in ("foo", "metrics.foo", "encoder.foo", "trainer.foo", "wandb.foo", "data.split.foo"):

@@ -1,6 +1,10 @@
 """All stages one after another, with the gate: `python pipeline.py --help`."""
 
-from fraud_ae.cli.pipeline import main
+from fraud_ae.runtime.stopping import RESUMED, end_on_signals
 
 if __name__ == "__main__":
+    # First, as the imports take a second.
+    end_on_signals(RESUMED)
+    from fraud_ae.cli.pipeline import main
+
     main()

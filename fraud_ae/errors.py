@@ -46,6 +46,10 @@ class WorkerLost(UserError):
     exit_code = 1
 
 
+class StorageError(UserError):
+    """A file cannot be written: the disk is full or read-only, or it may not be."""
+
+
 class TrainingDiverged(UserError):
     """The loss became infinite or NaN."""
 

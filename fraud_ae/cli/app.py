@@ -11,6 +11,7 @@ import logging
 import pkgutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -20,6 +21,7 @@ from fraud_ae.cli import commands
 from fraud_ae.cli.options import AllowModuleOption
 from fraud_ae.errors import UserError, exit_on_user_error
 from fraud_ae.runtime.named_objects import allow_modules
+from fraud_ae.runtime.storage import storage_error
 
 app = typer.Typer(
     name="fraud-ae",
@@ -90,6 +92,12 @@ def main() -> None:
         raise UserError(_one_line(error)) from error
     except Abort:
         raise KeyboardInterrupt from None
+    except Exception as error:
+        # Whatever is written without a name of its own lies in this folder.
+        told = storage_error(error, Path.cwd())
+        if told is None:
+            raise
+        raise told from error
     # `typer.Exit` gives its code; a command that ends gives nothing.
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -4,12 +4,14 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import hydra
 
 from fraud_ae.cli.mistakes import explained
-from fraud_ae.configuration.command_line import CONF
+from fraud_ae.configuration.command_line import CONF, experiment_name, outputs_folder
 from fraud_ae.errors import UserError, exit_on_user_error
+from fraud_ae.runtime.storage import storage_error
 from fraud_ae.sweeps.plugins import register
 
 # Hydra ends the process with messages of its own unless this asks it to let exceptions pass.
@@ -22,8 +24,11 @@ _BUILT_BY_HYDRA = [
 _LET_PASS = "HYDRA_FULL_ERROR"
 
 
-def _explaining(function: Callable) -> Callable:
-    """The function, which raises UserError for a mistake of a configuration that it composes."""
+def _explaining(function: Callable, experiment: Path) -> Callable:
+    """The function, which raises UserError for a mistake of a configuration that it composes.
+
+    experiment: the folder that it writes to; it may be read-only, or the disk full.
+    """
 
     @functools.wraps(function)
     def explaining(*arguments: object) -> object:
@@ -31,9 +36,10 @@ def _explaining(function: Callable) -> Callable:
             return function(*arguments)
         except Exception as error:
             mistake = explained(error)
-            if mistake is None:
+            told = UserError(mistake) if mistake else storage_error(error, experiment)
+            if told is None:
                 raise
-            raise UserError(mistake) from error
+            raise told from error
 
     return explaining
 
@@ -52,7 +58,9 @@ def run_hydra(task: Callable, config_name: str, arguments: list[str]) -> None:
     sys.argv = [typed[0], *arguments]
     os.environ[_LET_PASS] = "1"
     try:
-        _explaining(command(exit_on_user_error(_explaining(task))))()
+        experiment = outputs_folder(arguments) / experiment_name(arguments)
+        explaining = functools.partial(_explaining, experiment=experiment)
+        explaining(command(exit_on_user_error(explaining(task))))()
     finally:
         sys.argv = typed
         if full_error is None:

@@ -21,11 +21,16 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+# PyTorch has no class of its own for it.
+_NO_MEMORY = "not enough memory"
 _KINDS = {"Integer": "a whole number", "Float": "a number", "Bool": "true or false"}
 
 
 def explained(error: Exception) -> str | None:
     """What a user did wrong, in one line; None where it is no mistake of a command line."""
+    if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
+        what = _first_sentence(str(error))
+        return f"there is not enough memory ({what}); take a smaller network, or fewer rows"
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, OverrideParseException):
@@ -39,7 +44,18 @@ def explained(error: Exception) -> str | None:
         return _first_sentence(str(error))
     if isinstance(error, ValueError) and "Config group override" in str(error):
         return "a group takes the name of one of its options, such as model=autoencoder"
+    if isinstance(error, ValueError) and _raised_by(error) == "omegaconf":
+        # As of a name where a list has places, which its own classes do not cover.
+        return f"a key or a value of the command line cannot be used: {_first_sentence(str(error))}"
     return None
+
+
+def _raised_by(error: Exception) -> str:
+    """The package in which an error was raised."""
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_globals["__name__"].partition(".")[0]
 
 
 def _missing_option(error: MissingConfigException) -> str:

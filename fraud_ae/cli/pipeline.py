@@ -11,8 +11,10 @@ from fraud_ae.cli.train import run_stage
 from fraud_ae.configuration.command_line import (
     check_experiment,
     config_flags,
+    named_experiment,
     normalized,
     only_shows,
+    only_sums_up,
 )
 from fraud_ae.errors import exit_on_user_error
 
@@ -49,6 +51,11 @@ def pipeline(cfg: DictConfig, flags: list[str]) -> None:
 def main() -> None:
     """Check what Hydra would act on before the configuration can be checked, and run."""
     arguments = normalized(sys.argv[1:], _COMMANDS)
-    if not only_shows(arguments):
+    if only_sums_up(arguments):
+        named_experiment(arguments)
+        # Hydra makes a folder for each command. This one may be about an experiment that lies
+        # where nothing can be written.
+        arguments = [*arguments, "hydra.run.dir=.", "hydra.output_subdir=null"]
+    elif not only_shows(arguments):
         check_experiment(arguments)
     run_hydra(partial(pipeline, flags=config_flags(arguments)), "pipeline", arguments)

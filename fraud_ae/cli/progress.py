@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from fraud_ae.runtime.stopping import undone_when_stopped
+
 
 class _RowsPerSecond(ProgressColumn):
     """How fast it goes."""
@@ -30,7 +32,9 @@ def row_progress() -> Iterator[Callable[..., Callable[[int], None]]]:
         _RowsPerSecond(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    bars = Progress(*columns, console=console, disable=not console.is_terminal)
+    # Which gives the cursor back.
+    with undone_when_stopped(bars.stop), bars as progress:
 
         def start(name: str, total: int | None = None) -> Callable[[int], None]:
             task = progress.add_task(name, total=total)

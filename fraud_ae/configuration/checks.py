@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from fraud_ae.configuration.command_line import folder_name
+from fraud_ae.configuration.memory import check_memory
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.custom_metrics import PLANTED_AUC, check_metrics
 
@@ -92,6 +93,7 @@ def check(settings: dict) -> None:
             problems.append(f"{key}={value}: must be {wanted}")
     if problems:
         raise UserError("\n".join(problems))
+    check_memory(settings)
     _check_objective(settings)
 
 

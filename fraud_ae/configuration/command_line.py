@@ -10,11 +10,10 @@ import yaml
 from fraud_ae.configuration.stored_overrides import check_candidates, check_command
 from fraud_ae.errors import UserError
 from fraud_ae.runtime.kept_files import parse_json, read_checked, read_edited
+from fraud_ae.runtime.storage import writing
 from fraud_ae.runtime.yaml_files import read_yaml
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-# What lies beside `train.py` and is no user's code.
-_OF_PROJECT = ("benchmarks", "fraud_ae", "pipeline", "tests", "train")
 OUTPUTS = "outputs"
 # Overrides that say what one command does, and nothing about the experiment.
 ONCE = ("stages", "gate.force", "retrain")
@@ -195,12 +194,15 @@ def check_experiment(arguments: list[str]) -> Path:
     Raises UserError, before Hydra makes anything, where the name is no folder's or it cannot be
     written.
     """
-    name, outputs = folder_name(experiment_name(arguments)), outputs_folder(arguments)
-    try:
-        (outputs / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{outputs / name}: cannot be written ({error.strerror})") from error
-    return outputs / name
+    folder = named_experiment(arguments)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def named_experiment(arguments: list[str]) -> Path:
+    """The folder of the experiment. Raises UserError where the name is no folder's."""
+    return outputs_folder(arguments) / folder_name(experiment_name(arguments))
 
 
 def folder_name(experiment: str) -> str:
@@ -238,6 +240,11 @@ def only_shows(arguments: list[str]) -> bool:
     """Whether Hydra shows its help, or the like, and runs nothing."""
     flags = {"-h", "--help", "--hydra-help", "--version", "-sc", "--shell-completion"}
     return bool(flags & set(arguments))
+
+
+def only_sums_up(arguments: list[str]) -> bool:
+    """Whether a pipeline shows what there is, and runs and writes nothing."""
+    return (_given(arguments, "summary") or "").lower() in ("true", "yes", "on", "y", "1")
 
 
 def _flag(arguments: list[str], flag: str) -> str | None:
@@ -331,12 +338,3 @@ def _nothing_to_read(stage: str, choice: str, folder: Path) -> str:
         f"python train.py -m stage={before}"
         + ("" if folder.name == "synthetic" else f" experiment={folder.name} ...")
     )
-
-
-def project_modules() -> list[str]:
-    """Names of the modules and packages that a user has put beside `train.py`."""
-    beside = [
-        *CONF.parent.glob("*.py"),
-        *(file.parent for file in CONF.parent.glob("*/__init__.py")),
-    ]
-    return sorted({path.stem for path in beside} - set(_OF_PROJECT))

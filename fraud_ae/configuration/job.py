@@ -19,8 +19,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from fraud_ae.configuration.checks import check
-from fraud_ae.configuration.command_line import project_modules
-from fraud_ae.configuration.nodes import build, network_settings
+from fraud_ae.configuration.nodes import build, network_settings, project_modules
 from fraud_ae.configuration.parts import (
     ProductionFit,
     Source,

@@ -5,9 +5,13 @@ from dataclasses import replace
 
 from hydra.utils import instantiate
 
+from fraud_ae.configuration.command_line import CONF
 from fraud_ae.errors import UserError
 from fraud_ae.models.settings import NETWORK
 from fraud_ae.runtime.named_objects import Kind, resolve
+
+# What lies beside `train.py` and is no user's code.
+_OF_PROJECT = ("benchmarks", "fraud_ae", "pipeline", "tests", "train")
 
 
 def build(node: dict, kind: Kind) -> object:
@@ -54,3 +58,12 @@ def _targets(node: object) -> set[str]:
         return set()
     target = {node["_target_"]} if "_target_" in node else set()
     return target.union(*map(_targets, node.values()))
+
+
+def project_modules() -> list[str]:
+    """Names of the modules and packages that a user has put beside `train.py`."""
+    beside = [
+        *CONF.parent.glob("*.py"),
+        *(file.parent for file in CONF.parent.glob("*/__init__.py")),
+    ]
+    return sorted({path.stem for path in beside} - set(_OF_PROJECT))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +15,7 @@ from fraud_ae.configuration.parts import (
     Stage,
     WandbSettings,
 )
+from fraud_ae.configuration.schemas import EncoderConfig, MetricsConfig
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
@@ -47,7 +48,8 @@ def resolved_settings(cfg: DictConfig, schema: type) -> dict:
 
 def job_parts(settings: dict, choices: Mapping[str, str | None]) -> dict:
     """The typed parts of resolved settings, by the fields of a `Job`."""
-    data, metrics = settings["data"], settings["metrics"]
+    data = settings["data"]
+    metrics = typed_part(MetricsConfig, "metrics", settings["metrics"])
     node = {key: value for key, value in data.items() if key not in _USE}
     return {
         "experiment": settings["experiment"],
@@ -67,15 +69,15 @@ def job_parts(settings: dict, choices: Mapping[str, str | None]) -> dict:
         "train_on": data["train_on"],
         "split_settings": typed_part(SplitSettings, "data.split", data["split"]),
         "strategy_node": settings["features"],
-        "encoder_settings": settings["encoder"],
+        "encoder_settings": asdict(typed_part(EncoderConfig, "encoder", settings["encoder"])),
         "model_node": settings["model"],
         "trainer": typed_part(TrainerSettings, "trainer", settings["trainer"]),
         "scorer_node": settings["scorer"],
         "evaluation": Evaluation(
             policy=typed_part(ThresholdPolicy, "threshold", settings["threshold"]),
-            extra=metrics["extra"],
-            top_k=metrics["top_k"],
-            replicates=metrics["replicates"],
+            extra=metrics.extra,
+            top_k=metrics.top_k,
+            replicates=metrics.replicates,
         ),
         "production": typed_part(ProductionFit, "production", settings["production"]),
         "wandb": typed_part(WandbSettings, "wandb", settings["wandb"]),

@@ -20,6 +20,7 @@ from fraud_ae.detector.reasons import sentence
 from fraud_ae.detector.scoring import ScoredTransactions, score_rows
 from fraud_ae.errors import UserError
 from fraud_ae.features.history import history_of, needed_later
+from fraud_ae.runtime.storage import writing
 
 _LOGGER = logging.getLogger("fraud_ae")
 _SUFFIXES = (".csv", ".parquet")
@@ -132,13 +133,13 @@ def score_file(
 
     out: a CSV or Parquet file, written whole or not at all. top: so many reasons at most.
     report: is called with how many rows have been scored.
-    Raises UserError where `out` cannot be written.
+    Raises StorageError where `out` cannot be written.
     """
     check_output(out)
     draft, counted = out.with_name(f".{out.name}.draft"), FileScores()
     customers: set[str] = set()
     try:
-        with tempfile.TemporaryDirectory(prefix="fraud_ae-") as scratch:
+        with writing(out), tempfile.TemporaryDirectory(prefix="fraud_ae-") as scratch:
             scored = Path(scratch) / "scores.parquet"
             with pq.ParquetWriter(scored, _SCHEMA) as writer:
                 for places, part in scored_parts(detector, file):
@@ -149,9 +150,7 @@ def score_file(
             frame = (frame if file.in_order else frame.sort("place")).drop("place")
             sink = frame.sink_parquet if out.suffix.lower() == ".parquet" else frame.sink_csv
             sink(draft)
-        draft.replace(out)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error})") from error
+            draft.replace(out)
     finally:
         draft.unlink(missing_ok=True)
     return counted

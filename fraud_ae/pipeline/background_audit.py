@@ -38,7 +38,7 @@ class BackgroundAudit:
         Raises LeakRefused where a check failed, also where that was known before.
         """
         if self._future is not None:
-            findings = self._workers.outcome(self._future)
+            findings = self._workers.outcome_at_last(self._future)
             keep_audit(self._job.folder, self._name, self._identity, findings)
             self._future = None
             if all(finding.passed for finding in findings):

@@ -4,7 +4,6 @@ import shlex
 from pathlib import Path
 
 from fraud_ae.configuration.job import Job
-from fraud_ae.errors import UserError
 from fraud_ae.runtime.kept_files import parse_json, read_kept, write_kept_json
 
 DATA = "data.json"
@@ -15,8 +14,8 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
 
     What differs from the last pipeline of the experiment is printed: results may be replaced.
     overrides: of the command line of this pipeline; each different one is kept,
-    in the order in which they were first used on these transactions. Raises UserError if the
-    file cannot be written.
+    in the order in which they were first used on these transactions. Raises StorageError if
+    the file cannot be written.
     """
     dataset, split = job.dataset, job.split
     transactions = dataset.transactions
@@ -43,10 +42,7 @@ def write_data_facts(job: Job, overrides: list[str]) -> dict:
     }
     if earlier is not None:
         print("".join(f"{line}\n" for line in _differences(earlier, facts)), end="", flush=True)
-    try:
-        write_kept_json(path, facts)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    write_kept_json(path, facts)
     return facts
 
 

@@ -16,6 +16,7 @@ from fraud_ae.errors import StrategyRefused, UserError
 from fraud_ae.pipeline.background_audit import BackgroundAudit
 from fraud_ae.pipeline.data_facts import write_data_facts
 from fraud_ae.pipeline.gate import decide, explain
+from fraud_ae.pipeline.one_at_a_time import one_at_a_time
 from fraud_ae.pipeline.remote_results import read_remote_results
 from fraud_ae.runtime.workers import shared_workers
 from fraud_ae.sweeps.callback import BEST
@@ -34,11 +35,17 @@ def run_stages(
 
     arguments: of its command line, overrides and flags; those that are not the pipeline's alone go
     on to every stage. run_stage: runs `train.py` with arguments.
-    Raises UserError for an unknown stage or where a stage cannot be run, and LeakRefused, before
-    anything is published, where the strategy that won leaks.
+    Raises UserError for an unknown stage, where a stage cannot be run, or where another pipeline
+    works on the experiment with other data; and LeakRefused, before anything is published, where
+    the strategy that won leaks.
     """
     _check_stages(job)
     begin_workers(job.folder, HydraConfig.get().launcher.get("workers"))
+    with one_at_a_time(job.folder, job.dataset.fingerprint):
+        _run(job, arguments, run_stage)
+
+
+def _run(job: PipelineJob, arguments: list[str], run_stage: Callable[[list[str]], None]) -> None:
     write_data_facts(job, arguments)
     if "features" in job.stages:
         check_classes(job)
@@ -74,6 +81,8 @@ def _background_audit(strategy: str, folder: Path) -> BackgroundAudit:
 
 
 def _check_stages(job: PipelineJob) -> None:
+    if not job.stages:
+        raise UserError(f"stages=[]: no stage is to be run; known are {', '.join(STAGES)}")
     for key in ("stages", "overrides"):
         for stage in getattr(job, key):
             if stage not in STAGES:

@@ -71,10 +71,7 @@ def _compare(outputs: Path, patterns: Sequence[str], console: Console) -> None:
     experiments = compare_experiments(outputs, patterns)
     print_comparison(experiments, console)
     path = outputs / COMPARISON
-    try:
-        write_whole(path, experiments.to_csv(index=False))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    write_whole(path, experiments.to_csv(index=False))
     console.print(f"  {path}", soft_wrap=True)
 
 

@@ -64,7 +64,7 @@ class Refits:
             ]
             how = (self._recipe, list(self._learning_rates), self._dataset.source_format)
             started.append(self._workers.submit(_fit, ready, *how))
-        return [result for future in started for result in self._workers.outcome(future)]
+        return [result for future in started for result in self._workers.outcome_at_last(future)]
 
     def _encoded(self, fit_rows: np.ndarray, without: np.ndarray | None) -> "_Refit":
         # What comes after these rows, such as the test rows, is not even looked at.

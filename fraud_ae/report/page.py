@@ -27,15 +27,12 @@ _DRAWN = ("broad", "training", "curves", "reliability", "explorer")
 def write_report(folder: Path, comparison: pd.DataFrame | None = None) -> Path:
     """Write `report.html` into the folder of an experiment, and return its path.
 
-    comparison: as `compare_experiments` gives it. Raises UserError where the file cannot be
+    comparison: as `compare_experiments` gives it. Raises StorageError where the file cannot be
     written.
     """
     path = folder / REPORT
-    try:
-        # The page says that it is in UTF-8, whatever the locale is.
-        write_whole(path, render(report_content(folder, comparison)), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: the report cannot be written ({error})") from error
+    # The page says that it is in UTF-8, whatever the locale is.
+    write_whole(path, render(report_content(folder, comparison)), encoding="utf-8")
     return path
 
 

@@ -4,14 +4,18 @@ import functools
 import logging
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures import wait as futures_wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -30,32 +34,50 @@ _PRELOADED = [
     "fraud_ae.runtime.fork_server",
 ]
 _WAKE_SECONDS = 0.5
+# Windows has one way only.
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+_WARNINGS = "PYTHONWARNINGS"
+
+
+class Submitted(Future):
+    """The result to come of a function that was handed to workers, and what was handed to them."""
+
+    def __init__(self, function: Callable, arguments: tuple) -> None:
+        super().__init__()
+        self.function = function
+        self.arguments = arguments
 
 
 class Workers:
     """Runs functions in processes that live until this one ends; one worker is this process.
 
     Functions and their arguments must be picklable. What workers log is logged here, each message
-    once.
+    once. A process that is killed or that crashes takes with it what it was at, and nothing else:
+    each has a pool of its own, as all that a pool of several was given is lost with one of them.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._pool: ProcessPoolExecutor | None = None
         self._told: set[str] = set()
+        self._lock = threading.RLock()
+        self._waiting: deque[Submitted] = deque()
+        self._idle: list[_Process] = []
+        self._busy: set[_Process] = set()
 
     def start(self) -> None:
         """Begin what takes seconds before the first process can start, and do not wait for it."""
-        if self.count > 1 and self._pool is None:
+        if self.count > 1 and not (self._idle or self._busy):
             _context()
 
-    def submit(self, function: Callable, *arguments: Any) -> Future:
+    def submit(self, function: Callable, *arguments: Any) -> Submitted:
         """Run it as soon as a worker is free; see `outcome` for the result."""
+        submitted = Submitted(function, arguments)
         if self.count == 1:
-            return _done(function, arguments)
-        if self._pool is None:
-            self._pool = _new_pool(self.count)
-        return self._pool.submit(_logged, function, arguments)
+            _do(submitted)
+        else:
+            self._waiting.append(submitted)
+            self._hand_out()
+        return submitted
 
     def ended(self, futures: Iterable[Future]) -> set[Future]:
         """Those of some futures that have ended; waits until one has."""
@@ -65,21 +87,13 @@ class Workers:
             ended, _ = futures_wait(futures, _WAKE_SECONDS, return_when=FIRST_COMPLETED)
         return ended
 
-    def outcome(self, future: Future) -> Any:
+    def outcome(self, submitted: Submitted) -> Any:
         """The result of what was submitted, or the exception that it raised.
 
-        Raises WorkerLost if a process was killed.
+        Raises WorkerLost if its process was killed; the others go on.
         """
-        self.ended([future])
-        try:
-            result, messages = future.result()
-        except BrokenProcessPool as error:
-            self.kill()
-            raise WorkerLost(
-                "a worker process ended early, as one does that is killed or that finds no memory; "
-                "the same command goes on where this one stopped (hydra.launcher.workers=1 needs "
-                "the least memory)"
-            ) from error
+        self.ended([submitted])
+        result, messages = submitted.result()
         for level, message in messages:
             if message not in self._told:
                 self._told.add(message)
@@ -88,13 +102,103 @@ class Workers:
             raise result.error
         return result
 
+    def outcome_at_last(self, submitted: Submitted) -> Any:
+        """As `outcome`, but what a process was at that was killed is tried once more."""
+        try:
+            return self.outcome(submitted)
+        except WorkerLost as error:
+            log.warning("%s; what it was at is tried once more", error)
+            again = self.submit(submitted.function, *submitted.arguments)
+        try:
+            return self.outcome(again)
+        except WorkerLost as error:
+            raise WorkerLost(
+                f"{error}, twice; the same command goes on where this one stopped "
+                "(hydra.launcher.workers=1 needs the least memory)"
+            ) from error
+
     def kill(self) -> None:
         """End the processes, whatever they are doing."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
+        with self._lock:
+            for submitted in self._waiting:
+                submitted.cancel()
+            self._waiting.clear()
+            for process in [*self._idle, *self._busy]:
                 process.kill()
-            self._pool = None
+            self._idle.clear()
+            self._busy.clear()
+
+    def _hand_out(self) -> None:
+        """Give what waits to processes that are free, as many as there may be."""
+        with self._lock:
+            while self._waiting and (self._idle or len(self._busy) < self.count):
+                process = self._idle.pop() if self._idle else _Process()
+                submitted = self._waiting.popleft()
+                try:
+                    running = process.run(submitted)
+                except BrokenProcessPool:  # it was killed while it had nothing to do
+                    process.end()
+                    self._waiting.appendleft(submitted)
+                    continue
+                except RuntimeError:  # this process ends, and takes no more
+                    submitted.cancel()
+                    continue
+                self._busy.add(process)
+                running.add_done_callback(partial(self._take_back, process, submitted))
+
+    def _take_back(self, process: "_Process", submitted: Submitted, running: Future) -> None:
+        """What a process has done, in a thread of its pool."""
+        error = CancelledError() if running.cancelled() else running.exception()
+        with self._lock:
+            # Those that were killed by us are not among them any more.
+            if process in self._busy:
+                self._busy.remove(process)
+                if isinstance(error, BrokenProcessPool):
+                    process.end()
+                else:
+                    self._idle.append(process)
+        if isinstance(error, BrokenProcessPool):
+            lost = WorkerLost(
+                "a worker process ended early, as one does that is killed or that finds no memory"
+            )
+            lost.__cause__ = error
+            submitted.set_exception(lost)
+        elif error is not None:
+            submitted.set_exception(error)
+        else:
+            submitted.set_result(running.result())
+        self._hand_out()
+
+
+class _Process:
+    """A pool of one process; it begins to start at once."""
+
+    def __init__(self) -> None:
+        self._pool = ProcessPoolExecutor(1, mp_context=_context(), initializer=_begin)
+        self._pid = self._pool.submit(os.getpid)
+
+    def run(self, submitted: Submitted) -> Future:
+        """Raises BrokenProcessPool where the process has ended."""
+        return self._pool.submit(_logged, submitted.function, submitted.arguments)
+
+    def kill(self) -> None:
+        """End it, whatever it is doing, and hand it nothing any more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.end()
+
+    def end(self) -> None:
+        """End what is left of it, as soon as its number is known.
+
+        A pool also takes a process for lost that lives, if the fork server was killed.
+        """
+        self._pid.add_done_callback(_kill)
+
+
+def _kill(pid: Future) -> None:
+    # No number comes of one that has ended before it was asked.
+    if not pid.cancelled() and pid.exception() is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid.result(), _KILL)
 
 
 def shared_workers(count: int | None = None) -> Workers:
@@ -136,22 +240,11 @@ def _logged(function: Callable, arguments: tuple) -> tuple[Any, list[tuple[int, 
         log.removeHandler(collected)
 
 
-def _done(function: Callable, arguments: tuple) -> Future:
-    future: Future = Future()
+def _do(submitted: Submitted) -> None:
     try:
-        future.set_result((function(*arguments), []))
+        submitted.set_result((submitted.function(*submitted.arguments), []))
     except Exception as error:
-        future.set_result((_Raised(error), []))
-    return future
-
-
-def _new_pool(count: int) -> ProcessPoolExecutor:
-    pool = ProcessPoolExecutor(count, mp_context=_context(), initializer=_begin)
-    # All processes at once: the pool does not see the end of one that it starts later, until
-    # something else happens.
-    for _ in range(count):
-        pool.submit(os.getpid)
-    return pool
+        submitted.set_result((_Raised(error), []))
 
 
 def _context() -> multiprocessing.context.BaseContext:
@@ -159,8 +252,41 @@ def _context() -> multiprocessing.context.BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
-    multiprocessing.forkserver.ensure_running()
+    with _interrupts_blocked(), _silent_about_leaks():
+        multiprocessing.resource_tracker.ensure_running()
+    with _interrupts_blocked():
+        multiprocessing.forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Of what is started within, which goes on so: Ctrl-C at a terminal reaches all processes.
+
+    It is for the command itself, which then ends the others.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _silent_about_leaks() -> Iterator[None]:
+    """What a command leaves that is stopped or killed, a process cleans up, and warns of it.
+
+    It takes its warnings' filters from the environment that it is started in.
+    """
+    before = os.environ.get(_WARNINGS)
+    os.environ[_WARNINGS] = ",".join(filter(None, [before, "ignore:resource_tracker"]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_WARNINGS]
+        else:
+            os.environ[_WARNINGS] = before
 
 
 def _begin() -> None:

@@ -13,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from fraud_ae.configuration.command_line import candidate_folder
 from fraud_ae.configuration.job import Job, experiment_folder
-from fraud_ae.errors import exit_on_user_error
+from fraud_ae.errors import UserError, exit_on_user_error
 from fraud_ae.runtime.kept_files import write_kept
+from fraud_ae.runtime.storage import writing
 from fraud_ae.runtime.workers import shared_workers
 from fraud_ae.sweeps.candidates import write_candidates
 from fraud_ae.sweeps.leaderboard import (
@@ -68,6 +69,7 @@ class StageCallback(Callback):
         self.view.start()
         self.studies.start()
 
+    @exit_on_user_error
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
         """Close view and study; of a sweep that ran to its end, keep the ranking and winners."""
         if self.view is None:
@@ -80,12 +82,13 @@ class StageCallback(Callback):
             return
         folder = experiment_folder(config)
         try:
-            results = finish_stage(
-                folder, config.stage.name, config.stage.keep, Path(config.hydra.sweep.dir)
-            )
+            with writing(folder):
+                results = finish_stage(
+                    folder, config.stage.name, config.stage.keep, Path(config.hydra.sweep.dir)
+                )
         except OSError as error:
             # Hydra would make a warning of it, and the next stage would read an earlier sweep's.
-            sys.exit(f"error: the leaderboard or the candidates cannot be written: {error}")
+            raise UserError(f"{folder}: the sweep cannot be ranked ({error})") from error
         if any(result["status"] == "finished" and not result["reused"] for result in results):
             _track(config, results)
 

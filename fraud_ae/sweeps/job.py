@@ -13,7 +13,7 @@ from rich.console import Console
 from fraud_ae.configuration.job import Job
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
-from fraud_ae.errors import StrategyRefused, TrainingDiverged, UserError
+from fraud_ae.errors import StrategyRefused, TrainingDiverged, UserError, WorkerLost
 from fraud_ae.evaluation.custom_metrics import PLANTED_AUC
 from fraud_ae.evaluation.planted_figures import planted_by_kind
 from fraud_ae.experiments.result_tables import print_groups, print_planted
@@ -81,7 +81,8 @@ def run_single_job(job: Job) -> float:
 def run_sweep_job(job: Job) -> float:
     """Train or reuse the run of a job of a sweep, and leave its result for the leaderboard.
 
-    A refused strategy or a diverged training is recorded and passed over. Returns and raises what
+    A refused strategy is recorded and passed over, and so is a training that diverged or whose
+    process was killed. Returns and raises what
     `run_single_job` does.
     """
     check_candidate(job)
@@ -110,7 +111,7 @@ def run_sweep_job(job: Job) -> float:
         result["objective"] = reached if math.isfinite(reached) else None
     except StrategyRefused as error:
         result |= {"status": "refused", "reason": str(error)}
-    except TrainingDiverged as error:
+    except (TrainingDiverged, WorkerLost) as error:
         result |= {"status": "failed", "reason": str(error)}
     folder = Path(hydra.runtime.output_dir)
     write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(job.settings)))
@@ -172,8 +173,8 @@ def train_or_reuse(
     report: called with the history row of each epoch.
     """
     run = job.run
-    if run.id in trained.diverged:
-        raise trained.diverged[run.id]
+    if run.id in trained.failed:
+        raise trained.failed[run.id]
     with run.lock():
         if not trained.reusable(run, job.retrain):
             from fraud_ae.experiments.run import train_run

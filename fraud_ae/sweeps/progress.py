@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from fraud_ae.runtime.stopping import undone_when_stopped
 from fraud_ae.sweeps.leaderboard import RESULT, ranked
 
 _POLL_SECONDS = 0.5
@@ -63,7 +64,9 @@ class SweepView:
                 self._print_new()
             self._print_new()
             return
-        with Live(self._render(), console=self.console, refresh_per_second=4) as live:
+        shown = Live(self._render(), console=self.console, refresh_per_second=4)
+        # Which gives the cursor back.
+        with undone_when_stopped(shown.stop), shown as live:
             while not self._ended.wait(_POLL_SECONDS):
                 live.update(self._render())
             live.update(self._render())

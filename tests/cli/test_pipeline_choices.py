@@ -52,6 +52,8 @@ def test_one_stage_and_overrides_for_it_alone(tmp_path):
     assert set(broad["model.latent_dim"]) == {4, 5}
     assert set(broad["model.activation"]) == {"tanh"}
     assert "gate:" not in printed
+    none = run("pipeline.py", "stages=[]", cwd=tmp_path, code=2)
+    assert none.startswith("error: stages=[]: no stage is to be run; known are features, broad")
     unknown = run("pipeline.py", "stages=[braod]", cwd=tmp_path, fails=True)
     assert "did you mean broad?" in unknown
 

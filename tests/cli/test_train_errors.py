@@ -68,8 +68,8 @@ def test_a_leaderboard_that_cannot_be_written_is_an_error(tmp_path):
     folder = tmp_path / "outputs" / "synthetic"
     folder.mkdir(parents=True)
     (folder / "leaderboards").write_text("in the way")
-    printed = run("train.py", "-m", "features=baseline", *SMALL, cwd=tmp_path, fails=True)
-    assert "error: the leaderboard or the candidates cannot be written" in printed
+    printed = run("train.py", "-m", "features=baseline", *SMALL, cwd=tmp_path, code=2)
+    assert "leaderboards/features.csv: cannot be written (" in printed
     assert len(finished_runs(folder)) == 1
 
 

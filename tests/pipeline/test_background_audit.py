@@ -61,8 +61,9 @@ def test_a_leak_is_named_with_the_command_that_shows_it(audited, tmp_path, monke
     (tmp_path / "peeking.py").write_text(LEAKY)
     monkeypatch.syspath_prepend(tmp_path)
     own = ("features._target_=peeking.Peeking", "allowed_modules=[peeking]")
+    peeking = ("peeking", "features=temporal", *own)
     with pytest.raises(LeakRefused) as refused:
-        audited("peeking", "features=temporal", *own)
+        audited(*peeking)
     told = str(refused.value)
     assert told.startswith("LEAK AUDIT of peeking: ")
     assert "next_amount" in told

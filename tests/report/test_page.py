@@ -271,7 +271,7 @@ def test_the_audit_of_the_winning_strategy_is_shown_if_it_is_of_these_data(copie
 
 def test_a_report_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "report.html").mkdir()
-    with pytest.raises(UserError, match=r"report\.html: the report cannot be written"):
+    with pytest.raises(UserError, match=r"report\.html: cannot be written"):
         write_report(tmp_path)
 
 

@@ -1,10 +1,12 @@
 import logging
 import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
-from fraud_ae.errors import TrainingDiverged, UserError
+from fraud_ae.errors import TrainingDiverged, WorkerLost
 from fraud_ae.runtime.workers import Workers
 
 
@@ -26,6 +28,13 @@ def fail(error: Exception) -> None:
 
 def end() -> None:
     os._exit(3)
+
+
+def end_once(mark: Path) -> str:
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
 
 
 def test_results_come_back(workers):
@@ -55,12 +64,31 @@ def test_what_workers_warn_of_is_told_here_once(caplog):
     workers.kill()
 
 
-def test_a_process_that_ends_is_an_error_that_says_what_to_do():
+def test_a_process_that_ends_takes_with_it_what_it_was_at_and_nothing_else():
     workers = Workers(2)
-    with pytest.raises(UserError, match=r"ended early.*goes on where this one stopped"):
-        workers.outcome(workers.submit(end))
-    # They are started anew.
-    assert workers.outcome(workers.submit(abs, -1)) == 1
+    others = [workers.submit(pow, number, 2) for number in range(3)]
+    lost = workers.submit(end)
+    others += [workers.submit(pow, number, 2) for number in range(3, 6)]
+    with pytest.raises(WorkerLost, match="ended early"):
+        workers.outcome(lost)
+    assert [workers.outcome(future) for future in others] == [0, 1, 4, 9, 16, 25]
+    workers.kill()
+
+
+def test_one_that_is_killed_while_it_waits_is_replaced():
+    workers = Workers(2)
+    os.kill(workers.outcome(workers.submit(os.getpid)), signal.SIGKILL)
+    time.sleep(0.5)
+    assert [workers.outcome(workers.submit(abs, -n)) for n in range(3)] == [0, 1, 2]
+    workers.kill()
+
+
+def test_what_a_lost_process_was_at_is_tried_once_more(tmp_path, caplog):
+    workers = Workers(2)
+    assert workers.outcome_at_last(workers.submit(end_once, tmp_path / "been here")) == "done"
+    assert "tried once more" in caplog.text
+    with pytest.raises(WorkerLost, match=r"ended early.*twice.*goes on where this one stopped"):
+        workers.outcome_at_last(workers.submit(end))
     workers.kill()
 
 

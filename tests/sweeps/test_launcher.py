@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.commands import board, finished_runs, run, start
+from tests.commands import ROOT, board, finished_runs, run, start
+from tests.processes import below
 
 pytestmark = pytest.mark.slow
 
@@ -128,20 +129,6 @@ def test_impossible_settings_are_refused(tmp_path, setting):
     assert "Traceback" not in printed
 
 
-def workers_of(process) -> list[int]:
-    """Processes below the one that was started."""
-    found, parents = [], {process.pid}
-    for stat in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda path: int(path.parent.name)):
-        try:
-            pid, rest = stat.read_text().rsplit(")", 1)
-        except OSError:  # it has ended
-            continue
-        if int(rest.split()[1]) in parents:
-            found.append(int(pid.split()[0]))
-            parents.add(found[-1])
-    return found
-
-
 LONG = ("model.latent_dim=3,5", "trainer.batch_size=32,64", "trainer.max_epochs=20000")
 PATIENT = ("trainer.early_stopping_patience=50000",)
 
@@ -154,16 +141,64 @@ def in_training(process, folder: Path) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-def test_a_killed_worker_ends_the_sweep_with_a_message(tmp_path):
-    process = start("train.py", "-m", *SMALL, *LONG, *PATIENT, cwd=tmp_path)
-    in_training(process, tmp_path)
-    for pid in workers_of(process)[-1:]:
-        os.kill(pid, signal.SIGKILL)
-    printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "error: a worker process ended early" in printed
+# A network whose training kills its process, as the system does where memory ends.
+DEADLY = """
+import os, signal
+from pathlib import Path
+from fraud_ae.models.network import Autoencoder
+
+
+class Deadly(Autoencoder):
+    def loss(self, inputs):
+        mark = Path(os.environ["DEADLY"])
+        if self.encoder[-1].out_features == 5 and not mark.is_file():
+            if os.environ["SURVIVES"]:
+                mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().loss(inputs)
+"""
+
+
+def sweep_that_kills(folder: Path, survives: str) -> tuple[str, pd.DataFrame]:
+    (folder / "deadly.py").write_text(DEADLY)
+    printed = run(
+        *("train.py", "-m", *SMALL, "model._target_=deadly.Deadly", "model.latent_dim=3,5,7,9"),
+        cwd=folder,
+        PYTHONPATH=os.pathsep.join([str(folder), str(ROOT)]),
+        DEADLY=str(folder / "been here"),
+        SURVIVES=survives,
+    )
     assert "Traceback" not in printed
+    return printed, board(folder / "outputs" / "small", "single").set_index("model.latent_dim")
+
+
+def test_what_a_killed_worker_was_at_is_tried_once_more(tmp_path):
+    printed, found = sweep_that_kills(tmp_path, survives="yes")
+    assert "it is tried once more, alone" in printed
+    assert found["status"].to_dict() == dict.fromkeys((3, 5, 7, 9), "finished")
+    assert found["final_auc"].notna().all()
+
+
+def test_a_run_whose_worker_is_killed_each_time_has_failed_and_the_sweep_goes_on(tmp_path):
+    _, found = sweep_that_kills(tmp_path, survives="")
+    assert found["status"].drop(5).to_dict() == dict.fromkeys((3, 7, 9), "finished")
+    assert found.loc[5, "status"] == "failed"
+    assert "a worker process ended early" in found.loc[5, "reason"]
+    assert "twice" in found.loc[5, "reason"]
+    # Nothing of it is left that could be taken for a finished run.
+    assert len(finished_runs(tmp_path / "outputs" / "small")) == 3
+
+
+def test_a_killed_stack_is_trained_run_by_run(tmp_path):
+    quick = ("trainer.max_epochs=400", "model.latent_dim=3,5,7", "hydra.launcher.workers=2")
+    process = start("train.py", "-m", *SMALL, *PATIENT, *quick, cwd=tmp_path)
+    in_training(process, tmp_path)
+    # The last ones that were started train.
+    os.kill(below(process)[-1], signal.SIGKILL)
+    printed, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, printed
+    assert "tried once more, alone" in printed
+    assert (board(tmp_path / "outputs" / "small", "single")["status"] == "finished").all()
 
 
 @pytest.mark.slow
@@ -172,7 +207,7 @@ def test_a_killed_worker_ends_the_sweep_with_a_message(tmp_path):
 def test_workers_end_with_the_command(tmp_path, sent):
     process = start("train.py", "-m", *SMALL, *LONG, *PATIENT, cwd=tmp_path)
     in_training(process, tmp_path)
-    workers = workers_of(process)
+    workers = below(process)
     assert workers
     os.kill(process.pid, sent)
     # The trainings themselves would go on for minutes.

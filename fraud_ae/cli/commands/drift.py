@@ -73,14 +73,11 @@ def drift(
             raise UserError(f"--out {path}: must end in .json or .html")
     folder = model_folder(model, outputs)
     checked = check_drift(folder, file, history=history, days=days, alpha=alpha)
-    try:
-        for path in files:
-            if path.suffix == ".json":
-                write_json(path, checked)
-            else:
-                write_whole(path, drift_page(checked), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"the result cannot be written ({error})") from error
+    for path in files:
+        if path.suffix == ".json":
+            write_json(path, checked)
+        else:
+            write_whole(path, drift_page(checked), encoding="utf-8")
     show(checked)
     if checked["drift"]:
         raise typer.Exit(DRIFTED)

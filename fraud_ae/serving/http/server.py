@@ -17,6 +17,7 @@ from fraud_ae import features
 from fraud_ae.data.files.reading import read_table
 from fraud_ae.data.transactions import to_transactions
 from fraud_ae.errors import DataError, UserError
+from fraud_ae.runtime.stopping import leave_signals
 from fraud_ae.serving.http.app import create_app
 from fraud_ae.serving.http.connections import BoundedProtocol, Connections, affordable
 from fraud_ae.serving.http.keys import KEY_VARIABLE, Keys
@@ -64,6 +65,7 @@ def serve_model(
     # Objects that exist now stay; a garbage collection over all of them would pause the scoring.
     gc.collect()
     gc.freeze()
+    leave_signals()
     # Uvicorn restores these handlers when it has stopped.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)

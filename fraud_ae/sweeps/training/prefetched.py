@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import logging
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from fraud_ae.configuration.job import Job
-from fraud_ae.errors import TrainingDiverged, UserError
+from fraud_ae.errors import TrainingDiverged, UserError, WorkerLost
 from fraud_ae.experiments.run_store import Run
 from fraud_ae.runtime.workers import Workers
 from fraud_ae.sweeps.training.trained_runs import TrainedRuns
@@ -22,6 +23,8 @@ from fraud_ae.sweeps.training.worker_tasks import (
     train_alone,
     train_stack,
 )
+
+log = logging.getLogger("fraud_ae")
 
 
 @dataclass
@@ -73,6 +76,9 @@ class PrefetchedTrainings:
         self._workers = workers
         self._stack_size = stack_size
         self._pending: dict[Future, Any] = {}
+        # What a process was at that was killed, with its data; and which of these were tried again.
+        self._lost: list[tuple[_PendingRun, Path]] = []
+        self._tried_again: set[str] = set()
 
     def ready(self) -> Iterator[int]:
         """The number of each job, as soon as its run is there, or nothing can be done for it."""
@@ -106,7 +112,10 @@ class PrefetchedTrainings:
                     yield from self._done(wanted_run)
                 continue
             self._submit(self._loops(group), folder)
-        while self._pending:
+        while self._pending or self._lost:
+            if not self._pending:
+                # By itself, so that it finds the most memory, and takes nothing else with it.
+                self._submit_alone(*self._lost.pop(0))
             for future in self._workers.ended(self._pending):
                 yield from self._pending.pop(future)(future)
 
@@ -124,7 +133,7 @@ class PrefetchedTrainings:
         if len(networks) == 1:
             return [networks]
         recipes = [same[0].job.recipe for same in networks]
-        keys = self._workers.outcome(self._workers.submit(loop_keys, recipes))
+        keys = self._workers.outcome_at_last(self._workers.submit(loop_keys, recipes))
         keyed = zip(keys, networks, strict=True)
         return [[network for _, network in loop] for loop in _grouped(keyed, key=lambda p: p[0])]
 
@@ -149,7 +158,7 @@ class PrefetchedTrainings:
 
     def _submit_alone(self, wanted_run: _PendingRun, folder: Path) -> None:
         future = self._workers.submit(train_alone, folder, _task(wanted_run), self._sweep)
-        self._pending[future] = lambda future: self._finished(wanted_run, future)
+        self._pending[future] = lambda future: self._finished(wanted_run, folder, future)
 
     def _submit_together(self, stack: list[list[_PendingRun]], folder: Path) -> None:
         tasks = [_task(same[0]) for same in stack]
@@ -159,29 +168,58 @@ class PrefetchedTrainings:
     def _finish_stack(
         self, stack: list[list[_PendingRun]], folder: Path, future: Future
     ) -> Iterator[int]:
-        for same, network in zip(stack, self._workers.outcome(future), strict=True):
+        try:
+            trained = self._workers.outcome(future)
+        except WorkerLost as error:
+            yield from self._try_again([run for same in stack for run in same], folder, error)
+            return
+        for same, network in zip(stack, trained, strict=True):
             for wanted_run in same:
                 if isinstance(network, TrainingDiverged):
-                    self._trained.diverged[wanted_run.run.id] = network
+                    self._trained.failed[wanted_run.run.id] = network
                     yield from self._done(wanted_run)
                     continue
                 finishing = self._workers.submit(finish_run, folder, _task(wanted_run), network)
                 self._pending[finishing] = lambda future, wanted_run=wanted_run: self._finished(
-                    wanted_run, future
+                    wanted_run, folder, future
                 )
 
-    def _finished(self, wanted_run: _PendingRun, future: Future) -> Iterator[int]:
+    def _finished(self, wanted_run: _PendingRun, folder: Path, future: Future) -> Iterator[int]:
         try:
             self._workers.outcome(future)
+        except WorkerLost as error:
+            yield from self._try_again([wanted_run], folder, error)
+            return
         except TrainingDiverged as error:
-            self._trained.diverged[wanted_run.run.id] = error
+            self._trained.failed[wanted_run.run.id] = error
         except UserError:
             # Of the job's own, which meets it again.
             if not wanted_run.run.finished:
                 raise
-        if wanted_run.run.id not in self._trained.diverged:
+        if wanted_run.run.id not in self._trained.failed:
             self._trained.add(wanted_run.run)
         yield from self._done(wanted_run)
+
+    def _try_again(self, lost: list[_PendingRun], folder: Path, error: WorkerLost) -> Iterator[int]:
+        """Each by itself once nothing else is left to do; those that were lost before have failed.
+
+        Which of several a process was killed for is not known.
+        """
+        for wanted_run in lost:
+            run = wanted_run.run
+            if run.finished:
+                self._trained.add(run)
+                yield from self._done(wanted_run)
+            elif run.id in self._tried_again:
+                self._trained.failed[run.id] = WorkerLost(
+                    f"{error}, twice; the same command tries it again "
+                    "(hydra.launcher.workers=1 needs the least memory)"
+                )
+                yield from self._done(wanted_run)
+            else:
+                self._tried_again.add(run.id)
+                self._lost.append((wanted_run, folder))
+                log.warning("run %s: %s; it is tried once more, alone", run.id, error)
 
 
 def _task(wanted_run: _PendingRun) -> Task:

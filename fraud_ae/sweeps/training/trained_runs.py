@@ -1,17 +1,17 @@
 """What this process has trained, so that no job trains it again."""
 
-from fraud_ae.errors import TrainingDiverged
+from fraud_ae.errors import UserError
 from fraud_ae.experiments.run_store import Run
 
 
 class TrainedRuns:
-    """Runs that were trained, and those whose training diverged.
+    """Runs that were trained, and those whose training failed.
 
-    diverged: run id -> error.
+    failed: run id -> why, a TrainingDiverged or a WorkerLost.
     """
 
     def __init__(self) -> None:
-        self.diverged: dict[str, TrainingDiverged] = {}
+        self.failed: dict[str, UserError] = {}
         self._ids: set[str] = set()
         self._unreported: set[str] = set()
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from fraud_ae import __version__
@@ -17,6 +18,8 @@ ONNX_MODEL = "model.onnx"
 KIND = "fraud_ae detector"
 FORMAT = 7
 
+# So many characters of a digest nobody finds another model for.
+_LEAST_DIGEST = 16
 _AGAIN = "make the model again: python train.py stage=production"
 
 
@@ -92,16 +95,24 @@ def sign_model(folder: Path, key: Path) -> str:
     return digest(folder)
 
 
-def check_origin(folder: Path, expected: str | None, public_key: Path | None) -> None:
-    """Refuse a detector that is another one, or not signed by the owner of a key.
+@dataclass(frozen=True)
+class Origin:
+    """Which models are taken: the one of a digest, those that the owner of a key has signed, or any.
 
-    expected: its digest, or the first 16 characters of it or more. None: is not asked for. Raises
-    UserError saying which of them does not fit.
+    digest: the first 16 characters of it, or more. public_key: its file.
     """
-    if expected is not None and not (len(expected) >= 16 and digest(folder).startswith(expected)):
-        raise UserError(f"{folder}: has the digest {digest(folder)}, and {expected} was asked for")
-    if public_key is not None:
-        check_signature(folder / MANIFEST, public_key, folder / SIGNATURE)
+
+    digest: str | None = None
+    public_key: Path | None = None
+
+    def check(self, folder: Path) -> None:
+        """Raises UserError, saying what does not fit, where a saved detector is none of them."""
+        if self.digest is not None:
+            found = digest(folder)
+            if len(self.digest) < _LEAST_DIGEST or not found.startswith(self.digest.lower()):
+                raise UserError(f"{folder}: has the digest {found}, not {self.digest!r}")
+        if self.public_key is not None:
+            check_signature(folder / MANIFEST, self.public_key, folder / SIGNATURE)
 
 
 def refuse_links(folder: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fraud_ae.detector.manifest import Origin
 from fraud_ae.errors import UserError
 from fraud_ae.serving.batching import ScoringThread
 from fraud_ae.serving.errors import RequestRefused
@@ -43,14 +44,19 @@ class Service:
     """Scores transactions, stores outcomes, and reloads its model.
 
     folder: of the model, loaded again by `reload`; it may be a link that points to another one by
-    then. store: open; used by the scoring thread alone. To be made in a running event loop.
+    then. origin: of those that it takes. store: open; used by the scoring thread alone. To be made in a running event loop.
     """
 
     def __init__(
-        self, folder: Path, model: ServedModel, store: HistoryStore, limits: Limits
+        self,
+        folder: Path,
+        model: ServedModel,
+        store: HistoryStore,
+        limits: Limits,
+        origin: Origin,
     ) -> None:
         self.model, self.limits, self.metrics = model, limits, Metrics()
-        self._folder, self._store = folder, store
+        self._folder, self._origin, self._store = folder, origin, store
         self._reloading, self._reviewing = asyncio.Lock(), asyncio.Lock()
         # Number of reviews that wait or are made.
         self._reviews = 0
@@ -123,7 +129,7 @@ class Service:
         """
         async with self._reloading:
             try:
-                model = await asyncio.to_thread(ServedModel.load, self._folder)
+                model = await asyncio.to_thread(ServedModel.load, self._folder, self._origin)
                 await self.scoring.run(lambda: self._use_model(model))
             except UserError as error:
                 self.metrics.reloaded("refused")

@@ -11,7 +11,7 @@ from fraud_ae.detector.files import MODEL_FILES
 from fraud_ae.detector.manifest import (
     FORMAT,
     MANIFEST,
-    check_origin,
+    Origin,
     digest,
     sign_model,
     write_manifest,
@@ -165,25 +165,25 @@ def key(tmp_path) -> Path:
 def test_a_signed_model_loads_and_is_known_by_its_signature_and_digest(folder, key):
     public = key.with_name("key.pem.pub")
     with pytest.raises(UserError, match="is not signed"):
-        check_origin(folder, None, public)
+        Origin(public_key=public).check(folder)
     assert sign_model(folder, key) == digest(folder)
-    check_origin(folder, digest(folder), public)
-    check_origin(folder, digest(folder)[:16], None)
+    Origin(digest(folder), public).check(folder)
+    Origin(digest(folder)[:16]).check(folder)
     FraudDetector.load(folder)
     # A manifest that was made again says that the files are whole, and not who made them.
     (folder / "notes.txt").write_text("changed")
     write_manifest(folder)
     FraudDetector.load(folder)
     with pytest.raises(UserError, match="its signature is not of this model"):
-        check_origin(folder, None, public)
+        Origin(public_key=public).check(folder)
 
 
 @pytest.mark.parametrize("asked", ["", "0" * 64, "abc"])
 def test_another_digest_is_refused(folder, asked):
-    with pytest.raises(UserError, match="was asked for"):
-        check_origin(folder, asked, None)
-    with pytest.raises(UserError, match="was asked for"):
-        check_origin(folder, digest(folder)[:15], None)
+    with pytest.raises(UserError, match="has the digest"):
+        Origin(asked).check(folder)
+    with pytest.raises(UserError, match="has the digest"):
+        Origin(digest(folder)[:15]).check(folder)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from rich.console import Console
 from fraud_ae import features
 from fraud_ae.data.files.reading import read_table
 from fraud_ae.data.transactions import to_transactions
+from fraud_ae.detector.manifest import Origin, digest
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.runtime.stopping import leave_signals
 from fraud_ae.serving.http.app import create_app
@@ -42,16 +43,18 @@ def serve_model(
     *,
     history: Path | None = None,
     keys: Keys | None = None,
+    origin: Origin,
 ) -> None:
     """Serve a model until the process is stopped.
 
     folder: of the model. port: 0 takes a free one. history: a file of earlier transactions,
-    imported into the store. keys: of which clients must send one. Raises UserError if the model,
+    imported into the store. keys: of which clients must send one. origin: of this model, and of those
+    that a reload brings. Raises UserError if the model,
     the file, the store or the address cannot be used.
     """
     log.addFilter(_drop_feature_warnings)
     listener = _bind(host, port)
-    model = ServedModel.load(folder)
+    model = ServedModel.load(folder, origin)
     store = HistoryStore(store_path, model.kinds, model.history)
     trailing = model.detector.history
     if trailing and not store.knows(trailing.transactions["transaction_id"].iloc[-1]):
@@ -71,7 +74,7 @@ def serve_model(
         signal.signal(number, lambda *_: None)
 
     async def run() -> None:
-        service = Service(folder, model, store, limits)
+        service = Service(folder, model, store, limits, origin)
         _reload_on_hangup(service)
         connections = Connections(affordable(limits.max_connections), limits.max_per_address)
         config = uvicorn.Config(
@@ -151,6 +154,7 @@ def _print_start(model: ServedModel, store: HistoryStore, new: int | None, url: 
         history = "; everybody looks new until --history FILE, or time, tells more"
     rows = {
         "model": f"{model.version}, threshold {model.detector.threshold:.6g}",
+        "digest": digest(model.detector.folder),
         "history": f"{number:,} transactions{history}",
         "store": str(store.path),
         "review": f"{url}/",

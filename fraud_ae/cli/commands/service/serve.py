@@ -62,6 +62,21 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    digest: Annotated[
+        str | None,
+        typer.Option(
+            help="Serve this model and no other: 16 or more characters of its digest.",
+            show_default=False,
+        ),
+    ] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="Serve only what the owner of this key has signed, with fraud-ae sign.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     max_body: Annotated[int, typer.Option(help="Bytes of a request.", min=1)] = 1_000_000,
     max_batch: Annotated[int, typer.Option(help="Transactions of a request.", min=1)] = 1000,
     max_waiting: Annotated[int, typer.Option(help="Transactions that wait.", min=1)] = 2000,
@@ -85,6 +100,7 @@ def serve(
     # One thread scores; libraries that share out a few rows only take cores from the network.
     for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ.setdefault(name, "1")
+    from fraud_ae.detector.manifest import Origin
     from fraud_ae.serving.http.keys import read_keys
     from fraud_ae.serving.http.server import serve_model
     from fraud_ae.serving.limits import Limits
@@ -99,4 +115,5 @@ def serve(
         Limits(max_body, max_batch, max_waiting, timeout, max_connections, max_per_address),
         history=history,
         keys=read_keys(keys, api_key),
+        origin=Origin(digest, public_key),
     )

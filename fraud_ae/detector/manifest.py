@@ -97,7 +97,7 @@ def sign_model(folder: Path, key: Path) -> str:
 
 @dataclass(frozen=True)
 class Origin:
-    """Which models are taken: the one of a digest, those that the owner of a key has signed, or any.
+    """Which models are taken: that of a digest, those that the owner of a key has signed, or any.
 
     digest: the first 16 characters of it, or more. public_key: its file.
     """
@@ -113,6 +113,10 @@ class Origin:
                 raise UserError(f"{folder}: has the digest {found}, not {self.digest!r}")
         if self.public_key is not None:
             check_signature(folder / MANIFEST, self.public_key, folder / SIGNATURE)
+
+
+# A model of whatever origin.
+ANY = Origin()
 
 
 def refuse_links(folder: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from fraud_ae.data.input_schema import InputSchema
 from fraud_ae.data.naming import short
 from fraud_ae.detector.detector import FraudDetector
-from fraud_ae.detector.manifest import ONNX_MODEL, Origin
+from fraud_ae.detector.manifest import ANY, ONNX_MODEL, Origin
 from fraud_ae.detector.model_info import MODEL_INFO
 from fraud_ae.detector.scoring import score_rows
 from fraud_ae.detector.usual_shares import ShareWatch, new_customers
@@ -47,11 +47,12 @@ class ServedModel:
     threshold_explorer: dict[str, Any]
 
     @classmethod
-    def load(cls, folder: Path, origin: Origin = Origin()) -> Self:
+    def load(cls, folder: Path, origin: Origin = ANY) -> Self:
         """Load a model for production; its ONNX file is used if there is one.
 
-        Raises UserError if it is no such model, of another origin, is damaged, has no threshold or no time, has
-        features that look back further than its strategy declares, or cannot score its example.
+        Raises UserError if it is no such model, of another origin, is damaged, has no threshold or
+        no time, has features that look back further than its strategy declares, or cannot score
+        its example.
         """
         # What a link leads to may change between the check and the reading.
         folder = Path(folder).resolve()

@@ -44,7 +44,8 @@ class Service:
     """Scores transactions, stores outcomes, and reloads its model.
 
     folder: of the model, loaded again by `reload`; it may be a link that points to another one by
-    then. origin: of those that it takes. store: open; used by the scoring thread alone. To be made in a running event loop.
+    then. origin: of those that it takes. store: open; used by the scoring thread
+    alone. To be made in a running event loop.
     """
 
     def __init__(

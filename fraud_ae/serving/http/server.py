@@ -48,9 +48,9 @@ def serve_model(
     """Serve a model until the process is stopped.
 
     folder: of the model. port: 0 takes a free one. history: a file of earlier transactions,
-    imported into the store. keys: of which clients must send one. origin: of this model, and of those
-    that a reload brings. Raises UserError if the model,
-    the file, the store or the address cannot be used.
+    imported into the store. keys: of which clients must send one. origin: of this model, and of
+    those that a reload brings. Raises UserError if the model, the file, the store or the address
+    cannot be used.
     """
     log.addFilter(_drop_feature_warnings)
     listener = _bind(host, port)

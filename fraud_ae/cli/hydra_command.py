@@ -21,7 +21,7 @@ _BUILT_BY_HYDRA = [
     "fraud_ae.sweeps.launcher.StackedLauncher",
     "fraud_ae.sweeps.sweeper.BatchSweeper",
 ]
-_LET_PASS = "HYDRA_FULL_ERROR"
+_FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 def _explaining(function: Callable, experiment: Path) -> Callable:
@@ -54,9 +54,9 @@ def run_hydra(task: Callable, config_name: str, arguments: list[str]) -> None:
     command = hydra.main(
         config_path=str(CONF), config_name=config_name, execution_whitelist=_BUILT_BY_HYDRA
     )
-    typed, full_error = sys.argv, os.environ.get(_LET_PASS)
+    typed, full_error = sys.argv, os.environ.get(_FULL_ERROR)
     sys.argv = [typed[0], *arguments]
-    os.environ[_LET_PASS] = "1"
+    os.environ[_FULL_ERROR] = "1"
     try:
         experiment = outputs_folder(arguments) / experiment_name(arguments)
         explaining = functools.partial(_explaining, experiment=experiment)
@@ -64,6 +64,6 @@ def run_hydra(task: Callable, config_name: str, arguments: list[str]) -> None:
     finally:
         sys.argv = typed
         if full_error is None:
-            del os.environ[_LET_PASS]
+            del os.environ[_FULL_ERROR]
         else:
-            os.environ[_LET_PASS] = full_error
+            os.environ[_FULL_ERROR] = full_error

@@ -31,7 +31,7 @@ class ComposedJobs:
             composed = self._loader.load_sweep_config(self._sweep, overrides)
             self._first[alike] = pickle.dumps(composed)
         # The same as a deep copy, several times as fast; of what this process has made itself.
-        config = pickle.loads(self._first[alike])
+        config = pickle.loads(self._first[alike])  # noqa: S301
         with read_write(config), open_dict(config):
             config.hydra.job.id, config.hydra.job.num = str(number), number
             config.hydra.overrides.task = overrides

@@ -3,6 +3,7 @@
 from rich.console import Console
 
 from fraud_ae.configuration.job import Job
+from fraud_ae.detector.manifest import digest
 from fraud_ae.detector.model_info import flat_metrics, published_info
 from fraud_ae.detector.versions import publish
 from fraud_ae.experiments.identity import production_identity
@@ -41,6 +42,8 @@ def run_production_job(job: Job) -> float:
     print(f"written to {job.folder / 'models' / 'final_model'}")
     if not fit.challenger:
         print(publish(job.folder))
+        # Whoever serves it can ask for this model and no other.
+        print(f"digest {digest(job.folder / 'models' / 'final_model')}")
     print_model(job.folder, Console(highlight=False))
     print(metrics_line(flat_metrics(info["figures"]), job.evaluation.extra))
     return objective(job, reached)

@@ -48,6 +48,7 @@ def hold(tmp_path):
         process.communicate()
 
 
+@pytest.mark.promise(27)
 def test_the_second_says_who_holds_it_and_waits(hold):
     first = hold("data")
     assert first.stdout.readline() == "held\n"

@@ -67,11 +67,11 @@ def resolve(path: str, kind: Kind) -> object:
         found = pkgutil.resolve_name(path)
     except Exception as error:  # importing a user's module runs it, and anything may go wrong
         raise UserError(f"{path}: cannot be imported ({type(error).__name__}: {error})") from error
+    if not kind.accepts(found):
+        raise UserError(f"{path}: must be {kind.name}")
     # An allowed module also holds what it imports itself, such as `payday.os.system`.
     if path not in kind.paths and not is_allowed(str(getattr(found, "__module__", ""))):
         raise UserError(f"{path}: is {found!r}, of a module that is not allowed")
-    if not kind.accepts(found):
-        raise UserError(f"{path}: must be {kind.name}")
     return found
 
 

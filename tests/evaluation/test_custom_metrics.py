@@ -65,7 +65,7 @@ def test_a_metric_cannot_change_what_the_next_one_sees():
         ("own_metrics.no_such_function", "no_such_function"),
         ("own_metrics", "function"),
         ("not a path", "not a path"),
-        ("own_metrics.LEVEL", "not a function"),
+        ("own_metrics.LEVEL", "must be a function"),
         ("own_metrics.breaks", "out of cheese"),
         ("own_metrics.gives_none", "gives_none"),
         ("own_metrics.gives_many", "gives_many"),

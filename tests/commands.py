@@ -3,12 +3,17 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from tests.warm_commands import run_warm
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
+# Variables that are read when Python starts, or when a library is imported.
+_AT_START = ("PYTHON", "OMP_", "POLARS_", "PATH", "LD_")
 
 
 def start(script: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.Popen:
@@ -16,12 +21,10 @@ def start(script: str, *arguments: str, cwd: Path, **environment: str) -> subpro
 
     script: a file of the project, or `-m`.
     """
-    # A W&B run of the test process would lend its service, and its key, to the command.
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     return subprocess.Popen(
-        [sys.executable, script if script == "-m" else str(ROOT / script), *arguments],
+        [sys.executable, *_arguments(script, arguments)],
         cwd=cwd,
-        env={**inherited, "COLUMNS": "80", "PYTHONPATH": str(ROOT), **environment},
+        env=_environment(environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -39,14 +42,44 @@ def run(
 ) -> str:
     """Run a command to its end and return what it printed; it must succeed, or fail, as said.
 
-    code: its exit code, where that is known; else `fails` says whether it is another than 0.
+    On one core, see `tests.warm_commands`. code: its exit code, where that is known; else `fails`
+    says whether it is another than 0.
     """
+    if sys.platform != "linux" or any(name.startswith(_AT_START) for name in environment):
+        return run_cold(script, *arguments, cwd=cwd, fails=fails, code=code, **environment)
+    given = _arguments(script, arguments)
+    return _checked(*run_warm(given, cwd, _environment(environment)), fails, code)
+
+
+def run_cold(
+    script: str,
+    *arguments: str,
+    cwd: Path,
+    fails: bool = False,
+    code: int | None = None,
+    **environment: str,
+) -> str:
+    """As `run`, on all cores, by a Python that imports everything itself."""
     process = start(script, *arguments, cwd=cwd, **environment)
     printed, _ = process.communicate(timeout=1700)
+    return _checked(process.returncode, printed, fails, code)
+
+
+def _arguments(script: str, arguments: Iterable[str]) -> list[str]:
+    return [script if script == "-m" else str(ROOT / script), *arguments]
+
+
+def _environment(own: Mapping[str, str]) -> dict[str, str]:
+    # A W&B run of the test process would lend its service, and its key, to the command.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    return {**inherited, "COLUMNS": "80", "PYTHONPATH": str(ROOT), **own}
+
+
+def _checked(ended: int, printed: str, fails: bool, code: int | None) -> str:
     if code is None:
-        assert (process.returncode != 0) == fails, printed
+        assert (ended != 0) == fails, printed
     else:
-        assert process.returncode == code, printed
+        assert ended == code, printed
     return printed
 
 

@@ -43,7 +43,7 @@ def test_leaves_everything_that_was_promised(whole):
     assert len(board(folder, "final")) == 3
     names = {path.name for path in (folder / "models" / "final_model").iterdir()}
     assert names > {*MODEL_FILES, "manifest.json", "model_info.yaml", "schema.json"}
-    candidates = sorted(path.stem for path in (folder / "conf" / "candidate").iterdir())
+    candidates = sorted(path.stem for path in (folder / "conf" / "candidate").glob("*.yaml"))
     expected = [f"broad_{n:02d}" for n in range(1, 11)]
     expected += ["features_01", "final_01", *(f"refined_{n:02d}" for n in range(1, 4))]
     assert candidates == sorted(expected)

@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from fraud_ae.errors import UserError
+from fraud_ae.runtime.checksums import CHECKSUMS, SET_ASIDE
 
 # The groups and sections that decide a run; names, stages and tracking are never part of one.
 GROUPS = ("data", "features", "model", "trainer", "scorer")
@@ -57,7 +58,9 @@ def check_candidates(folder: Path, chosen: Iterable[Path]) -> None:
     """
     conf = folder / "conf"
     for path in sorted(conf.rglob("*")):
-        is_candidate = path.parent == conf / "candidate" and path.suffix == ".yaml"
+        # Hydra takes neither the list that vouches for the candidates nor what is set aside.
+        is_kept = path.suffix in (".yaml", SET_ASIDE) or path.name == CHECKSUMS
+        is_candidate = path.parent == conf / "candidate" and is_kept
         if path.name.startswith(".") or (path.is_dir() and not path.is_symlink()):
             continue
         if path.is_symlink() or not is_candidate:

@@ -11,9 +11,9 @@ from fraud_ae.detector.versions import Versions
 from fraud_ae.runtime.kept_files import read_kept
 from tests.disturbed.conftest import EXPERIMENT, PIPELINE, SWEEP
 from tests.disturbed.end_states import differences, end_state, wrong_states
-from tests.disturbed.warm_commands import LOG, Moment
+from tests.disturbed.warm_commands import LOG, Moment, needs_linux
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs_linux]
 
 # In the order in which a command meets them: what is renamed, or what a database executes.
 IN_A_SWEEP = [

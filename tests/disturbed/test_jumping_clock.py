@@ -10,9 +10,9 @@ from fraud_ae.detector.versions import Versions
 from tests.clocks import Clock, needs_a_compiler
 from tests.disturbed.conftest import EXPERIMENT, PIPELINE
 from tests.disturbed.end_states import differences, end_state, wrong_states
-from tests.disturbed.warm_commands import WarmCommands
+from tests.disturbed.warm_commands import WarmCommands, needs_linux
 
-pytestmark = [pytest.mark.slow, needs_a_compiler]
+pytestmark = [pytest.mark.slow, needs_linux, needs_a_compiler]
 YEAR = 365.0
 
 

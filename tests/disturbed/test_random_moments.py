@@ -9,9 +9,9 @@ import pytest
 
 from tests.disturbed.conftest import EXPERIMENT, PIPELINE, SWEEP
 from tests.disturbed.end_states import differences, end_state, wrong_states
-from tests.disturbed.warm_commands import LOG
+from tests.disturbed.warm_commands import LOG, needs_linux
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs_linux]
 KILLS = 15
 
 

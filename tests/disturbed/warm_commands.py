@@ -16,8 +16,11 @@ from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 from tests.commands import ROOT
 
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="forks, and takes one core")
 LOG = "printed.txt"
 # One file of a command takes the place of another by one of these; `pathlib` calls them too.
 _REPLACE = ("replace", "rename")

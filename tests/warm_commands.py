@@ -32,6 +32,7 @@ _IMPORTED = (
     "fraud_ae.report.page",
 )
 _LARGEST_REQUEST = 1 << 20
+_process: subprocess.Popen | None = None
 
 
 def run_warm(arguments: list[str], cwd: Path, environment: dict[str, str]) -> tuple[int, str]:
@@ -52,9 +53,11 @@ def run_warm(arguments: list[str], cwd: Path, environment: dict[str, str]) -> tu
 
 @functools.cache
 def _server() -> socket.socket:
+    # Until this process ends, and it with it.
+    global _process
     own, others = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with others:
-        subprocess.Popen(
+        _process = subprocess.Popen(
             [sys.executable, "-m", "tests.warm_commands", str(others.fileno())],
             cwd=Path(__file__).resolve().parents[1],
             stdin=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from fraud_ae.data.files.reading import read_parts
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.transactions import map_columns, tie_order, without_repeats
+from fraud_ae.data.transactions import AheadOfClock, map_columns, tie_order, without_repeats
 from fraud_ae.errors import DataError
 
 _LOGGER = logging.getLogger("fraud_ae")
@@ -164,10 +164,12 @@ class _Writer:
 
     def read(self, path: Path, prefix: str = "") -> Iterator[pd.DataFrame]:
         """Canonical parts of a file; prefix: of the ids that their rows get where it has none."""
-        start = 0
+        start, ahead = 0, AheadOfClock()
         for raw in read_parts(path, self._format, PART_ROWS):
             try:
-                part = without_repeats(map_columns(raw, self._format, labelled=False))
+                part = map_columns(raw, self._format, labelled=False)
+                ahead.add(part)
+                part = without_repeats(part)
             except DataError as error:
                 where = f" (row 0 below is row {start:,} of the file)" if start else ""
                 raise DataError(f"{path}{where}: {error}") from None
@@ -176,6 +178,7 @@ class _Writer:
                 part["transaction_id"] = prefix + numbers
             start += len(raw)
             yield part
+        ahead.tell(str(path))
 
     def _write(self, part: pd.DataFrame) -> None:
         labels = part["is_fraud"] if "is_fraud" in part else pd.Series(np.nan, index=part.index)

@@ -5,6 +5,7 @@ import json
 import logging
 from dataclasses import replace
 from functools import partial
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,9 @@ from fraud_ae.data.values.kinds import (
     missing_words,
 )
 from fraud_ae.data.values.labels import as_label
+from fraud_ae.data.values.local_times import clock_changes
 from fraud_ae.data.values.numbers import are_numbers, as_number
-from fraud_ae.data.values.times import as_time, is_ambiguous, joined_time, with_offsets
+from fraud_ae.data.values.times import as_time, joined_time, present, with_offsets
 from fraud_ae.errors import DataError
 from fraud_ae.runtime.threads import side_by_side
 
@@ -43,7 +45,9 @@ def training_transactions(
     """
     _check_table(raw)
     inferred = infer_format(raw, source_format)
-    mapped = without_repeats(map_columns(raw, inferred))
+    mapped = map_columns(raw, inferred)
+    AheadOfClock().add(mapped).tell()
+    mapped = without_repeats(mapped)
     if not inferred.sources("timestamp"):
         inferred = replace(inferred, rows_before=len(raw))
     return in_order(mapped, inferred), inferred
@@ -53,8 +57,44 @@ def to_transactions(
     raw: pd.DataFrame, source_format: SourceFormat, labelled: bool = True
 ) -> pd.DataFrame:
     """Canonical transactions of a table, each once, in order of time, see `in_order`."""
-    mapped = without_repeats(map_columns(raw, source_format, labelled))
-    return in_order(mapped, source_format)
+    mapped = map_columns(raw, source_format, labelled)
+    AheadOfClock().add(mapped).tell()
+    return in_order(without_repeats(mapped), source_format)
+
+
+class AheadOfClock:
+    """Counts the times of a table, part by part, that lie ahead of the clock of this machine."""
+
+    def __init__(self) -> None:
+        self._rows = self._ahead = 0
+        self._first: tuple[int, pd.Timestamp] | None = None
+
+    def add(self, transactions: pd.DataFrame) -> Self:
+        """Count those of the next canonical transactions, in the order of their table."""
+        ahead = np.flatnonzero((transactions["timestamp"] > present()).to_numpy())
+        if len(ahead) and self._first is None:
+            row = int(ahead[0])
+            self._first = self._rows + row, transactions["timestamp"].iloc[row]
+        self._rows, self._ahead = self._rows + len(transactions), self._ahead + len(ahead)
+        return self
+
+    def tell(self, name: str = "timestamp") -> None:
+        """One line where there are some: planned and simulated transactions are taken as they are.
+
+        name: of the table.
+        """
+        if self._first is None:
+            return
+        row, moment = self._first
+        _LOGGER.warning(
+            "%s: %s of %s times lie more than a day ahead of the clock of this machine, the first "
+            "in row %d: %s; they are taken as they are",
+            name,
+            f"{self._ahead:,}",
+            f"{self._rows:,}",
+            row,
+            f"{moment:%Y-%m-%d %H:%M:%S}",
+        )
 
 
 def without_repeats(transactions: pd.DataFrame) -> pd.DataFrame:
@@ -185,7 +225,7 @@ def _column(
     if is_text:
         return id_text(raw, name, columns, source_format.kinds)
     if name == "timestamp":
-        return _times(raw, columns, source_format), _mixed_offsets(raw, columns, source_format)
+        return _times(raw, columns, source_format)
     values = raw[columns[0]]
     if name == "is_fraud":
         return as_label(values, source_format.labels_map), {}
@@ -194,25 +234,46 @@ def _column(
     return as_number(values, source_format.decimal or ".", missing), {}
 
 
-def _times(raw: pd.DataFrame, columns: tuple[str, ...], source_format: SourceFormat) -> pd.Series:
+def _times(
+    raw: pd.DataFrame, columns: tuple[str, ...], source_format: SourceFormat
+) -> tuple[pd.Series, Wrong]:
+    mixed = _mixed_offsets(raw, columns, source_format)
     if columns != source_format.sources("timestamp"):
         # Found under its canonical name: these are times already, whatever the source has.
-        return as_time(raw[columns[0]])
+        return as_time(raw[columns[0]]), mixed
     if len(columns) > 1:
         values = joined_time([raw[column] for column in columns], source_format.time_format)
     else:
         values = raw[columns[0]]
     times = source_times(values, source_format)
-    zone, rule = source_format.time_zone, source_format.ambiguous_times
-    if zone is not None and (twice := int(is_ambiguous(times, zone).sum())):
+    twice, wrong = local_times(values, times, source_format)
+    if twice.any() and source_format.ambiguous_times != "refuse":
+        row = int(np.flatnonzero(twice)[0])
         _LOGGER.warning(
-            "%d times lie in an hour that the clocks of %s showed twice; they are read as the %s "
-            "one (data.ambiguous_times)",
-            twice,
-            zone,
-            rule,
+            "%s: %d of the times lie in an hour that the clocks of %s showed twice, the first in "
+            "row %d: %s; each is read as the %s one (data.ambiguous_times)",
+            ", ".join(columns),
+            twice.sum(),
+            source_format.time_zone,
+            row,
+            values.iloc[row],
+            source_format.ambiguous_times,
         )
-    return times
+    return times, mixed | wrong
+
+
+def local_times(
+    values: pd.Series, times: pd.Series, source_format: SourceFormat
+) -> tuple[np.ndarray, Wrong]:
+    """As `clock_changes`, of values of a source and what `source_times` makes of them."""
+    zone, rule = source_format.time_zone, source_format.ambiguous_times
+    if zone is None:
+        return np.zeros(len(values), dtype=bool), {}
+
+    def read(some: pd.Series, zone: str | None, rule: str) -> pd.Series:
+        return source_times(some, replace(source_format, time_zone=zone, ambiguous_times=rule))
+
+    return clock_changes(values, times, read, zone, rule)
 
 
 def _mixed_offsets(

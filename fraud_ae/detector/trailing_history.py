@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_ae.data.source_format import SourceFormat
+from fraud_ae.data.values.times import newest
 from fraud_ae.features.history import history_of, needed_later
 
 TRAILING_HISTORY = "history.parquet"
@@ -34,9 +35,8 @@ class TrailingHistory:
         """
         used = getattr(strategy, "columns", ()) or tuple(transactions.columns)
         columns = [name for name in transactions if name in used or name in _ALWAYS]
-        needed = needed_later(
-            transactions, history_of(strategy), transactions["timestamp"].iloc[-1]
-        )
+        last = newest(transactions["timestamp"])
+        needed = needed_later(transactions, history_of(strategy), last)
         remembered = transactions.loc[needed, columns].reset_index(drop=True)
         has_ids = bool(source_format.sources("transaction_id"))
         if not has_ids:
@@ -68,7 +68,7 @@ class TrailingHistory:
     @property
     def last(self) -> pd.Timestamp:
         """The time of the last of them."""
-        return self.transactions["timestamp"].iloc[-1]
+        return newest(self.transactions["timestamp"])
 
     def gap(self, first: pd.Timestamp, rows: int) -> str | None:
         """A line where transactions lie before the last that is remembered; None otherwise.

@@ -133,12 +133,11 @@ class Versions:
         events = self.history
         done = {(event["version"], event["decided"]) for event in events}
         numbers = set(self.numbers)
-        promoted = [
-            decision
-            for number, decision in self.decisions().items()
-            if decision["promoted"] and number in numbers and (number, decision["time"]) not in done
-        ]
-        for decision in sorted(promoted, key=lambda decision: decision["time"]):
+        # In the order of their numbers, as the clock of a machine may jump back.
+        for number, decision in self.decisions().items():
+            is_done = (number, decision["time"]) in done
+            if not decision["promoted"] or number not in numbers or is_done:
+                continue
             self._add_event(decision["version"], decision["kind"], decided=decision["time"])
         wanted = self.stack()
         if wanted and wanted[-1] != self.in_production:
@@ -212,8 +211,7 @@ class Versions:
         current, numbers = self.in_production, self.numbers
         promoted = [d for n, d in self.decisions().items() if d["promoted"] and n in numbers]
         events = [
-            _event(decision["version"], decision["kind"], decision["time"])
-            for decision in sorted(promoted, key=lambda decision: decision["time"])
+            _event(decision["version"], decision["kind"], decision["time"]) for decision in promoted
         ]
         stack = [event["version"] for event in events]
         while current in stack[:-1] and stack[-1] != current:

@@ -5,13 +5,14 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.sources import Dataset
@@ -29,6 +30,8 @@ _VALIDATION, _SOURCE_FORMAT = "validation.parquet", "source_format.json"
 _VALIDATION_ROWS = "validation_rows.npy"
 # A feature sweep needs a few at a time; more than these are of sweeps that are over.
 _KEPT = 8
+# Nanoseconds; some file systems know seconds alone.
+_USE = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,21 @@ def stored_training_data(
             except BaseException:
                 shutil.rmtree(place)
                 raise
-        os.utime(place)
+        _count_use(place)
         training_data = TrainingData.load(place)
-    by_use = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    by_use = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for old in by_use[_KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+        # One that is being made is not old, whatever the time of its files says.
+        with suppress(Timeout), FileLock(locks / f"{old.name}.lock", timeout=0):
+            shutil.rmtree(old, ignore_errors=True)
     return place, training_data
+
+
+def _count_use(place: Path) -> None:
+    """Times of folders count their uses here, as the clock of a machine may jump back."""
+    others = [path.stat().st_mtime_ns for path in place.parent.iterdir() if path != place]
+    last = max(others, default=0) + _USE
+    os.utime(place, ns=(last, last))
 
 
 def _is_whole(place: Path) -> bool:

@@ -55,7 +55,7 @@ def history_of(strategy: Any) -> History:
 def needed_later(transactions: pd.DataFrame, history: History, time: pd.Timestamp) -> np.ndarray:
     """Which transactions those at or after a time may still look back to: (n,) bool.
 
-    transactions: (n, d) canonical, in order of time, all before the time or at it.
+    transactions: (n, d) canonical, in order of time. Those after the time are needed, too.
     """
     history = history.within(list(transactions.columns))
     needed = (transactions["timestamp"] >= time - pd.Timedelta(days=history.days)).to_numpy()

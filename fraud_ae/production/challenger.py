@@ -8,6 +8,7 @@ import pandas as pd
 from fraud_ae.configuration.parts import Promotion
 from fraud_ae.data.sources import Dataset
 from fraud_ae.data.split import Split
+from fraud_ae.data.values.times import newest
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.bootstrap import METRICS, paired_bootstrap
@@ -61,7 +62,7 @@ def contest(
     any label the latter count, and anomalies are planted in copies of the rows.
     """
     times = dataset.transactions["timestamp"]
-    known_until = times.iloc[-1] - pd.Timedelta(days=split.label_delay_days)
+    known_until = newest(times) - pd.Timedelta(days=split.label_delay_days)
     deployed = "deployed_score" in test
     seen = (test["timestamp"] <= _seen_until(champion_info)).to_numpy()
     has_label = test["is_fraud"].notna().to_numpy()

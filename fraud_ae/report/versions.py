@@ -18,7 +18,7 @@ def versions(folder: Path) -> dict | None:
     if not rows:
         return None
     retrained = [d for d in models.decisions().values() if d["kind"] == "retrain"]
-    last = max(retrained, key=lambda decision: decision["time"], default=None)
+    last = retrained[-1] if retrained else None
     return {
         "current": next((row for row in rows if row["in_production"]), None),
         "rows": rows,

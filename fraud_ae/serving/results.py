@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import pandas as pd
 
+from fraud_ae.data.values.times import present
 from fraud_ae.detector.reasons import Reason
 from fraud_ae.serving.errors import RequestRefused
 
@@ -102,8 +103,11 @@ class StoredResults:
     def counts(self) -> dict[str, Any]:
         """Numbers of `transactions`, `answers` and `labels`; `oldest` and `newest` result."""
         tables = {n: f"(SELECT count(*) FROM {n})" for n in ("transactions", "answers", "labels")}
+        # One time that has not come to pass is not the newest, unless all are such.
         *numbers, oldest, newest = self._connection.execute(
-            f"SELECT {', '.join(tables.values())}, min(us), max(us) FROM answers"
+            f"SELECT {', '.join(tables.values())}, min(us), "
+            "coalesce(max(us) FILTER (WHERE us <= ?), max(us)) FROM answers",
+            (present().value // 1000,),
         ).fetchone()
         times = {"oldest": oldest, "newest": newest}
         period = {name: None if us is None else _time(us) for name, us in times.items()}

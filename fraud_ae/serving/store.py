@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fraud_ae.data.values.times import newest, present
 from fraud_ae.errors import UserError
 from fraud_ae.features.event_time import days_to_microseconds
 from fraud_ae.features.history import History, needed_later
@@ -38,7 +39,7 @@ LATE_DAYS = 7
 _PRUNED_EVERY = 100
 # The current time is the median of so many latest transactions: one wrong clock changes nothing.
 _RECENT = 99
-_ALWAYS = -(2**62)
+_ALWAYS, _NEVER = -(2**62), 2**62
 # 256 MB of page cache hold about a million transactions.
 _PRAGMAS = """
 PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;
@@ -176,7 +177,7 @@ class HistoryStore:
         forgotten, are left out.
         """
         reach = History(self._retention_days, 0.0, self.history.previous, self.history.first_uses)
-        needed = needed_later(transactions, reach, transactions["timestamp"].iloc[-1])
+        needed = needed_later(transactions, reach, newest(transactions["timestamp"]))
         recent = without_forgotten(transactions[needed], self._connection)
         changes = self._connection.total_changes
         with self._connection:
@@ -266,16 +267,27 @@ class HistoryStore:
     def prune(self) -> int:
         """Delete what no window reaches any more; returns the number of transactions."""
         self._since_pruned = 0
-        recent = self._connection.execute(
-            "SELECT timestamp FROM transactions ORDER BY seq DESC LIMIT ?", (_RECENT,)
-        ).fetchall()
+        # Wrong times, however many, make nothing old; where all lie ahead, they are simulated.
+        latest = present().value // 1000
+        recent = self._recent(latest)
+        if not recent:
+            latest = _NEVER
+            recent = self._recent(latest)
         if not recent:
             return 0
-        newest = int(np.median([us for (us,) in recent]))
-        cutoff = newest - days_to_microseconds(self._retention_days)
+        current = int(np.median(recent))
+        cutoff = current - days_to_microseconds(self._retention_days)
         with self._connection:
             self._connection.execute("DELETE FROM answers WHERE us < ?", (cutoff,))
-            return delete_expired(self._connection, self.history, cutoff)
+            return delete_expired(self._connection, self.history, cutoff, latest)
+
+    def _recent(self, latest: int) -> list[int]:
+        """The times of the last transactions that came, of those up to a time."""
+        rows = self._connection.execute(
+            "SELECT timestamp FROM transactions WHERE timestamp <= ? ORDER BY seq DESC LIMIT ?",
+            (latest, _RECENT),
+        )
+        return [us for (us,) in rows]
 
     def close(self) -> None:
         """Close the file and release its lock."""

@@ -47,10 +47,14 @@ def add_columns(connection: sqlite3.Connection, kinds: Mapping[str, str], histor
         connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON transactions ({column_list})")
 
 
-def delete_expired(connection: sqlite3.Connection, history: History, cutoff: int) -> int:
+def delete_expired(
+    connection: sqlite3.Connection, history: History, cutoff: int, latest: int
+) -> int:
     """Delete transactions before a time, unless the history needs them; returns their number.
 
-    cutoff: microseconds since 1970. Only those that became old since the last call are examined.
+    cutoff, latest: microseconds since 1970. Only those that became old since the last call are
+    examined. A transaction after `latest` has not come to pass, and takes the place of none as the
+    last one of its customer.
     """
     last = connection.execute("SELECT until_us, until_seq FROM pruned").fetchone()
     until_us, until_seq = last or (-(2**62), 0)
@@ -73,7 +77,7 @@ def delete_expired(connection: sqlite3.Connection, history: History, cutoff: int
     if history.previous:
         still_needed.append(
             "NOT EXISTS (SELECT 1 FROM transactions l WHERE l.customer_id = t.customer_id "
-            "AND (l.timestamp, l.seq) > (t.timestamp, t.seq))"
+            f"AND (l.timestamp, l.seq) > (t.timestamp, t.seq) AND l.timestamp <= {latest:d})"
         )
     still_needed += [
         f"NOT EXISTS (SELECT 1 FROM transactions e WHERE e.customer_id = t.customer_id "

@@ -1,7 +1,6 @@
 """Timestamps of a request, parsed as `fraud_ae.data.schema.as_time` parses those of a file."""
 
 import re
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from fraud_ae.data.source_format import SourceFormat
-from fraud_ae.data.transactions import source_times
-from fraud_ae.data.values.times import MICROSECONDS, as_time, counted_from
+from fraud_ae.data.transactions import local_times, source_times
+from fraud_ae.data.values.times import MICROSECONDS, as_time, counted_from, present
 
 # What `datetime.fromisoformat` and pandas parse to the same value. Everything else goes through
 # pandas, which takes a hundred times as long for a single value.
@@ -53,8 +52,16 @@ class TimeReader:
             parsed = self._parse_column([values[row][0] for row in slow], by_source) if slow else []
             for row, us in zip(slow, parsed, strict=True):
                 microseconds[row] = us
-        latest = max(time.time_ns() // 1000 + _DAY, self._newest + 365 * _DAY)
+        latest = max(present().value // 1000, self._newest + 365 * _DAY)
         return [us if us is not None and _EARLIEST <= us <= latest else None for us in microseconds]
+
+    def clock_change(self, value: Any, by_source: bool) -> str | None:
+        """Why a value that `read` does not take is no time where the clocks of a zone changed."""
+        if not by_source or self._format.time_zone is None:
+            return None
+        column = pd.Series([value if isinstance(value, str) else None], dtype=object)
+        _, wrong = local_times(column, source_times(column, self._format), self._format)
+        return wrong.get(0)
 
     @property
     def rule(self) -> str:

@@ -62,6 +62,11 @@ class TransactionReader:
         for row, us in zip(timed, times, strict=True):
             if us is not None:
                 row["timestamp"] = us
+        for row, (_, prefix) in zip(rows, objects, strict=True):
+            if isinstance(row.get("timestamp"), tuple):
+                why = self._times.clock_change(*row["timestamp"])
+                if why is not None:
+                    raise _refused(self._columns["timestamp"], prefix, why)
         return [
             self.transaction.validated(row, prefix)
             for row, (_, prefix) in zip(rows, objects, strict=True)

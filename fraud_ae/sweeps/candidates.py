@@ -35,7 +35,8 @@ class Candidate:
 
     name: of its file, without ending. validation_set: see `experiments.identity.validation_set`.
     objective, reached: what its sweep maximised, and the value on validation. epochs: that were
-    trained, which early stopping may have ended before the stage's last.
+    trained, which early stopping may have ended before the stage's last. sweep: higher than that of
+    every other stage whose sweep ended before.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Candidate:
     objective: str
     reached: float
     epochs: int
+    sweep: int
 
     @property
     def stage(self) -> str:
@@ -57,10 +59,11 @@ class Candidate:
         Raises OSError where there is no such file.
         """
         head = _head(path)
-        if not {*_HEAD, "Epochs"} <= set(head):
+        if not {*_HEAD, "Epochs", "Sweep"} <= set(head):
             return None
         try:
-            reached, epochs = float(head["Reached"]), int(head["Epochs"])
+            reached = float(head["Reached"])
+            epochs, sweep = int(head["Epochs"]), int(head["Sweep"])
         except ValueError:
             return None
         return cls(
@@ -70,6 +73,7 @@ class Candidate:
             objective=head["Objective"],
             reached=reached,
             epochs=epochs,
+            sweep=sweep,
         )
 
 
@@ -113,12 +117,12 @@ def write_candidates(folder: Path, stage: str, winners: list[dict]) -> None:
     winners: results of jobs, best first, as `sweeps.leaderboard.winners` gives them.
     """
     group = candidate_folder(folder)
-    written = set()
+    written, sweep = set(), _next_sweep(group, stage)
     for rank, winner in enumerate(winners, start=1):
         path = group / f"{stage}_{rank:02d}.yaml"
         reached = winner["metrics"]
         head = {label: winner.get(key) for label, key in _HEAD.items()}
-        head["Epochs"] = reached.get("epochs")
+        head |= {"Epochs": reached.get("epochs"), "Sweep": sweep}
         text = (
             "# @package _global_\n"
             f"# Number {rank} of the {stage} stage: run {winner['run_id']}, "
@@ -130,6 +134,12 @@ def write_candidates(folder: Path, stage: str, winners: list[dict]) -> None:
     for path in group.glob(f"{stage}_*.yaml"):
         if path not in written:
             path.unlink()
+
+
+def _next_sweep(group: Path, stage: str) -> int:
+    """Sweeps are counted, as the clock of a machine may jump back; a stage again counts once."""
+    found = [Candidate.of(path) for path in group.glob("*.yaml")]
+    return max((c.sweep for c in found if c is not None and c.stage != stage), default=0) + 1
 
 
 def read_candidate(path: Path) -> dict:
@@ -164,7 +174,8 @@ def check_data(folder: Path, name: str, fingerprint: str) -> None:
 
 
 def _head(path: Path) -> Mapping[str, str]:
-    return dict(re.findall(r"^# ([A-Z][a-z ]+): (.+)$", path.read_text(), re.MULTILINE))
+    text = path.read_text(errors="replace")
+    return dict(re.findall(r"^# ([A-Z][a-z ]+): (.+)$", text, re.MULTILINE))
 
 
 def _flat(values: dict, before: str = "") -> dict:

@@ -31,7 +31,7 @@ def choose_winner(paths: Sequence[Path]) -> str:
         forget_winner(folder)
         return paths[-1].stem
     # max gives the first of equal ones, which is to be that of the last stage.
-    latest = known[max(reversed(known), key=lambda path: path.stat().st_mtime_ns)]
+    latest = known[max(reversed(known), key=lambda path: known[path].sweep)]
     comparable = [c for c in known.values() if _compared(c) == _compared(latest)]
     kept = [c for c in comparable if _is_kept(folder, c)]
     decision = decide(folder, kept or [latest])

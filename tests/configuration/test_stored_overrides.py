@@ -9,6 +9,7 @@ from fraud_ae.configuration.command_line import complete
 from fraud_ae.configuration.schemas import PipelineConfig
 from fraud_ae.configuration.stored_overrides import KEYS, check_candidates, check_command
 from fraud_ae.errors import UserError
+from fraud_ae.runtime.kept_files import write_kept
 
 # What only a command line or a folder of the user's own may say.
 FOR_USERS_ALONE = {"allowed_modules", "experiment", "outputs_dir", "overrides", "stage"}
@@ -86,6 +87,16 @@ def experiment(tmp_path, monkeypatch):
 
 
 def test_a_candidate_is_taken(experiment):
+    assert "candidate=broad_01" in complete(["candidate=broad_01"])
+
+
+def test_what_vouches_for_candidates_and_what_was_set_aside_may_lie_beside_them(experiment):
+    path = experiment / "conf" / "candidate" / "broad_01.yaml"
+    write_kept(path, path.read_text())
+    path.write_text("damaged: {\n")
+    write_kept(path, yaml.safe_dump(WON))
+    kept = {file.name for file in path.parent.glob("[!.]*")}
+    assert kept == {"broad_01.yaml", "broad_01.yaml.damaged", "checksums.json"}
     assert "candidate=broad_01" in complete(["candidate=broad_01"])
 
 

@@ -54,6 +54,26 @@ def assert_scores(found: pd.DataFrame, expected: pd.Series, ids) -> None:
     np.testing.assert_allclose(found["score"].to_numpy("float32"), values, rtol=1e-5, atol=1e-5)
 
 
+def test_times_ahead_of_the_clock_are_told_in_one_line_and_change_no_other_score(
+    detector, transactions, expected, tmp_path, caplog
+):
+    """However many parts a file has."""
+    wrong = transactions.iloc[[400, 1500]].assign(
+        transaction_id=["W1", "W2"], timestamp=pd.Timestamp("2190-01-01 12:00", tz="UTC")
+    )
+    mixed = pd.concat([transactions.iloc[:1000], wrong, transactions.iloc[1000:]])
+    mixed.to_parquet(tmp_path / "in.parquet", index=False)
+    found = scored(detector, tmp_path / "in.parquet", tmp_path / "out.parquet")
+    others = found[~found["transaction_id"].isin(wrong["transaction_id"])]
+    assert_scores(others, expected, transactions["transaction_id"])
+    (line,) = [message for message in caplog.messages if "ahead of the clock" in message]
+    assert line == (
+        f"{tmp_path / 'in.parquet'}: 2 of {len(mixed):,} times lie more than a day ahead of the "
+        "clock of this machine, the first in row 1000: 2190-01-01 12:00:00; they are taken as they "
+        "are"
+    )
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_file_scores_as_a_frame(detector, transactions, expected, tmp_path, suffix):
     path = tmp_path / f"in.{suffix}"

@@ -1,5 +1,6 @@
 """Versions of a model: never changed, one in production, and whole whatever happens."""
 
+import json
 import os
 import random
 import subprocess
@@ -127,6 +128,28 @@ def test_rollbacks_go_back_one_after_another_and_then_refuse(experiment):
     # A later retraining goes on from here, under a number that is new.
     assert promote(versions, other_model(experiment, 0.75)) == "0004"
     assert versions.rollback() == ("0004", "0001")
+
+
+def test_a_clock_that_jumps_back_changes_no_order(experiment, versions):
+    """Two promotions that a kill left undone, and a history that is lost, as the numbers say."""
+    for threshold in (0.2, 0.3):
+        promote(versions, other_model(experiment, threshold))
+    history = versions.folder / "decisions" / "history.json"
+    for year, number in enumerate(reversed(versions.numbers), start=1971):
+        decision = json.loads(versions.decision_file(number).read_text())
+        kept_files.write_kept_json(
+            versions.decision_file(number), {**decision, "time": f"{year}-01-01T00:00:00+00:00"}
+        )
+    history.unlink()
+    versions.settle()
+    assert versions.stack() == ["0001", "0002", "0003"]
+    first = {"time": "", "version": "0001", "because": "pipeline", "decided": None}
+    first["decided"] = versions.decisions()["0001"]["time"]
+    kept_files.write_kept_json(history, {"events": [first]})
+    versions.settle()
+    assert versions.stack() == ["0001", "0002", "0003"]
+    assert versions.in_production == "0003"
+    assert versions.next_number() == "0004"
 
 
 def test_a_damaged_version_is_not_put_back(experiment, versions):

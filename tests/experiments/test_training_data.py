@@ -1,6 +1,7 @@
+import os
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -63,11 +64,39 @@ def test_it_is_made_once(data, tmp_path):
 
 
 def test_only_the_last_few_are_kept(data, tmp_path):
-    folders = []
-    for number in range(10):
-        folders.append(stored_training_data(tmp_path, {"a": number}, lambda folder: data)[0])
-        time.sleep(0.01)
+    folders = [
+        stored_training_data(tmp_path, {"a": number}, lambda folder: data)[0]
+        for number in range(10)
+    ]
     assert sorted(tmp_path.iterdir()) == sorted(folders[2:])
+
+
+def test_after_the_clock_jumped_back_the_last_few_are_kept_all_the_same(data, tmp_path):
+    def use(number: int) -> Path:
+        return stored_training_data(tmp_path, {"a": number}, lambda folder: data)[0]
+
+    folders = [use(number) for number in range(8)]
+    for number, folder in enumerate(folders):
+        moment = 4e9 + number  # 2096
+        os.utime(folder, (moment, moment))
+    new = use(8)
+    assert sorted(tmp_path.iterdir()) == sorted([*folders[1:], new])
+    again = use(1)
+    newer = use(9)
+    assert sorted(tmp_path.iterdir()) == sorted([*folders[3:], new, again, newer])
+
+
+def test_what_another_process_makes_meanwhile_is_not_taken_for_old(data, tmp_path):
+    for number in range(8):
+        stored_training_data(tmp_path, {"a": number}, lambda folder: data)
+
+    def make(folder: Path) -> TrainingData:
+        os.utime(folder, (1, 1))
+        stored_training_data(tmp_path, {"a": 9}, lambda folder: data)
+        assert folder.is_dir()
+        return data
+
+    assert stored_training_data(tmp_path, {"a": 8}, make)[0].is_dir()
 
 
 def test_what_fails_leaves_nothing(tmp_path):

@@ -1,8 +1,9 @@
 """A model, its transactions and stores, and services of it that are shared or of one test alone."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from fraud_ae.detector.trailing_history import TRAILING_HISTORY
 from fraud_ae.serving.model import ServedModel
 from fraud_ae.serving.store import HistoryStore
 from tests.serving.running import KEY, RunningService
+
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 @pytest.fixture(scope="session")
@@ -125,8 +128,10 @@ def serve(model, tmp_path) -> Iterator[Callable[..., RunningService]]:
     """Starts services, by default of the model and always with the same store."""
     started = []
 
-    def starts(*options: str, model: Path = model) -> RunningService:
-        started.append(RunningService(model, tmp_path / "service", *options))
+    def starts(
+        *options: str, model: Path = model, environment: Mapping[str, str] = NO_VARIABLES
+    ) -> RunningService:
+        started.append(RunningService(model, tmp_path / "service", *options, **environment))
         return started[-1]
 
     yield starts

@@ -95,7 +95,7 @@ def test_the_head_of_a_candidate_says_what_its_run_reached(tmp_path):
     metrics = {"final_auc": 0.8, "epochs": 7}
     write_candidates(tmp_path, "broad", [winner({"seed": 1}) | told | {"metrics": metrics}])
     found = Candidate.of(candidate_folder(tmp_path) / "broad_01.yaml")
-    assert found == Candidate("broad_01", "a", "1a2b", "f1", 1 / 3, 7)
+    assert found == Candidate("broad_01", "a", "1a2b", "f1", 1 / 3, 7, 1)
     assert found.stage == "broad"
 
 
@@ -103,6 +103,21 @@ def test_a_candidate_of_ones_own_says_nothing_of_a_run(tmp_path):
     path = tmp_path / "mine_01.yaml"
     path.write_text("# @package _global_\n# Data: fingerprint1\nseed: 1\n")
     assert Candidate.of(path) is None
+
+
+def test_the_sweep_that_ended_last_has_the_highest_number(tmp_path):
+    told = {"validation_set": "1a2b", "maximised": "f1", "objective": 1 / 3}
+    told |= {"metrics": {"final_auc": 0.8, "epochs": 7}}
+
+    def ended(stage: str) -> dict[str, int]:
+        write_candidates(tmp_path, stage, [winner({"seed": 1}) | told])
+        found = map(Candidate.of, candidate_folder(tmp_path).glob("*.yaml"))
+        return {candidate.stage: candidate.sweep for candidate in found}
+
+    assert ended("broad") == {"broad": 1}
+    assert ended("final") == {"broad": 1, "final": 2}
+    assert ended("final") == {"broad": 1, "final": 2}
+    assert ended("broad") == {"broad": 3, "final": 2}
 
 
 def test_candidates_are_numbered_best_first_and_replace_the_earlier_ones(tmp_path):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +27,11 @@ MICROSECONDS = {
 UNITS = (*MICROSECONDS, "month")
 EARLIEST = pd.Timestamp("1900-01-01", tz="UTC")
 LATEST = pd.Timestamp("2200-01-01", tz="UTC")
+# So far ahead of the clock of this machine a time may be that has come to pass.
+AHEAD = pd.Timedelta(days=1)
+# A second between two days, which the clock of most machines does not know.
+_LEAP_SECOND = re.compile(r":59:60(?!\d)")
+_SECONDS = re.compile(r"%[-#]?[STXcsr]")
 _TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*", re.ASCII)
 # So many values show that a column has times of day.
 _LOOKED_AT = 1_000
@@ -59,7 +65,8 @@ def as_time(
     unit: one of `UNITS`, for numbers counted from `origin`; time_format: strptime, for text. zone:
     of times that have none, UTC without it. ambiguous: which of the two hours, `earlier` or
     `later`, a time stands for that the clock showed twice; `refuse` makes it NaT, as is one that
-    the clock never showed.
+    the clock never showed. A second 60 of a minute 59 is read as the second after it, the first of
+    the next hour; any other is no time.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
@@ -76,7 +83,7 @@ def as_time(
     return times.where(times.between(EARLIEST, LATEST))
 
 
-def is_ambiguous(times: pd.Series, zone: str) -> pd.Series:
+def is_shown_twice(times: pd.Series, zone: str) -> pd.Series:
     """Which times, UTC, stand in an hour that the clock of a zone shows twice: (n,) bool."""
     local = times.dt.tz_convert(zone).dt.tz_localize(None)
     early, late = (
@@ -84,6 +91,20 @@ def is_ambiguous(times: pd.Series, zone: str) -> pd.Series:
         for first in (True, False)
     )
     return (early != late) & local.notna()
+
+
+def present() -> pd.Timestamp:
+    """The clock of this machine and a day: what is later has not come to pass yet."""
+    return pd.Timestamp(time.time_ns(), unit="ns", tz="UTC").as_unit("us") + AHEAD
+
+
+def newest(times: pd.Series) -> pd.Timestamp:
+    """The last of some times that has come to pass; of times that all lie ahead, the last.
+
+    times: (n,) in order. One wrong time, such as one of the year 2190, makes nothing old.
+    """
+    past = int(times.searchsorted(present(), side="right"))
+    return times.iloc[past - 1] if past else times.iloc[-1]
 
 
 def counted_from(origin: str, zone: str | None) -> pd.Timestamp:
@@ -152,7 +173,31 @@ def _parsed(texts: pd.Series, time_format: str, zone: str | None, ambiguous: str
     texts = texts.mask(texts.isin(["now", "today"]))
     is_utc = zone is None or "%z" in time_format
     times = pd.to_datetime(texts, format=time_format, errors="coerce", utc=is_utc)
+    if time_format != "ISO8601":
+        # pandas reads a second 60, and 61, in any minute.
+        times = times.mask(_beyond_a_minute(texts, times, time_format))
+    elif times.isna().any():
+        leaps = texts.where(times.isna()).str.contains(_LEAP_SECOND, na=False)
+        if leaps.any():
+            before = texts.where(leaps).str.replace(_LEAP_SECOND, ":59:59", regex=True)
+            before = pd.to_datetime(before, format=time_format, errors="coerce", utc=is_utc)
+            times = times.mask(leaps, before + pd.Timedelta(seconds=1))
     return _in_utc(times, zone, ambiguous)
+
+
+def _beyond_a_minute(texts: pd.Series, times: pd.Series, time_format: str) -> pd.Series:
+    """Which texts, read as some times, have a second that no minute has, a leap second aside."""
+    beyond = pd.Series(False, index=texts.index)
+    if not _SECONDS.search(time_format):
+        return beyond
+    may_be = times.dt.second.isin([0, 1]) & texts.str.contains("6[01]", na=False)
+    for row, text in texts[may_be].items():
+        try:
+            read = time.strptime(text.strip(), time_format)
+        except ValueError:  # pandas knows more than Python, and this is none of its seconds
+            continue
+        beyond[row] = read.tm_sec > 60 or (read.tm_sec == 60 and read.tm_min != 59)
+    return beyond
 
 
 def _in_utc(times: pd.Series, zone: str | None, ambiguous: str) -> pd.Series:

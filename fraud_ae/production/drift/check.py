@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from fraud_ae.data.files.reading import read_table
+from fraud_ae.data.values.times import newest
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.errors import DataError, UserError
 from fraud_ae.evaluation.threshold import alerts
@@ -106,9 +107,9 @@ class _Check:
         self.days = reference["history_days"]
         complete = period.with_history(self.days, reference["rows_per_day"], reference["gap_days"])
         times = period.transactions["timestamp"]
-        newest = times >= times.iloc[-1] - pd.Timedelta(days=max(reference["days"], 1))
+        late = times >= newest(times) - pd.Timedelta(days=max(reference["days"], 1))
         # As long a period as that of the reference, because history grows along it.
-        self.rows = {False: period.current, True: complete & newest.to_numpy()}
+        self.rows = {False: period.current, True: complete & late.to_numpy()}
         self.samples = {
             looks_back: period.transactions[rows].reset_index(drop=True)
             for looks_back, rows in self.rows.items()

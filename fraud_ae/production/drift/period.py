@@ -10,6 +10,7 @@ import pandas as pd
 from fraud_ae.data.source_columns import TEXT
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import to_transactions
+from fraud_ae.data.values.times import newest
 from fraud_ae.detector.trailing_history import TrailingHistory
 from fraud_ae.features.event_time import DAY_US, days_to_microseconds, microseconds
 
@@ -54,7 +55,7 @@ class Period:
         transactions = to_transactions(file, source_format, labelled=False)
         current = np.ones(len(transactions), dtype=bool)
         if days is not None:
-            first = transactions["timestamp"].iloc[-1] - pd.Timedelta(days=days)
+            first = newest(transactions["timestamp"]) - pd.Timedelta(days=days)
             current = (transactions["timestamp"] > first).to_numpy()
         has_ids = bool(source_format.sources("transaction_id"))
         first, last = transactions["timestamp"].iloc[0], transactions["timestamp"].iloc[-1]
@@ -93,7 +94,7 @@ class Period:
         if "is_fraud" not in self.transactions:
             return False
         times = self.transactions["timestamp"]
-        old = times <= times.iloc[-1] - pd.Timedelta(days=delay_days)
+        old = times <= newest(times) - pd.Timedelta(days=delay_days)
         known = self.transactions["is_fraud"][old].notna()
         return bool(len(known)) and float(known.mean()) >= _KNOWN_LABELS
 

@@ -121,6 +121,12 @@ def test_a_name_where_a_list_has_places_is_a_mistake(tmp_path, monkeypatch):
     assert end_of("train", ["model.hidden_sizes._target_=[64,32]"]) == 2
 
 
+@pytest.mark.parametrize("argument", ["stage=[64,32]", "model=[1]", "features=[a,b]"])
+def test_a_list_where_a_group_takes_a_name_is_a_mistake(argument, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert [end_of(name, [argument]) for name in JOBS] == [2, 2]
+
+
 def test_keys_that_nothing_reads_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for key in ("foo", "metrics.foo", "encoder.foo", "trainer.foo", "wandb.foo", "data.split.foo"):

@@ -13,8 +13,25 @@ EXTRAS = ("V1", "V2")
 TEXTS = ("transaction_id", "customer_id", *CATEGORICAL, *IDENTIFIERS)
 
 WORDS = st.sampled_from(
-    ("", " ", "NA", "null", "None", "nan", "true", "007", "7", "7.0", "-1", "1e3", "1.50", "a|b")
-    + ("x,y", 'a "quoted" word', "line\nbreak", "Zürich", "東京", "\u200b", "'", "=1+1", "0x1F")
+    (
+        *(
+            "",
+            " ",
+            "NA",
+            "null",
+            "None",
+            "nan",
+            "true",
+            "007",
+            "7",
+            "7.0",
+            "-1",
+            "1e3",
+            "1.50",
+            "a|b",
+        ),
+        *("x,y", 'a "quoted" word', "line\nbreak", "Zürich", "東京", "\u200b", "'", "=1+1", "0x1F"),
+    )
 )
 TEXT = st.one_of(WORDS, st.text(max_size=6))
 MONEY = st.sampled_from(

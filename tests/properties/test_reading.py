@@ -163,6 +163,24 @@ def test_every_road_gives_the_same_transactions_at_length(raw, tmp_path_factory)
     check_roads(raw, tmp_path_factory.mktemp("roads"))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("open_quote.csv", 'id,amount\n1,"' + "9" * 200_000),
+        ("nested.jsonl", '{"id": ' + "[" * 100_000),
+        ("nested.json", "[" * 100_000),
+        ("~nobody.csv", None),
+    ],
+    ids=["open quote", "nested lines", "nested list", "no home"],
+)
+def test_what_no_reader_takes_is_told(name, content, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        Path(name).write_text(content)
+    with pytest.raises(DataError, match=name):
+        read_table(name)
+
+
 @given(frame=transactions(min_rows=1))
 @settings(max_examples=30)
 def test_canonical_transactions_stay_as_they_are(frame):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -81,4 +82,11 @@ def of_wide(*wide: float) -> pd.DataFrame:
 @given(encoder=ENCODERS, known=features(), other=features())
 @settings(max_examples=50)
 def test_encoded_rows_are_finite_and_bounded(encoder, known, other):
+    check(encoder, known, other)
+
+
+@pytest.mark.slow
+@given(encoder=ENCODERS, known=features(), other=features())
+@settings(max_examples=500)
+def test_encoded_rows_are_finite_and_bounded_at_length(encoder, known, other):
     check(encoder, known, other)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -104,4 +105,11 @@ FEW_ITEMS = pd.DataFrame(
 @given(strategy=STRATEGIES, known=transactions(), frame=transactions(1), cut=st.integers(0, 60))
 @settings(max_examples=25)
 def test_features_are_of_a_row_and_its_past(strategy, known, frame, cut):
+    check(strategy, known, frame, min(cut, len(frame)))
+
+
+@pytest.mark.slow
+@given(strategy=STRATEGIES, known=transactions(), frame=transactions(1), cut=st.integers(0, 60))
+@settings(max_examples=200)
+def test_features_are_of_a_row_and_its_past_at_length(strategy, known, frame, cut):
     check(strategy, known, frame, min(cut, len(frame)))

@@ -113,6 +113,13 @@ def test_any_table_is_transactions_or_a_mistake_that_is_told(raw, source_format)
     check_read(raw, source_format)
 
 
+@pytest.mark.slow
+@given(raw=raw_tables(), source_format=FORMATS)
+@settings(max_examples=500)
+def test_any_table_is_transactions_or_a_mistake_that_is_told_at_length(raw, source_format):
+    check_read(raw, source_format)
+
+
 def roads(raw: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
     """The table by every road that a table takes."""
     raw.to_csv(folder / "t.csv", index=False)
@@ -144,8 +151,15 @@ def check_roads(raw: pd.DataFrame, folder: Path) -> None:
 
 
 @given(raw=plain_tables())
-@settings(max_examples=4)
+@settings(max_examples=15)
 def test_every_road_gives_the_same_transactions(raw, tmp_path_factory):
+    check_roads(raw, tmp_path_factory.mktemp("roads"))
+
+
+@pytest.mark.slow
+@given(raw=plain_tables())
+@settings(max_examples=150)
+def test_every_road_gives_the_same_transactions_at_length(raw, tmp_path_factory):
     check_roads(raw, tmp_path_factory.mktemp("roads"))
 
 

@@ -23,7 +23,7 @@ from fraud_ae.production.plan import Plan
 from fraud_ae.runtime.named_objects import VARIABLE
 from fraud_ae.sweeps.plugins import register
 
-# Strategies, scorers and metrics of the tests are those of a user, and so are modules that they write.
+# Of a user: strategies, scorers and metrics of the tests, and the modules that tests write.
 os.environ[VARIABLE] = ",".join(
     (
         "tests",

@@ -42,12 +42,20 @@ def explained(error: Exception) -> str | None:
         return _about_key(error, str(error))
     if isinstance(error, HydraException):
         return _first_sentence(str(error))
-    if isinstance(error, ValueError) and "Config group override" in str(error):
+    if _is_no_name_of_an_option(error):
         return "a group takes the name of one of its options, such as model=autoencoder"
     if isinstance(error, ValueError) and _raised_by(error) == "omegaconf":
         # As of a name where a list has places, which its own classes do not cover.
         return f"a key or a value of the command line cannot be used: {_first_sentence(str(error))}"
     return None
+
+
+def _is_no_name_of_an_option(error: Exception) -> bool:
+    """Whether Hydra was given something else where it looks for the file of an option."""
+    if isinstance(error, ValueError):
+        return "Config group override" in str(error)
+    # A list of numbers is taken for one of names, and their letters are looked at.
+    return isinstance(error, TypeError) and _raised_by(error) == "hydra"
 
 
 def _raised_by(error: Exception) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fraud_ae.configuration.command_line import OUTPUTS
+from fraud_ae.configuration.command_line import OUTPUTS, folder_name
 from fraud_ae.errors import UserError
 
 OutputsOption = Annotated[
@@ -96,10 +96,10 @@ def model_folder(asked: Path | None, outputs: Path) -> Path:
 def experiment_in_production(asked: str | None, outputs: Path) -> str:
     """The experiment that was asked for, or the only one that has a model in production.
 
-    Raises UserError where there is none, or more than one.
+    Raises UserError where there is none, or more than one, or a name is no folder's.
     """
     if asked is not None:
-        return asked
+        return folder_name(asked)
     names = sorted(path.parents[1].name for path in outputs.glob("*/models/production"))
     if len(names) == 1:
         return names[0]

@@ -1,6 +1,7 @@
 """What has to be settled on the command line before Hydra composes a configuration."""
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -185,7 +186,7 @@ def override_key(override: str) -> str:
 
 def outputs_folder(arguments: list[str]) -> Path:
     """Where every experiment is a folder."""
-    return Path(_given(arguments, "outputs_dir") or OUTPUTS).expanduser()
+    return Path(os.path.expanduser(_given(arguments, "outputs_dir") or OUTPUTS))
 
 
 def check_experiment(arguments: list[str]) -> Path:

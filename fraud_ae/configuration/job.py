@@ -8,6 +8,7 @@ in the functions: finished runs are looked up without it.
 import functools
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -318,7 +319,7 @@ class Job:
 
 def experiment_folder(cfg: DictConfig) -> Path:
     """The folder of the experiment of a configuration that is not complete yet, as of a sweep."""
-    return Path(cfg.outputs_dir).expanduser() / cfg.experiment
+    return Path(os.path.expanduser(cfg.outputs_dir)) / cfg.experiment
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,6 +1,7 @@
 """From a composed configuration to resolved settings, and from those to the parts of a job."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -53,7 +54,7 @@ def job_parts(settings: dict, choices: Mapping[str, str | None]) -> dict:
     node = {key: value for key, value in data.items() if key not in _USE}
     return {
         "experiment": settings["experiment"],
-        "outputs": Path(settings["outputs_dir"]).expanduser(),
+        "outputs": Path(os.path.expanduser(settings["outputs_dir"])),
         "stage": typed_part(Stage, "stage", settings["stage"]),
         "objective": settings["objective"],
         "seed": settings["seed"],

@@ -15,6 +15,11 @@ from fraud_ae.features.descriptions import MISSING, UNSEEN
 # Rows that are encoded at a time: as many as caches hold.
 _AT_ONCE = 16_384
 
+# Numbers beyond are taken for these: the squares of as many as there are stay finite in 64 bits.
+HIGHEST = 1e100
+# Scaled numbers without a clip are kept within: their squares stay finite in 32 bits.
+_WIDEST = 1e15
+
 # What is usual: between these shares of the training rows, of so many of them at most.
 _USUAL = (0.05, 0.95)
 _USUAL_ROWS = 100_000
@@ -37,7 +42,7 @@ class Encoder:
     max_categories: so many of the most frequent values of a category have a column of their own;
     all others, and values never seen in training, share one.
     clip: scaled numbers are kept within plus and minus this, so that a single wild value does not
-    drown all others; None switches it off.
+    drown all others; None keeps them within 1e15, so that all that is made of them stays finite.
 
     A missing number becomes the median of the training rows and, where training rows had some
     missing, sets an indicator column.
@@ -67,7 +72,7 @@ class Encoder:
             if name not in self.numeric_:
                 self.categories_[name], self.usual_[name] = self._frequent_values(column)
                 continue
-            numbers = column.to_numpy(dtype=np.float64)
+            numbers = np.clip(column.to_numpy(dtype=np.float64), -HIGHEST, HIGHEST)
             missing = np.isnan(numbers)
             present = numbers[~missing]
             # A column without a single value in training can only be filled with something.
@@ -104,15 +109,22 @@ class Encoder:
         """How many numbers a row becomes."""
         return len(self.input_groups())
 
+    @property
+    def bound(self) -> float:
+        """Plus and minus this, all scaled numbers lie within."""
+        return _WIDEST if self.clip is None else self.clip
+
     def _encoded(self, features: pd.DataFrame) -> np.ndarray:
         blocks = [np.empty((len(features), 0), dtype=np.float32)]
         if self.numeric_:
             numbers = features[self.numeric_].to_numpy(dtype=np.float64)
             missing = np.isnan(numbers)
             fill = np.array([self.fill_[name] for name in self.numeric_])
-            scaled = self._scaler.transform(np.where(missing, fill, numbers))
-            if self.clip is not None:
-                np.clip(scaled, -self.clip, self.clip, out=scaled)
+            filled = np.clip(np.where(missing, fill, numbers), -HIGHEST, HIGHEST)
+            # Where all training rows are nearly alike, a scaled number may be infinite.
+            with np.errstate(over="ignore"):
+                scaled = self._scaler.transform(filled)
+            np.clip(scaled, -self.bound, self.bound, out=scaled)
             indicators = [self.numeric_.index(name) for name in self.indicators_]
             blocks += [scaled, missing[:, indicators]]
         for name, values in self.categories_.items():

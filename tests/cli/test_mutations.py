@@ -4,16 +4,9 @@ import random
 import string
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 
-from fraud_ae.cli.hydra_command import run_hydra
-from fraud_ae.configuration.command_line import complete, normalized, only_shows
-from fraud_ae.configuration.job import Job
-from fraud_ae.configuration.pipeline_job import PipelineJob
-from fraud_ae.errors import UserError
+from tests.command_ends import JOBS, end_of
 
-JOBS = {"train": Job, "pipeline": PipelineJob}
 OVERRIDES = (
     "experiment=shop",
     "data=custom",
@@ -55,11 +48,12 @@ VALUES = (
 def mutated(chance: random.Random) -> list[str]:
     arguments = chance.sample(OVERRIDES, chance.randint(1, 3))
     place = chance.randrange(len(arguments))
-    arguments[place] = _mutation(arguments[place], chance)
+    arguments[place] = mutated_argument(arguments[place], chance, OVERRIDES)
     return arguments
 
 
-def _mutation(argument: str, chance: random.Random) -> str:
+def mutated_argument(argument: str, chance: random.Random, others: tuple[str, ...]) -> str:
+    """An argument with another value, a key or a letter too many or too few, or the like."""
     key, _, value = argument.partition("=")
     at = chance.randrange(len(argument))
     letter = chance.choice(string.printable.strip())
@@ -74,32 +68,9 @@ def _mutation(argument: str, chance: random.Random) -> str:
             key,
             argument[:at] + argument[at + 1 :],
             argument[:at] + letter + argument[at:],
-            chance.choice(OVERRIDES).partition("=")[0] + "=" + value,
+            chance.choice(others).partition("=")[0] + "=" + value,
         )
     )
-
-
-def composed(name: str, arguments: list[str]) -> None:
-    """Everything that a command does before it reads data."""
-    taken = complete(normalized(arguments, {}))
-    if not only_shows(taken):
-        choices = HydraConfig.get
-        run_hydra(lambda cfg: JOBS[name].of(cfg, choices().runtime.choices), name, taken)
-
-
-def end_of(name: str, arguments: list[str]) -> object:
-    """The exit code that a command line leads to, or what else is raised."""
-    try:
-        composed(name, arguments)
-    except UserError as error:
-        return error.exit_code
-    except SystemExit as ended:
-        return ended.code
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    finally:
-        GlobalHydra.instance().clear()
-    return 0
 
 
 @pytest.mark.promise("D19")
@@ -108,8 +79,9 @@ def end_of(name: str, arguments: list[str]) -> object:
 @pytest.mark.parametrize("seed", range(5))
 def test_no_mutation_of_a_command_line_ends_in_a_traceback(name, seed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    chance = random.Random(seed)
-    ends = {tuple(arguments): 0 for arguments in (mutated(chance) for _ in range(50))}
+    chance, ends = random.Random(seed), {}
+    while len(ends) < 50:
+        ends[tuple(mutated(chance))] = 0
     for arguments in ends:
         ends[arguments] = end_of(name, list(arguments))
     assert {arguments: end for arguments, end in ends.items() if end not in (0, 2)} == {}
@@ -119,6 +91,21 @@ def test_no_mutation_of_a_command_line_ends_in_a_traceback(name, seed, tmp_path,
 def test_a_name_where_a_list_has_places_is_a_mistake(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert end_of("train", ["model.hidden_sizes._target_=[64,32]"]) == 2
+
+
+@pytest.mark.parametrize("argument", ["+foo=1", "model.latent_dim=99999999999"])
+@pytest.mark.parametrize("name", JOBS)
+def test_what_cannot_be_is_refused(name, argument, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert end_of(name, [argument]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+
+
+@pytest.mark.parametrize("argument", ["stage=[64,32]", "model=[1]", "features=[a,b]"])
+def test_a_list_where_a_group_takes_a_name_is_a_mistake(argument, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert [end_of(name, [argument]) for name in JOBS] == [2, 2]
 
 
 def test_keys_that_nothing_reads_are_refused(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import bz2
 import glob
 import gzip
 import lzma
+import os
 import shutil
 import tempfile
 import zipfile
@@ -41,7 +42,8 @@ def table_files(path: str | Path | None) -> list[Path]:
     """
     if path is None or not str(path).strip():
         raise DataError("no file of transactions given: data.path=FILE is needed")
-    path = Path(path).expanduser()
+    # A path that begins with ~ and names no user is one like any other.
+    path = Path(os.path.expanduser(path))
     if path.is_dir():
         named = [file for file in path.rglob("*") if not file.name.startswith((".", "_"))]
         files = sorted(file for file in named if file.is_file() and kind_of(file))

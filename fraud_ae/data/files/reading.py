@@ -1,5 +1,6 @@
 """Reading tables of transactions from files of any kind, and the transactions in them."""
 
+import csv
 import logging
 import lzma
 import zlib
@@ -25,6 +26,9 @@ _NOT_A_TABLE = (
     ValueError,
     OSError,
     EOFError,
+    # Of a quote that is not closed, and of JSON that is nested without end.
+    csv.Error,
+    RecursionError,
     NotImplementedError,
     LookupError,
     zlib.error,

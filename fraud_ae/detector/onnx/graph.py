@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.onnx.quantiles import Constants, QuantileScaling, constant
 from fraud_ae.errors import UserError
-from fraud_ae.features.encoder import Encoder
+from fraud_ae.features.encoder import HIGHEST, Encoder
 from fraud_ae.runtime.named_objects import class_path
 from fraud_ae.scorers.calibrated import CalibratedScorer
 from fraud_ae.scorers.linear import LEAST_ERROR, RidgeOdds
@@ -47,12 +47,16 @@ class FeaturesToScore(nn.Module):
         return self.scorer(inputs, residuals, errors, code).float()
 
 
+def _within(numbers: Tensor, bound: Tensor) -> Tensor:
+    return torch.minimum(torch.maximum(numbers, -bound), bound)
+
+
 class _Encoding(Constants):
     """`Encoder.transform`: (n, n_inputs) float32."""
 
     def __init__(self, encoder: Encoder) -> None:
         fill = [encoder.fill_[name] for name in encoder.numeric_]
-        super().__init__(fill=fill, clip=encoder.clip)
+        super().__init__(fill=fill, bound=encoder.bound, highest=HIGHEST)
         self.sizes = [len(values) for values in encoder.categories_.values()]
         self.indicators = [encoder.numeric_.index(name) for name in encoder.indicators_]
         self.scaling = _scaling(encoder) if encoder.numeric_ else None
@@ -63,9 +67,9 @@ class _Encoding(Constants):
         parts = []
         if self.scaling is not None:
             missing = numbers.isnan()
-            scaled = self.scaling(torch.where(missing, self.fill, numbers))
-            if self.clip is not None:
-                scaled = torch.minimum(torch.maximum(scaled, -self.clip), self.clip)
+            filled = torch.where(missing, self.fill, numbers)
+            scaled = self.scaling(_within(filled, self.highest))
+            scaled = _within(scaled, self.bound)
             parts = [scaled.float(), *(missing[:, [i]].float() for i in self.indicators)]
         for number in range(len(self.sizes)):
             known = getattr(self, f"codes_{number}")

@@ -222,9 +222,10 @@ def _per_item(feature: DescribedFeature) -> tuple[str, str]:
 
 
 def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
-    """NaN where the denominator is missing, zero or negative."""
+    """NaN where the denominator is missing, zero or negative; infinite beyond all numbers."""
     above, below = (np.asarray(values, dtype=np.float64) for values in (numerator, denominator))
-    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    with np.errstate(over="ignore"):
+        return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
 
 
 def _first_uses(us: np.ndarray, codes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

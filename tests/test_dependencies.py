@@ -1,16 +1,21 @@
 """What the lock files hold: hashes, licences that are allowed, and nothing unreviewed."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from datetime import date
+from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from dependencies.packages import (
     IMAGE_LOCK,
     LOCK,
     REVIEW,
+    ROOT,
     direct,
     packages,
     pins,
@@ -90,3 +95,29 @@ def test_every_pre_release_has_a_reason_and_a_day_to_look_again():
         entry = REVIEW["pre_releases"][name]
         assert isinstance(entry["look_again"], date)
         assert f"| `{name}` | {version} | {entry['reason']} | {entry['look_again']} |" in told
+
+
+@pytest.mark.slow
+@pytest.mark.promise(29)
+def test_make_sbom_lists_every_package_with_licences_and_hashes(tmp_path):
+    (tmp_path / "docker").mkdir()
+    for name in ("Makefile", "pyproject.toml", "docker/requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    command = ["make", "-o", ".venv/.installed", f"BIN={Path(sys.executable).parent}", "sbom"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    materials = {
+        path.name.partition(".")[0]: json.loads(path.read_text())
+        for path in (tmp_path / "sbom").glob("*.cdx.json")
+    }
+    assert set(materials) == {"environment", "image"}
+    assert {each["bomFormat"] for each in materials.values()} == {"CycloneDX"}
+    installed = {canonicalize_name(c["name"]): c for c in materials["environment"]["components"]}
+    assert set(pins(LOCK)) <= set(installed)
+    without = {name for name in pins(LOCK) if not installed[name].get("licenses")}
+    # Its metadata say it in a field of their own words alone.
+    assert without <= {"protobuf"}
+    image = {canonicalize_name(c["name"]): c for c in materials["image"]["components"]}
+    assert {name: c["version"] for name, c in image.items()} == pins(IMAGE_LOCK)
+    for component in image.values():
+        hashes = [h for r in component["externalReferences"] for h in r.get("hashes", [])]
+        assert hashes, component["name"]

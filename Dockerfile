@@ -5,11 +5,12 @@ WORKDIR /build
 COPY docker/requirements.lock ./
 # The index of PyTorch has builds without the gigabytes for GPUs.
 RUN python -m venv /opt/fraud_ae \
-    && /opt/fraud_ae/bin/pip install --extra-index-url https://download.pytorch.org/whl/cpu \
+    && /opt/fraud_ae/bin/pip install --require-hashes \
+    --extra-index-url https://download.pytorch.org/whl/cpu \
     -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY fraud_ae ./fraud_ae
-RUN /opt/fraud_ae/bin/pip install --no-deps .
+RUN /opt/fraud_ae/bin/pip install --no-deps --no-build-isolation .
 
 FROM python:3.11.14-slim-bookworm
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin fraud_ae \

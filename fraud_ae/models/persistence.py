@@ -4,7 +4,7 @@ import copy
 from functools import partial
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from fraud_ae.models.ensemble import Ensemble
@@ -37,7 +37,8 @@ def scoring_network(network: nn.Module) -> nn.Module:
 def save_network(network: nn.Module, path: Path) -> None:
     """Write the weights of a `scoring_network` in float32, as they were trained."""
     trained = copy.deepcopy(network).float().state_dict()
-    save_file({name: weight.contiguous() for name, weight in trained.items()}, path)
+    # `save_file` makes a file that its owner alone reads: a service of another user could not.
+    path.write_bytes(save({name: weight.contiguous() for name, weight in trained.items()}))
 
 
 def load_network(path: Path, settings: dict) -> nn.Module:

@@ -57,13 +57,15 @@ def check_candidates(folder: Path, chosen: Iterable[Path]) -> None:
     """
     conf = folder / "conf"
     for path in sorted(conf.rglob("*")):
-        is_candidate = path.parent == conf / "candidate" and path.suffix == ".yaml"
-        if path.name.startswith(".") or (path.is_dir() and not path.is_symlink()):
-            continue
-        if path.is_symlink() or not is_candidate:
+        if path.is_symlink() or _is_unexpected_option(path, conf):
             raise UserError(f"{path}: only files of candidates may lie in {conf}; take it away")
     for path in chosen:
         _check_candidate(path)
+
+
+def _is_unexpected_option(path: Path, conf: Path) -> bool:
+    # Of all files Hydra reads those of this ending alone, as options of the folder's group.
+    return path.suffix == ".yaml" and path.parent != conf / "candidate"
 
 
 def _check_candidate(path: Path) -> None:

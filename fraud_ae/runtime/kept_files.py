@@ -17,6 +17,7 @@ import yaml
 from fraud_ae.errors import UserError
 from fraud_ae.runtime.atomic_files import whole_file
 from fraud_ae.runtime.checksums import DamagedList, difference, list_lock, vouch
+from fraud_ae.runtime.storage import writing
 from fraud_ae.runtime.yaml_files import read_yaml
 
 log = logging.getLogger("fraud_ae")
@@ -81,9 +82,11 @@ def read_kept(path: Path, parse: Callable[[Path], Content]) -> Content | None:
 
 @contextmanager
 def kept_file(path: Path) -> Iterator[Path]:
-    """The path of a draft, which takes the file's place; whole, on the disk and vouched for."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with list_lock(path.parent), whole_file(path) as draft:
+    """The path of a draft, which takes the file's place; whole, on the disk and vouched for.
+
+    Raises StorageError where it cannot be written.
+    """
+    with writing(path), list_lock(path.parent), whole_file(path) as draft:
         yield draft
         vouch(path.parent, path.name, draft)
 

@@ -71,7 +71,7 @@ def path_of(cwd: Path, name: str) -> Path:
     return folder / "runs" / name.replace(first, ids[first]) if first in ids else folder / name
 
 
-@pytest.mark.promise(22)
+@pytest.mark.promise("B8")
 def test_all_at_once_is_told_and_made_again(cwd):
     expected, rng = figures(cwd), random.Random(0)
     paths = {name: path_of(cwd, name) for name in (*MADE_AGAIN, *OF_RUNS)}

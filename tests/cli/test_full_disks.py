@@ -40,7 +40,7 @@ def ends_with_a_line(script: str, *arguments: str, cwd: Path) -> str:
     return line
 
 
-@pytest.mark.promise(26)
+@pytest.mark.promise("C14")
 @pytest.mark.parametrize("size", ["100k", "250k", "500k", "1m", "2m"])
 @pytest.mark.parametrize("sweep", [(), ("-m", "seed=1,2")])
 def test_a_full_disk_is_told_and_the_same_command_goes_on(disk, tmp_path, size, sweep):

@@ -41,7 +41,7 @@ def test_a_training_warns_of_it_unless_it_is_allowed(shop):
     assert "tells fraud from the rest alone" not in allowed
 
 
-@pytest.mark.promise(23)
+@pytest.mark.promise("B9")
 @pytest.mark.slow
 def test_nothing_is_published_before_the_audit_and_nothing_that_fails_it(shop):
     folder = shop / "outputs" / "pipeline"

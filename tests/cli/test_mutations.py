@@ -102,7 +102,7 @@ def end_of(name: str, arguments: list[str]) -> object:
     return 0
 
 
-@pytest.mark.promise(28)
+@pytest.mark.promise("D19")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", JOBS)
 @pytest.mark.parametrize("seed", range(5))

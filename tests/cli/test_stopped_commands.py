@@ -25,7 +25,7 @@ ENDLESS = (*SMALL, "trainer.max_epochs=50000")
 BOTH = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped by SIGTERM")]
 
 
-@pytest.mark.promise(25)
+@pytest.mark.promise("C13")
 @pytest.mark.parametrize(("number", "code", "word"), BOTH)
 @pytest.mark.parametrize(
     "sweep", [(), ("-m", "seed=1,2,3,4"), ("-m", "seed=1,2", "hydra.launcher.workers=1")]

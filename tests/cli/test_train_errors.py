@@ -85,6 +85,7 @@ def test_a_diverged_training_does_not_end_a_sweep(tmp_path):
 TPE = ("stage=broad", "candidate=null", "hydra/sweeper/sampler=tpe", "hydra.sweeper.n_trials=3")
 
 
+@pytest.mark.promise("B11")
 @pytest.mark.promise(14)
 @pytest.mark.slow
 @pytest.mark.parametrize("sweep", [("trainer.learning_rate=1e30,1e29",), TPE], ids=["list", "tpe"])

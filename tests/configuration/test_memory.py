@@ -8,7 +8,7 @@ from fraud_ae.errors import UserError
 NETWORK = {"hidden_sizes": [64, 32], "latent_dim": 16, "members": 1}
 
 
-@pytest.mark.promise(28)
+@pytest.mark.promise("D19")
 @pytest.mark.parametrize(
     ("section", "name", "value", "told"),
     [

@@ -37,7 +37,7 @@ def test_settings_may_be_stored(tmp_path, argument):
     check_command(tmp_path / "data.json", [argument])
 
 
-@pytest.mark.promise(16)
+@pytest.mark.promise("A1")
 @pytest.mark.parametrize(
     "argument",
     [
@@ -89,7 +89,7 @@ def test_a_candidate_is_taken(experiment):
     assert "candidate=broad_01" in complete(["candidate=broad_01"])
 
 
-@pytest.mark.promise(16)
+@pytest.mark.promise("A1")
 @pytest.mark.parametrize(
     "said",
     [

@@ -44,7 +44,7 @@ def table(rows: int = 40) -> pd.DataFrame:
     )
 
 
-@pytest.mark.promise(24)
+@pytest.mark.promise("B10")
 def test_identical_rows_of_a_file_count_once_with_a_line(tmp_path, caplog):
     once = table()
     # When a row was exported is no value of the transaction.
@@ -59,7 +59,7 @@ def test_identical_rows_of_a_file_count_once_with_a_line(tmp_path, caplog):
     pd.testing.assert_frame_equal(twice, expected)
 
 
-@pytest.mark.promise(24)
+@pytest.mark.promise("B10")
 @pytest.mark.parametrize("column", ["amount", "customer_id", "timestamp", "is_fraud"])
 def test_rows_of_one_id_that_differ_are_refused(tmp_path, column):
     once = table()

@@ -117,7 +117,7 @@ def test_a_threshold_that_is_no_number_is_refused(folder, text):
     assert "is no finite number" in refusal(folder)
 
 
-@pytest.mark.promise(17)
+@pytest.mark.promise("A3")
 @pytest.mark.parametrize("name", ["notes.txt", "encoder.json", MANIFEST, "folder"])
 def test_a_link_is_refused_whatever_it_leads_to(folder, tmp_path, name):
     outside = tmp_path / "outside"
@@ -135,7 +135,7 @@ def test_a_link_is_refused_whatever_it_leads_to(folder, tmp_path, name):
     assert not (tmp_path / "copy").exists()
 
 
-@pytest.mark.promise(17)
+@pytest.mark.promise("A2")
 @pytest.mark.parametrize(("file", "key"), [("strategy.json", "class"), ("detector.json", "scorer")])
 def test_nothing_is_imported_that_a_model_names(folder, tmp_path, monkeypatch, file, key):
     imported = tmp_path / "imported"
@@ -164,7 +164,7 @@ def key(tmp_path) -> Path:
     return tmp_path / "key.pem"
 
 
-@pytest.mark.promise(17)
+@pytest.mark.promise("A2")
 def test_a_signed_model_loads_and_is_known_by_its_signature_and_digest(folder, key):
     public = key.with_name("key.pem.pub")
     with pytest.raises(UserError, match="is not signed"):

@@ -94,7 +94,8 @@ def test_without_labels_the_scores_are_those_without_labels(detector, transactio
 
 
 def test_an_id_that_occurs_twice_is_named(detector, transactions, tmp_path):
-    twice = pd.concat([transactions.iloc[:900], transactions.iloc[[5]]])
+    again = transactions.iloc[[5]].assign(amount=1.0)
+    twice = pd.concat([transactions.iloc[:900], again])
     twice.to_csv(tmp_path / "in.csv", index=False)
     with pytest.raises(DataError, match=r"in\.csv[\s\S]*transaction_id[\s\S]*T0000006"):
         scored(detector, tmp_path / "in.csv", tmp_path / "out.csv")

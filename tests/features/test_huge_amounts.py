@@ -26,7 +26,7 @@ def with_amount(transactions: pd.DataFrame, row: int, amount: float) -> pd.DataF
     return transactions.assign(amount=amounts)
 
 
-@pytest.mark.promise(24)
+@pytest.mark.promise("B10")
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_beyond_everything_seen_an_amount_counts_as_the_highest_seen(name):
     known = make_transactions()

@@ -179,10 +179,11 @@ def test_a_strategy_that_would_not_be_the_same_is_refused():
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("no_such_module.Strategy", "cannot be imported"),
-        ("fraud_ae.features.strategies.temporal.Gone", "cannot be imported"),
-        ("fraud_ae.errors.UserError", "is no feature strategy"),
-        ("os.getcwd", "is no feature strategy"),
+        ("no_such_module.Strategy", "the module no_such_module is not allowed"),
+        ("own_strategy.Gone", "cannot be imported"),
+        ("fraud_ae.features.strategies.temporal.Gone", "must be a feature strategy"),
+        ("fraud_ae.errors.UserError", "must be a feature strategy"),
+        ("os.getcwd", "the module os is not allowed"),
     ],
 )
 def test_only_strategies_are_loaded(path, message):

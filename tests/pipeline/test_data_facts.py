@@ -37,6 +37,7 @@ def test_each_command_is_kept_once_and_other_data_begin_anew(compose, folder):
     assert read_data_facts(folder)["commands"] == [["data.seed=8"]]
 
 
+@pytest.mark.promise("B12")
 def test_what_differs_from_the_last_pipeline_of_the_experiment_is_told(compose, folder, capsys):
     for _ in range(2):
         write_data_facts(compose(), ["a=1", "b=2"])

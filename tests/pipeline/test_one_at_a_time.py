@@ -48,7 +48,7 @@ def hold(tmp_path):
         process.communicate()
 
 
-@pytest.mark.promise(27)
+@pytest.mark.promise("C16")
 def test_the_second_says_who_holds_it_and_waits(hold):
     first = hold("data")
     assert first.stdout.readline() == "held\n"

@@ -84,7 +84,7 @@ def test_nothing_is_told_of_what_is_whole(experiment, caplog):
     assert not caplog.messages
 
 
-@pytest.mark.promise(22)
+@pytest.mark.promise("B8")
 @pytest.mark.parametrize("name", READ)
 def test_each_damaged_file_is_told_in_one_line_and_passed_over(experiment, name, caplog):
     check(experiment, name, ["halved", "digit"], caplog)

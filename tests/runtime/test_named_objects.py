@@ -37,7 +37,7 @@ def test_every_path_of_the_package_is_of_its_kind(kind):
         assert KINDS[kind].accepts(resolve(path, KINDS[kind]))
 
 
-@pytest.mark.promise(16)
+@pytest.mark.promise("A1")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "path",
@@ -65,7 +65,7 @@ def test_what_is_of_another_place_is_refused():
         resolve("fraud_ae.features.Baseline", SCORER)
 
 
-@pytest.mark.promise(16)
+@pytest.mark.promise("A1")
 def test_a_users_module_is_not_even_imported_before_it_is_allowed(users_module):
     with pytest.raises(UserError, match=r"allowed_modules=\[payday\]"):
         resolve("payday.Payday", STRATEGY)

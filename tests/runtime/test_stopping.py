@@ -49,7 +49,7 @@ def stopped(process: subprocess.Popen, number: int) -> tuple[int, str, str]:
     return process.returncode, printed, errors
 
 
-@pytest.mark.promise(25)
+@pytest.mark.promise("C13")
 @pytest.mark.parametrize(("number", "code", "word"), BOTH)
 @pytest.mark.parametrize(
     "busy",
@@ -81,7 +81,7 @@ while True:
     assert stopped(started(program), number) == (code, "", f"{word}: go on\n")
 
 
-@pytest.mark.promise(25)
+@pytest.mark.promise("C13")
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="the system does not list its processes")
 def test_what_it_started_ends_with_it(started):
     program = f"""

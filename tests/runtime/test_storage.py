@@ -51,7 +51,7 @@ def read_only(tmp_path_factory):
         yield folder
 
 
-@pytest.mark.promise(26)
+@pytest.mark.promise("C14")
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
 def test_whichever_library_writes_a_full_disk_is_told_with_its_room(disk, write):
     path = disk / "scores"
@@ -73,7 +73,7 @@ def test_a_folder_that_did_not_fit_leaves_the_old_one(disk):
     assert (disk / "model" / "a").read_text() == "old"
 
 
-@pytest.mark.promise(26)
+@pytest.mark.promise("C14")
 def test_a_disk_that_is_read_only_is_told(read_only):
     said = rf"^{read_only}/new/text: cannot be written \(Read-only file system\)$"
     with pytest.raises(StorageError, match=said):

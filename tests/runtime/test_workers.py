@@ -64,7 +64,7 @@ def test_what_workers_warn_of_is_told_here_once(caplog):
     workers.kill()
 
 
-@pytest.mark.promise(27)
+@pytest.mark.promise("C15")
 def test_a_process_that_ends_takes_with_it_what_it_was_at_and_nothing_else():
     workers = Workers(2)
     others = [workers.submit(pow, number, 2) for number in range(3)]

@@ -60,7 +60,7 @@ def written(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
 
 
-@pytest.mark.promise(20)
+@pytest.mark.promise("A5")
 def test_a_customer_is_forgotten_and_others_are_not(tmp_path):
     path = tmp_path / "history.db"
     rows = fill(path)
@@ -135,7 +135,7 @@ def test_a_store_that_is_open_or_none_is_refused_in_one_line(tmp_path):
     assert len(printed.splitlines()) == 1
 
 
-@pytest.mark.promise(20)
+@pytest.mark.promise("A5")
 @pytest.mark.parametrize("before", [None, 0o644, 0o666])
 def test_the_store_is_for_its_owner_alone_while_it_is_open_and_after(tmp_path, before):
     path = tmp_path / "history.db"

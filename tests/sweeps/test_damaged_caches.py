@@ -59,7 +59,7 @@ def outcome(run: Run, metrics: dict) -> dict:
     }
 
 
-@pytest.mark.promise(21)
+@pytest.mark.promise("B7")
 def test_a_run_with_any_damaged_file_is_trained_again_with_the_same_result(outputs, job_in, caplog):
     job = job_in(outputs)
     run, _, metrics = train_or_reuse(job)
@@ -97,7 +97,7 @@ def test_damaged_figures_are_computed_again(outputs, job_in, caplog):
             assert path.with_name(f"{path.name}.damaged").read_bytes() == damaged
 
 
-@pytest.mark.promise(21)
+@pytest.mark.promise("B7")
 def test_damaged_encoded_transactions_are_encoded_again(outputs, job_in, caplog):
     job = job_in(outputs)
     folder, data = job.training_data()

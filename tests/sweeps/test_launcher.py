@@ -95,6 +95,7 @@ def test_what_cannot_share_a_loop_is_trained_side_by_side(tmp_path):
     assert not found["reused"].any()
 
 
+@pytest.mark.promise("B11")
 def test_a_network_that_diverges_leaves_its_neighbours_alone(tmp_path):
     rates = "trainer.learning_rate=0.002,1e25,0.001"
     folder = sweep(tmp_path, rates, "model.norm=none", "model.activation=relu", "encoder.clip=null")

@@ -15,6 +15,7 @@ from fraud_ae.detector.files import MODEL_FILES
 from fraud_ae.evaluation.bootstrap import paired_bootstrap
 from fraud_ae.evaluation.planted_figures import planted_auc
 from fraud_ae.experiments.run_store import SCORES, Run
+from fraud_ae.runtime.kept_files import kept_file
 from fraud_ae.sweeps.callback import finish_stage
 from fraud_ae.sweeps.candidates import write_candidates
 from fraud_ae.sweeps.winner import WINNER, choose_winner, explain, origin, read_winner
@@ -174,7 +175,9 @@ def test_the_order_of_rows_and_stages_changes_nothing(stages):
     run_id = stages.end("final", scores(1.1, seed=3), 50)
     expected = stages.winner()
     path = stages.folder / "runs" / run_id / SCORES
-    pd.read_parquet(path).sample(frac=1, random_state=0).to_parquet(path, index=False)
+    shuffled = pd.read_parquet(path).sample(frac=1, random_state=0)
+    with kept_file(path) as draft:
+        shuffled.to_parquet(draft, index=False)
     assert stages.winner() == expected
     assert choose_winner(stages.paths[::-1]) == expected["candidate"]
 

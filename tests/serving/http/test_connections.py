@@ -45,7 +45,7 @@ def until(condition, seconds: float = 30) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.promise(18)
+@pytest.mark.promise("A4")
 @pytest.mark.slow
 def test_half_a_head_is_given_up_after_ten_seconds(shared):
     """However it is drawn out: nothing at all, half a line, a letter or a blank line at a time."""
@@ -93,7 +93,7 @@ def test_an_answer_that_nobody_takes_is_given_up(shared):
         until(lambda: shared.connections == before)
 
 
-@pytest.mark.promise(18)
+@pytest.mark.promise("A4")
 @pytest.mark.parametrize(
     ("begin", "more"),
     [
@@ -167,7 +167,7 @@ def test_too_many_connections_from_one_address_are_refused_until_some_go(serve):
             assert other.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-@pytest.mark.promise(18)
+@pytest.mark.promise("A4")
 @pytest.mark.slow
 def test_few_files_are_not_used_up_by_connections(model, tmp_path):
     """Of 1,400 half requests, none is there after 25 s, and the service is."""

@@ -37,7 +37,7 @@ def key(name: str) -> dict:
     return {"headers": {"X-API-Key": KEYS[name]["key"]}}
 
 
-@pytest.mark.promise(19)
+@pytest.mark.promise("A4")
 def test_each_key_may_do_what_its_roles_say(service, validation):
     row = plain(validation.iloc[[0]], "K")[0]
     outcome = {"transaction_id": "K0", "is_fraud": False}
@@ -66,7 +66,7 @@ def test_each_key_may_do_what_its_roles_say(service, validation):
             assert service.ask(method, path, json=body).status_code == 401, path
 
 
-@pytest.mark.promise(19)
+@pytest.mark.promise("A4")
 def test_a_key_is_asked_to_wait_above_its_rate_and_others_are_not(service, validation):
     rows = plain(validation.iloc[:2], "R")
     service.post("/score", rows[0], **key("gateway"))

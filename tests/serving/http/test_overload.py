@@ -11,6 +11,7 @@ from tests.serving.running import KEY, plain
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.promise("A4")
 def test_an_overload_is_refused_in_time_takes_no_memory_and_is_soon_over(shared, validation):
     rows = plain(validation)
 

@@ -64,7 +64,7 @@ def test_no_command_writes_prints_or_passes_on_a_key(tmp_path):
     assert process.returncode == 0, printed
     assert b"pipeline.py" in seen
     model = tmp_path / "outputs" / "shop" / "models" / "production"
-    printed += run("train.py", *TINY[:-3], "seed=3", "hydra.verbose=true", cwd=tmp_path, **KEYS)
+    printed += run("train.py", *TINY[:-3], "seed=3", cwd=tmp_path, **KEYS)
     for command in (["models"], ["compare"], ["report"]):
         printed += run("-m", "fraud_ae", *command, cwd=tmp_path, **KEYS)
     service = RunningService(model, tmp_path / "served", **KEYS)

@@ -26,7 +26,7 @@ from dependencies.page import PAGE, page
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
-@pytest.mark.promise(29)
+@pytest.mark.promise("A6")
 @pytest.mark.parametrize("lock", [LOCK, IMAGE_LOCK], ids=["requirements", "image"])
 def test_every_package_of_a_lock_file_has_hashes(lock):
     blocks = re.split(r"\n(?=\S)", lock.read_text().strip())
@@ -38,7 +38,7 @@ def test_every_package_of_a_lock_file_has_hashes(lock):
         assert all(HASH.fullmatch(line.strip()) for line in hashes), pin
 
 
-@pytest.mark.promise(29)
+@pytest.mark.promise("A6")
 def test_a_file_that_was_changed_is_not_installed(tmp_path):
     """A wheel with another content under the name that the lock file has."""
     whole = tmp_path / "idna.lock"
@@ -67,13 +67,13 @@ def test_pyproject_and_lock_file_name_the_same_packages():
     assert set(pins(IMAGE_LOCK).items()) <= set(locked.items())
 
 
-@pytest.mark.promise(29)
+@pytest.mark.promise("A6")
 def test_the_page_of_dependencies_is_up_to_date():
     """Red after a change of pyproject.toml or of a lock file: `make dependencies`."""
     assert PAGE.read_text() == page()
 
 
-@pytest.mark.promise(29)
+@pytest.mark.promise("A6")
 def test_every_licence_is_allowed():
     """Neither GPL nor AGPL in what users run."""
     forbidden = {package.name: package.forbidden() for package in packages()}
@@ -81,13 +81,13 @@ def test_every_licence_is_allowed():
     assert not any("GPL" in licence for licence in REVIEW["licences"]["everywhere"])
 
 
-@pytest.mark.promise(29)
+@pytest.mark.promise("A6")
 def test_every_direct_dependency_says_what_it_is_for():
     assert set(REVIEW["why"]) == set(direct())
     assert all(REVIEW["why"].values())
 
 
-@pytest.mark.promise(29)
+@pytest.mark.promise("A6")
 def test_every_pre_release_has_a_reason_and_a_day_to_look_again():
     assert set(REVIEW["pre_releases"]) == set(pre_releases())
     told = PAGE.read_text()
@@ -98,7 +98,7 @@ def test_every_pre_release_has_a_reason_and_a_day_to_look_again():
 
 
 @pytest.mark.slow
-@pytest.mark.promise(29)
+@pytest.mark.promise("A6")
 def test_make_sbom_lists_every_package_with_licences_and_hashes(tmp_path):
     (tmp_path / "docker").mkdir()
     for name in ("Makefile", "pyproject.toml", "docker/requirements.lock"):

@@ -96,10 +96,13 @@ def model_folder(asked: Path | None, outputs: Path) -> Path:
 def experiment_in_production(asked: str | None, outputs: Path) -> str:
     """The experiment that was asked for, or the only one that has a model in production.
 
-    Raises UserError where there is none, or more than one, or a name is no folder's.
+    Raises UserError where there is none, or more than one, or its name is no folder's.
     """
     if asked is not None:
-        return folder_name(asked)
+        models = outputs / folder_name(asked) / "models"
+        if not models.is_dir():
+            raise UserError(f"{models}: there is no such folder; make a model: python pipeline.py")
+        return asked
     names = sorted(path.parents[1].name for path in outputs.glob("*/models/production"))
     if len(names) == 1:
         return names[0]

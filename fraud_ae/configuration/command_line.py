@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from fraud_ae.configuration.secrets import refuse_keys
 from fraud_ae.configuration.stored_overrides import check_candidates, check_command
 from fraud_ae.errors import UserError
 from fraud_ae.runtime.kept_files import parse_json, read_checked, read_edited
@@ -48,8 +49,10 @@ def normalized(arguments: list[str], commands: dict[str, str]) -> list[str]:
     """The arguments as Hydra takes them: `--outputs DIR` is the setting `outputs_dir`.
 
     commands: arguments, or keys of them, that are other commands by now -> what to type instead.
-    Raises UserError for one of these, and for a flag that is not known.
+    Raises UserError for one of these, for a flag that is not known, and for a key in an argument.
     """
+    # Before Hydra writes them down.
+    refuse_keys(arguments, "the command line")
     taken: list[str] = []
     rest = list(arguments)
     while rest:
@@ -211,10 +214,10 @@ def folder_name(experiment: str) -> str:
 
     Raises UserError where it would be another place, or is known only to Hydra.
     """
-    if not experiment.strip(". ") or any(part in experiment for part in ("/", "\\", "${")):
-        raise UserError(
-            f"experiment={experiment}: must be a plain folder name, such as experiment=shop"
-        )
+    elsewhere = any(part in experiment for part in ("/", "\\", "${"))
+    if not experiment.strip(". ") or elsewhere or not experiment.isprintable():
+        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in experiment)
+        raise UserError(f"experiment={shown}: must be a plain folder name, such as experiment=shop")
     return experiment
 
 

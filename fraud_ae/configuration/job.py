@@ -278,6 +278,8 @@ class Job:
         identity = {**self.features_identity, "planted": self.plants}
         folder, made = stored_training_data(self.folder / "encoded", identity, self._encode)
         self._warn_of_leaks(made)
+        if names := ", ".join(made.encoded.encoder.left_out_):
+            _warn_once(f"left out, with one value or none in all training rows: {names}")
         return folder, made
 
     def _warn_of_leaks(self, data: "TrainingData") -> None:

@@ -17,6 +17,7 @@ from fraud_ae.configuration.parts import (
     WandbSettings,
 )
 from fraud_ae.configuration.schemas import EncoderConfig, MetricsConfig
+from fraud_ae.configuration.secrets import hidden, refuse_keys
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
@@ -30,7 +31,7 @@ def resolved_settings(cfg: DictConfig, schema: type) -> dict:
     """A composed configuration as plain data, without Hydra's own part.
 
     schema: the dataclass of all its keys. Raises UserError naming a key that has no value, or that
-    is none.
+    is none, or that holds a key of the environment.
     """
     # Part by part: a copy of what is without Hydra's own takes longer than all the rest here.
     try:
@@ -38,8 +39,9 @@ def resolved_settings(cfg: DictConfig, schema: type) -> dict:
     except OmegaConfBaseException as error:
         if isinstance(error, MissingMandatoryValue):
             raise UserError(f"{error.full_key}: a value is needed, and none is given") from error
-        message = str(error).partition("\n")[0].partition("resolving interpolation: ")
+        message = hidden(str(error)).partition("\n")[0].partition("resolving interpolation: ")
         raise UserError(f"{error.full_key}: {message[2] or message[0]}") from error
+    refuse_keys(settings, "")
     known = [part.name for part in fields(schema)]
     for key in settings:
         if key not in known:

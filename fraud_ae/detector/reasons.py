@@ -63,6 +63,9 @@ class Explainer:
     def __init__(self, encoder: Encoder, descriptions: Sequence[FeatureDescription] = ()) -> None:
         self._encoder = encoder
         self._names = [*encoder.numeric_, *encoder.categories_]
+        self._left_out = {
+            name: np.nan if value is None else value for name, value in encoder.left_out_.items()
+        }
         self._usual = encoder.usual_inputs()
         groups = np.asarray(encoder.input_groups())
         self._columns = [np.flatnonzero(groups == n) for n in range(len(self._names))]
@@ -110,7 +113,8 @@ class Explainer:
         bounds = {}
         if features is None:
             features, bounds = self._decoded(inputs), _clipped(inputs, self._encoder)
-        values = {name: features[name].to_numpy() for name in self._names}
+        # Those that no score comes from too, as a description may read several.
+        values = {name: features[name].to_numpy() for name in (*self._names, *self._left_out)}
         reasons_of_rows = []
         for row in range(len(inputs)):
             facts = {
@@ -133,7 +137,8 @@ class Explainer:
         """The features that rows were encoded from; the last digits of a float32 mean nothing."""
         values = self._encoder.values(inputs)
         numbers = values[self._encoder.numeric_].round(6) + 0.0
-        return pd.concat([numbers, values[list(self._encoder.categories_)]], axis=1)
+        decoded = pd.concat([numbers, values[list(self._encoder.categories_)]], axis=1)
+        return decoded.assign(**self._left_out)
 
     def _described(
         self, subject: str, inputs: np.ndarray, facts: dict[str, Any]

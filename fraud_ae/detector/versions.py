@@ -11,6 +11,7 @@ between is a whole model.
 """
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,7 +35,7 @@ from fraud_ae.runtime.kept_files import (
 
 PRODUCTION = "production"
 _VERSIONS, _DECISIONS = "versions", "decisions"
-_ROLLBACK = "rollback"
+_ROLLBACK, _PROMOTE = "rollback", "promote"
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,15 @@ class Versions:
                 warn_once(str(error))
         return None
 
+    def is_for_production(self, package: Path) -> bool:
+        """Whether a package is in production, or will be once published; a damaged one is told."""
+        current = self.in_production
+        try:
+            return current is None or self.same_as(package) == current
+        except DamagedFile as error:
+            warn_once(str(error))
+            return False
+
     def lock(self) -> FileLock:
         """Held while versions are decided on; the operating system releases it with a process."""
         locks = self.folder.parent / ".locks"
@@ -152,6 +162,26 @@ class Versions:
             else:
                 stack.append(event["version"])
         return stack
+
+    def promote(self, number: str) -> str:
+        """Put a version into production; returns the one that was, which may be the same.
+
+        The version is loaded, and so checked, before the switch. Raises UserError where there is no
+        such version, or it is not whole.
+        """
+        from fraud_ae.detector.detector import FraudDetector
+
+        with self.lock():
+            self.settle()
+            before = self.in_production
+            if number not in self.numbers:
+                there = ", ".join(self.numbers) or "none"
+                raise UserError(f"{self.folder}: no version {number!r} (versions: {there})")
+            if number != before:
+                FraudDetector.load(self.version(number))
+                self._add_event(number, _PROMOTE, decided=None)
+                self._point_to(number)
+            return before
 
     def rollback(self) -> tuple[str, str]:
         """Put the version before into production; returns the version that was, and that is.
@@ -238,27 +268,23 @@ def publish(experiment: Path) -> str:
     experiment: its folder, in whose `models/final_model` the model is. The rule:
 
     - A model that is a version already is no new one, and changes nothing: who runs a finished
-      pipeline again undoes no retraining and no rollback.
+      pipeline again undoes no retraining, no promotion and no rollback.
     - The first version goes into production: there was nothing to compare it with.
-    - So does another one, as somebody asked for it, while a model of the pipeline is in production.
-    - Once a retraining has put its challenger there, only retrainings and rollbacks move it: the
-      new version stays beside it.
+    - Any other one, of other data or settings, is kept beside what is in production.
     """
     versions, package = Versions(experiment / "models"), experiment / "models" / "final_model"
     with versions.lock():
         versions.settle()
         current = versions.in_production
-        same = versions.same_as(package)
-        if same is not None:
-            mend(versions.version(same), package)
-            return _state(same, current)
-        decided = versions.decisions().get(current, {})
-        follows = current is None or decided.get("of", decided.get("kind")) == "pipeline"
-        verdict = "first" if current is None else "asked for" if follows else "kept"
-        number = versions.next_number()
-        decision = {"promoted": follows, "verdict": verdict, "champion": current}
-        versions.decide(number, {"kind": "pipeline", **decision}, partial(copy_model, package))
-        return _state(number, versions.in_production)
+        number = versions.same_as(package)
+        if number is not None:
+            mend(versions.version(number), package)
+        else:
+            number, first = versions.next_number(), current is None
+            decision = {"promoted": first, "verdict": "first" if first else "kept"}
+            decision |= {"kind": "pipeline", "champion": current}
+            versions.decide(number, decision, partial(copy_model, package))
+        return _state(number, versions)
 
 
 def change(model: Path, fill: Callable[[Path], None]) -> str:
@@ -278,10 +304,9 @@ def change(model: Path, fill: Callable[[Path], None]) -> str:
         return ""
     with versions.lock():
         versions.settle()
-        new, old = versions.next_number(), versions.decisions().get(number, {})
+        new = versions.next_number()
         decision = {
             "kind": "change",
-            "of": old.get("of", old.get("kind")),
             "promoted": number == versions.in_production,
             "verdict": "changed",
             "champion": number,
@@ -290,10 +315,13 @@ def change(model: Path, fill: Callable[[Path], None]) -> str:
         return f"version {new}" + (", in production" if decision["promoted"] else "")
 
 
-def _state(number: str, current: str | None) -> str:
+def _state(number: str, versions: Versions) -> str:
+    current, experiment = versions.in_production, versions.folder.parent
     if number == current:
         return f"version {number}, in production"
-    return f"version {number}; version {current} stays in production"
+    where = [] if experiment.parent == Path("outputs") else ["--outputs", str(experiment.parent)]
+    command = shlex.join(["fraud-ae", "promote", number, "--experiment", experiment.name, *where])
+    return f"version {number}, not in production, where {current} stays; to put it there: {command}"
 
 
 def _of_info(info: dict) -> dict:

@@ -10,7 +10,7 @@ from fraud_ae import __version__
 from fraud_ae.runtime.named_objects import is_allowed
 
 # Raised when a change of the code makes earlier runs worthless.
-_FORMAT = 12
+_FORMAT = 13
 
 
 def features_identity(

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from fraud_ae.detector.model_info import is_challenger
+from fraud_ae.detector.versions import Versions
 from fraud_ae.runtime.kept_files import parse_yaml, read_kept
 
 # Name in the figures, name on the screen.
@@ -30,8 +31,8 @@ def print_model(folder: Path, console: Console) -> None:
         console.print("no production model yet")
         return
     deployed = info["figures"]["deployed"]
-    what = "challenger" if is_challenger(info) else "production model"
-    console.print(f"{what} of {info['created'][:16]}: {folder / 'models/final_model'}")
+    model = folder / "models" / "final_model"
+    console.print(f"{_role(info, model)} of {info['created'][:16]}: {model}")
     console.print(_validation_and_test(info["figures"]["winner"]))
     winner = info["figures"]["winner"]
     if "reason" in winner:
@@ -54,6 +55,13 @@ def print_model(folder: Path, console: Console) -> None:
     }
     listed = ", ".join(f"{name}={value}" for name, value in parameters.items())
     console.print(Padding(listed, (0, 0, 0, 2)))
+
+
+def _role(info: dict, model: Path) -> str:
+    if is_challenger(info):
+        return "challenger"
+    is_deployed = Versions(model.parent).is_for_production(model)
+    return "production model" if is_deployed else "model, not in production,"
 
 
 def _validation_and_test(winner: dict) -> Table:

@@ -25,7 +25,7 @@ _USUAL = (0.05, 0.95)
 _USUAL_ROWS = 100_000
 
 # What `fit` learns beside the scaler, as attributes that end in _.
-_FITTED = ("numeric", "categories", "fill", "indicators", "usual")
+_FITTED = ("numeric", "categories", "left_out", "fill", "indicators", "usual")
 # What each scaler learns: enough to make it again without fitting.
 _LEARNED = {
     "standard": (StandardScaler, ("mean_", "var_", "scale_")),
@@ -47,6 +47,10 @@ class Encoder:
     A missing number becomes the median of the training rows and, where training rows had some
     missing, sets an indicator column.
 
+    A feature that is the same in all training rows, or missing in all of them, is left out: nothing
+    can be learned of it, and no later value of it changes what a row becomes.
+
+    left_out_: those features, each with its one value (None for a number that was always missing).
     usual_: what is usual in the training rows; of a number its 5 % and 95 % quantile (None without
     any), of one that is 0 or 1 the share of both, of a category that of each frequent value.
     """
@@ -62,33 +66,45 @@ class Encoder:
         """Learn from training rows.
 
         features: (n, n_features), numbers, booleans or strings. rows: (n,) bool, which of them; all
-        by default. One column is copied at a time.
+        by default. One column is copied at a time. Raises UserError where all would be left out.
         """
-        self.numeric_ = [c for c in features if is_numeric_dtype(features[c])]
-        self.categories_, self.fill_, self.indicators_, scalers = {}, {}, [], []
-        self.usual_ = {}
+        self.numeric_, self.categories_, self.left_out_, self.usual_ = [], {}, {}, {}
+        self.fill_, self.indicators_, scalers = {}, [], []
         for name in features:
             column = features[name] if rows is None else features[name][rows]
-            if name not in self.numeric_:
-                self.categories_[name], self.usual_[name] = self._frequent_values(column)
+            if not is_numeric_dtype(column):
+                values, self.usual_[name] = self._frequent_values(column)
+                found = np.unique(category_codes(column, values))
+                if len(found) > 1:
+                    self.categories_[name] = values
+                else:
+                    self.left_out_[name] = values[found[0]]
                 continue
             numbers = np.clip(column.to_numpy(dtype=np.float64), -HIGHEST, HIGHEST)
             missing = np.isnan(numbers)
             present = numbers[~missing]
-            # A column without a single value in training can only be filled with something.
-            self.fill_[name] = float(np.median(present)) if len(present) else 0.0
             self.usual_[name] = _usual_values(present)
+            if missing.all() or (not missing.any() and present.min() == present.max()):
+                self.left_out_[name] = None if missing.all() else float(present[0])
+                continue
+            self.numeric_.append(name)
+            self.fill_[name] = float(np.median(present))
             if missing.any():
                 self.indicators_.append(name)
             filled = np.where(missing, self.fill_[name], numbers)
             scalers.append(self._new_scaler(len(filled)).fit(filled[:, None]))
+        if not self.numeric_ and not self.categories_:
+            raise UserError(
+                "every feature has one value in all training rows, so nothing can be learned: "
+                f"{', '.join(self.left_out_)}; more rows or other columns are needed"
+            )
         self._scaler = _side_by_side(scalers, self.scaling) if scalers else None
         return self
 
     def transform(self, features: pd.DataFrame) -> np.ndarray:
         """Encode rows. (n, n_features) -> (n, n_inputs) float32, without missing values.
 
-        Raises UserError that names the features which `fit` was given and this frame lacks.
+        Raises UserError that names the features which are encoded and this frame lacks.
         """
         inputs = np.empty((len(features), self.n_inputs), dtype=np.float32)
         for rows, part in self.parts(features):
@@ -134,17 +150,14 @@ class Encoder:
 
     def usual_inputs(self) -> np.ndarray:
         """The encoded row of medians and most frequent categories: (n_inputs,) float32."""
-        usual = {
-            name: [np.nan if self.usual_[name] is None else self.fill_[name]]
-            for name in self.numeric_
-        }
+        usual = {name: [self.fill_[name]] for name in self.numeric_}
         for name in self.categories_:
             shares = self.usual_[name]
             usual[name] = pd.Series([max(shares, key=shares.get, default=None)], dtype="str")
         return self.transform(pd.DataFrame(usual))[0]
 
     def values(self, inputs: np.ndarray) -> pd.DataFrame:
-        """What encoded rows stand for: (n, n_inputs) float32 -> (n, n_features), in their order.
+        """What encoded rows stand for: (n, n_inputs) float32 -> (n, encoded features), in order.
 
         Numbers are float64 in their own units, as far as `clip` let them through, with NaN where
         an indicator says that they were missing; categories are str, `MISSING` and `UNSEEN` too.

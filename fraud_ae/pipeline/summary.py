@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from fraud_ae.configuration.command_line import folder_name
 from fraud_ae.configuration.job import Job
 from fraud_ae.detector.model_info import MODEL_INFO
 from fraud_ae.errors import UserError
@@ -56,8 +57,9 @@ def experiment_folders(outputs: Path, patterns: Sequence[str]) -> list[Path]:
 
     patterns: such as `*`, of which one has to match.
 
-    Raises UserError if there is none.
+    Raises UserError if there is none, or where a pattern leads to another place.
     """
+    patterns = [folder_name(pattern) for pattern in patterns]
     folders_found = {path.parent for each in patterns for path in outputs.glob(f"{each}/runs")}
     folders = sorted(folder for folder in folders_found if (folder / "runs").is_dir())
     if not folders:

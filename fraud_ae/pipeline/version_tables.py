@@ -32,7 +32,7 @@ def print_versions(folder: Path, console: Console) -> None:
             row["created"][:10],
             f"{row['from'][:10]}\n{row['to'][:10]}",
             figure(row["average_precision"]),
-            "\n".join(verdict_lines(row["decision"])),
+            "\n".join(verdict_lines(row)),
         )
     console.print(table)
     link = folder / "models" / PRODUCTION
@@ -42,15 +42,21 @@ def print_versions(folder: Path, console: Console) -> None:
         console.print("  test AP: each on the test rows of its own data", soft_wrap=True)
 
 
-def verdict_lines(decision: dict | None) -> list[str]:
-    """A decision in two or three short lines."""
+def verdict_lines(row: dict) -> list[str]:
+    """The decision on a version, a row of `Versions.rows`, in two to four short lines."""
+    decision = row["decision"]
     if decision is None:
         return ["not known"]
+    lines = _decision_lines(decision)
+    by_hand = row["in_production"] and not decision["promoted"]
+    return [*lines, "promoted by hand since"] if by_hand else lines
+
+
+def _decision_lines(decision: dict) -> list[str]:
     if decision["verdict"] == "changed":
         return [f"{decision['champion']} with another threshold"]
     if decision["kind"] == "pipeline":
-        reason = {"first": "the first one", "asked for": "made by a pipeline"}
-        return [reason.get(decision["verdict"], "made by a pipeline, kept only")]
+        return ["the first one" if decision["verdict"] == "first" else "made by a pipeline"]
     promoted, verdict = decision["promoted"], decision["verdict"]
     lines = [f"promoted: {verdict}"] if promoted else ["not promoted:", verdict]
     metric = decision["policy"]["metric"]
@@ -80,6 +86,8 @@ def _headline(decision: dict, current: str) -> str:
     number, champion = decision["version"], decision["champion"]
     if "rows" not in decision:
         return f"no new version, {current} stays in production"
+    if not decision["promoted"] and current == number:
+        return f"not promoted, but put into production by hand since: {number}"
     if not decision["promoted"]:
         return f"not promoted, {current} stays in production, {number} is kept"
     if current != number:

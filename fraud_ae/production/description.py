@@ -56,6 +56,8 @@ def describe(
             "split": split.describe(transactions),
         },
         "feature_names": detector.feature_names,
+        # The same in all rows that the model was fitted on, or missing in all of them.
+        "left_out_features": list(detector.encoder.left_out_),
         "history": _history(detector, visible, remembered),
         "usual": usual_shares(transactions, plan.run.scores(), detector.threshold),
         "configuration": plan.configuration,

@@ -16,6 +16,7 @@ from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.manifest import write_manifest
 from fraud_ae.detector.model_info import MODEL_INFO, flat_metrics, is_challenger
 from fraud_ae.detector.trailing_history import TrailingHistory
+from fraud_ae.detector.versions import Versions
 from fraud_ae.evaluation.custom_metrics import check_metrics
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.scored_frames import scored_frame
@@ -198,11 +199,13 @@ def _log_test(plan: Plan, evaluation: Evaluation, tracker: Tracker, info: dict) 
 def _log_models(plan: Plan, folder: Path, tracker: Tracker, info: dict) -> None:
     """The winner as it was tuned and tested is the candidate, what is deployed is production.
 
-    A challenger is not deployed before it has been compared.
+    A challenger is not deployed before it has been compared, nor is a later model of a pipeline
+    before somebody promotes it.
     """
     name, path = f"{info['name']}-detector", folder / MODEL_INFO
     model = folder / "models" / "final_model"
-    role = "challenger" if is_challenger(info) else "production"
+    is_deployed = not is_challenger(info) and Versions(model.parent).is_for_production(model)
+    role = "production" if is_deployed else "challenger"
     if plan.fit_on == "train":
         tracker.log_model(model, path, name, ("candidate", role), info)
         return

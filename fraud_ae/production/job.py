@@ -1,11 +1,13 @@
 """The production stage: the winner's run, the fit that is deployed, and its version."""
 
+from pathlib import Path
+
 from rich.console import Console
 
 from fraud_ae.configuration.job import Job
 from fraud_ae.detector.manifest import digest
 from fraud_ae.detector.model_info import flat_metrics, published_info
-from fraud_ae.detector.versions import publish
+from fraud_ae.detector.versions import Versions, publish
 from fraud_ae.experiments.identity import production_identity
 from fraud_ae.experiments.result_tables import print_model
 from fraud_ae.experiments.run_store import TEST_SCORES, Run
@@ -43,10 +45,16 @@ def run_production_job(job: Job) -> float:
     if not fit.challenger:
         print(publish(job.folder))
         # Whoever serves it can ask for this model and no other.
-        print(f"digest {digest(job.folder / 'models' / 'final_model')}")
+        print(f"digest {_digest_of_version(job.folder / 'models')}")
     print_model(job.folder, Console(highlight=False))
     print(metrics_line(flat_metrics(info["figures"]), job.evaluation.extra))
     return objective(job, reached)
+
+
+def _digest_of_version(models: Path) -> str:
+    """Of the version that the last model is, which may have been made earlier."""
+    versions = Versions(models)
+    return digest(versions.version(versions.same_as(models / "final_model")))
 
 
 def _make_model(job: Job, winner: Run, run: Run, came_from: dict, reused: bool) -> dict:

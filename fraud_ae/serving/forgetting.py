@@ -12,14 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fraud_ae.data.input_schema import INPUT_SCHEMA
 from fraud_ae.errors import UserError
 from fraud_ae.experiments.run_store import TOP_TRANSACTIONS
+from fraud_ae.runtime.checksums import SET_ASIDE
 from fraud_ae.serving.store_file import lock_store
 from fraud_ae.serving.tables import FIXED_TABLES
 
 # The columns that say whose a row is.
 _KEYS = ("customer_id", "transaction_id")
 _AS_TEXT = pa.schema([(name, pa.string()) for name in _KEYS])
+# JSON files with transactions -> where in one they are.
+_ROWS_OF = {
+    TOP_TRANSACTIONS: lambda rows: rows,
+    INPUT_SCHEMA: lambda schema: [schema["example"]],
+}
 
 
 @dataclass(frozen=True)
@@ -95,10 +102,12 @@ def rows_elsewhere(
 ) -> Iterator[tuple[Path, int | None]]:
     """Files of runs and models below a folder with rows of a customer, and the number of these.
 
-    Parquet files, and the highest scores of runs; None where one cannot be read. ids: of known
-    transactions of theirs; those that such a file shows are looked for too.
+    Parquet files, the highest scores of runs and the example of a model, those too that were set
+    aside as damaged; None where one cannot be read. ids: of known transactions of theirs; those
+    that such a file shows are looked for too.
     """
-    names = ("*.parquet", TOP_TRANSACTIONS)
+    kinds = ("*.parquet", *_ROWS_OF)
+    names = [f"{name}{end}" for name in kinds for end in ("", SET_ASIDE)]
     files = sorted(path for name in names for path in folder.rglob(name) if path.is_file())
     tables = {path: _keys(path) for path in files}
     known = set(ids)
@@ -124,13 +133,13 @@ def rows_elsewhere(
 def _keys(path: Path) -> pa.Table | None:
     """The columns that say whose its rows are, as text; None where it cannot be read."""
     try:
-        if path.name == TOP_TRANSACTIONS:
-            rows = json.loads(path.read_text(encoding="utf-8"))
-            return pa.table({name: [row[name] for row in rows] for name in _KEYS}, schema=_AS_TEXT)
+        if rows_of := _ROWS_OF.get(path.name.removesuffix(SET_ASIDE)):
+            rows = rows_of(json.loads(path.read_text(encoding="utf-8")))
+            return pa.table({name: [row.get(name) for row in rows] for name in _KEYS}, _AS_TEXT)
         names = pq.read_schema(path).names
         table = pq.read_table(path, columns=[name for name in _KEYS if name in names])
         return pa.table({name: table[name].cast(pa.string()) for name in table.column_names})
-    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException):
         return None
 
 

@@ -55,7 +55,7 @@ def winners(results: list[dict], keep: int) -> list[dict]:
     """The best `keep` combinations that are different trainings and have a figure."""
     best: dict[str, dict] = {}
     for result in ranked(results):
-        if result["status"] == "finished" and result["objective"] is not None:
+        if _has_figure(result):
             best.setdefault(result["run_id"], result)
     return list(best.values())[:keep]
 
@@ -130,7 +130,15 @@ def tuning_gain(
 
 
 def _merit(result: dict) -> tuple[float, float, float]:
-    objective, metrics = result["objective"], result["metrics"]
-    if result["status"] != "finished" or objective is None:
+    if not _has_figure(result):
         return (math.inf, 0.0, 0.0)
-    return (-objective, -(metrics["f1"] or 0.0), metrics.get("alert_rate", 0.0))
+    metrics = result["metrics"]
+    f1 = metrics["f1"]
+    has_f1 = f1 is not None and not math.isnan(f1)
+    return (-result["objective"], -f1 if has_f1 else 0.0, metrics.get("alert_rate", 0.0))
+
+
+def _has_figure(result: dict) -> bool:
+    """Whether there is something to rank by: comparisons with NaN put it anywhere."""
+    objective = result["objective"]
+    return result["status"] == "finished" and objective is not None and not math.isnan(objective)

@@ -1,6 +1,7 @@
 """What others have run, read from the W&B server."""
 
 import itertools
+import math
 from dataclasses import dataclass
 
 from fraud_ae.tracking.server import ask_server
@@ -60,6 +61,8 @@ def _remote_run(run) -> RemoteRun:
     config, summary = run.config, dict(run.summary)
     data, features = config.get("data", {}), config.get("features", {})
     numbers = {k: float(v) for k, v in summary.items() if isinstance(v, int | float)}
+    # A NaN would rank anywhere.
+    numbers = {k: v for k, v in numbers.items() if math.isfinite(v)}
     return RemoteRun(
         run_id=run.name,
         experiment=run.group or "",

@@ -119,7 +119,7 @@ def test_a_fixed_value_of_the_grid_is_a_choice_of_one():
     assert "model.latent_dim=4,8" in complete(["-m", "stage=broad", "model.latent_dim=4,8"])
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "", " ", "..", "."])
+@pytest.mark.parametrize("name", ["../x", "a/b", "", " ", "..", ".", "a\0b", "a\nb", "/x"])
 def test_an_experiment_outside_of_outputs_is_refused_before_anything_is_made(name, tmp_path):
     with pytest.raises(UserError, match="plain folder name"):
         complete([f"experiment={name}"])

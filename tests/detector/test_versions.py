@@ -89,27 +89,66 @@ def test_the_same_model_made_at_another_time_is_no_new_version(experiment, versi
     assert versions.numbers == ["0001"]
 
 
-def test_another_model_of_the_pipeline_goes_into_production(experiment, versions):
-    other_model(experiment, 0.125)
-    assert publish(experiment) == "version 0002, in production"
+def kept_beside(experiment: Path, number: str, current: str) -> str:
+    """What a pipeline says whose model is not put into production."""
+    return (
+        f"version {number}, not in production, where {current} stays; to put it there: fraud-ae "
+        f"promote {number} --experiment shop --outputs {experiment.parent}"
+    )
+
+
+def test_another_model_of_the_pipeline_is_kept_beside_what_is_in_production(experiment, versions):
+    package = other_model(experiment, 0.125)
+    assert not versions.is_for_production(package)
+    for _ in range(2):
+        assert publish(experiment) == kept_beside(experiment, "0002", "0001")
+    assert FraudDetector.load(versions.version("0002")).threshold == 0.125
+    assert threshold_in_production(versions) != 0.125
+    assert [event["version"] for event in versions.history] == ["0001"]
+    assert versions.promote("0002") == "0001"
     assert threshold_in_production(versions) == 0.125
-    assert FraudDetector.load(versions.version("0001")).threshold != 0.125
-    assert [event["version"] for event in versions.history] == ["0001", "0002"]
+    assert versions.is_for_production(package)
+    assert publish(experiment) == "version 0002, in production"
     # Who runs the finished pipeline again undoes no rollback.
-    versions.rollback()
-    assert publish(experiment) == "version 0002; version 0001 stays in production"
+    assert versions.rollback() == ("0002", "0001")
+    assert publish(experiment) == kept_beside(experiment, "0002", "0001")
+    assert versions.in_production == "0001"
 
 
 def test_the_pipeline_takes_nothing_back_that_a_retraining_has_promoted(experiment, versions):
     challenger = other_model(experiment, 0.25)
     assert promote(versions, challenger) == "0002"
     other_model(experiment, 0.5)
-    assert publish(experiment) == "version 0003; version 0002 stays in production"
+    assert publish(experiment) == kept_beside(experiment, "0003", "0002")
     assert threshold_in_production(versions) == 0.25
-    # After a rollback it is a model of the pipeline that the next one follows.
     assert versions.rollback() == ("0002", "0001")
     other_model(experiment, 0.75)
-    assert publish(experiment) == "version 0004, in production"
+    assert publish(experiment) == kept_beside(experiment, "0004", "0001")
+
+
+def test_only_a_whole_version_that_there_is_can_be_promoted(experiment, versions):
+    assert versions.promote("0001") == "0001"
+    assert len(versions.history) == 1
+    with pytest.raises(UserError, match=r"no version '0002' \(versions: 0001\)"):
+        versions.promote("0002")
+    other_model(experiment, 0.25)
+    publish(experiment)
+    with (versions.version("0002") / "weights.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(UserError, match=r"0002: changed since it was saved: weights.safetensors"):
+        versions.promote("0002")
+    assert versions.in_production == "0001"
+    assert len(versions.history) == 1
+
+
+def test_what_was_promoted_stays_where_the_history_is_lost(experiment, versions):
+    other_model(experiment, 0.25)
+    publish(experiment)
+    versions.promote("0002")
+    (versions.folder / "decisions" / "history.json").write_text("lost")
+    versions.settle()
+    assert versions.in_production == "0002"
+    assert versions.rollback() == ("0002", "0001")
 
 
 def test_rollbacks_go_back_one_after_another_and_then_refuse(experiment):
@@ -206,7 +245,8 @@ def test_a_damaged_version_is_made_again_by_the_pipeline_that_made_it(
     assert name in " ".join(caplog.messages)
     if name == "manifest.json":
         # Nobody can tell any more which model it was.
-        assert state == "version 0002, in production"
+        assert state == kept_beside(experiment, "0002", "0001")
+        versions.promote("0002")
     else:
         assert state == "version 0001, in production"
         assert path.read_bytes() == whole
@@ -228,9 +268,8 @@ def test_another_threshold_for_a_version_is_another_version(experiment, versions
     change_threshold(versions.version("0001"), {"threshold": 0.5}, save=True)
     assert versions.numbers == ["0001", "0002", "0003"]
     assert threshold_in_production(versions) == 0.375
-    # It counts as a model of the pipeline, whose model it was made of.
     other_model(experiment, 0.75)
-    assert publish(experiment) == "version 0004, in production"
+    assert publish(experiment) == kept_beside(experiment, "0004", "0002")
 
 
 def test_whoever_reads_while_versions_are_switched_finds_a_whole_one(experiment, versions):
@@ -279,6 +318,10 @@ def promote(experiment):
 def rollback(experiment):
     Versions(experiment / "models").rollback()
 
+def by_hand(experiment):
+    publish(experiment)
+    Versions(experiment / "models").promote("0002")
+
 def counted(function):
     def wrapped(*arguments, **named):
         global left
@@ -317,9 +360,9 @@ for writes in range(100):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["publish", "promote", "rollback"])
+@pytest.mark.parametrize("what", ["publish", "promote", "rollback", "by_hand"])
 def test_killed_before_any_write_the_same_command_goes_on(experiment, tmp_path, what):
-    expected = {"publish": ["0001"], "promote": ["0001", "0002"], "rollback": ["0001"]}[what]
+    expected = ["0001"] if what in ("publish", "rollback") else ["0001", "0002"]
     if what != "publish":
         publish(experiment)
         challenger = other_model(experiment, 0.25)

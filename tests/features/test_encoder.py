@@ -110,7 +110,7 @@ def test_which_of_equally_frequent_categories_are_kept_does_not_depend_on_the_or
 
 def test_unusual_categories_in_training_do_not_break_it():
     lookalikes = pd.Series(["phone", "<missing>", "<unseen>", None] * 75, dtype="str")
-    for cities in (lookalikes, pd.Series([None] * 300, dtype="str")):
+    for cities in (lookalikes, lookalikes.where(lookalikes == "phone")):
         train = features().assign(city=cities)
         encoder = Encoder().fit(train)
         for frame in (train, features()):
@@ -132,15 +132,43 @@ def test_missing_numbers_become_the_median_and_are_marked_if_some_were_in_traini
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
-@pytest.mark.parametrize("values", [np.nan, 7.0], ids=["all missing", "constant"])
-def test_a_column_without_information_does_no_harm(scaling, values):
-    train = features().assign(age=values)
-    encoder = Encoder(scaling).fit(train)
-    before = encoded(encoder, train)
-    assert before["age"].nunique() == 1
-    later = encoded(encoder, train.assign(age=np.linspace(-50, 50, len(train))))
-    assert later["age"].abs().max() <= 10
-    np.testing.assert_array_equal(later["amount"], before["amount"])
+@pytest.mark.parametrize(
+    ("name", "values", "kept"),
+    [
+        ("age", np.nan, None),
+        ("age", 7.0, 7.0),
+        ("is_night", True, 1.0),
+        ("device", "phone", "phone"),
+        ("city", np.nan, "<missing>"),
+    ],
+)
+def test_a_column_without_information_is_left_out(scaling, name, values, kept):
+    train = features().assign(**{name: pd.Series(values, range(300), dtype=features()[name].dtype)})
+    rows = np.arange(300) < 200
+    # What lies after the training rows is no information either.
+    everything = pd.concat([train[rows], features()[~rows]], ignore_index=True)
+    encoder = through_json(Encoder(scaling).fit(everything, rows))
+    assert encoder.left_out_ == {name: kept}
+    assert not [n for n in encoder.input_names() if n.startswith(name)]
+    without = Encoder(scaling).fit(everything.drop(columns=name), rows)
+    expected = encoded(without, everything.drop(columns=name))
+    # What it is later, or whether it is there at all, changes nothing.
+    varying, absent = everything.assign(**{name: features()[name]}), everything.drop(columns=name)
+    for later in (everything, varying, absent):
+        pd.testing.assert_frame_equal(encoded(encoder, later), expected, check_exact=True)
+
+
+def test_a_column_whose_gaps_alone_differ_is_kept():
+    train = features().assign(age=np.where(np.arange(300) < 9, np.nan, 7.0))
+    encoder = Encoder().fit(train)
+    assert encoder.left_out_ == {}
+    assert encoded(encoder, train)["age_missing"].sum() == 9
+
+
+def test_features_that_are_all_constant_are_refused_by_name():
+    frame = pd.DataFrame({"amount": [5.0] * 9, "city": pd.Series([None] * 9, dtype="str")})
+    with pytest.raises(UserError, match=r"nothing can be learned: amount, city; more rows"):
+        Encoder().fit(frame)
 
 
 def test_bools_are_numbers():
@@ -233,18 +261,14 @@ def test_what_is_usual_is_learned_of_the_rows_that_are_fitted():
     assert usual["amount"] == pytest.approx(np.quantile(known["amount"], [0.05, 0.95]))
     assert usual["age"] == pytest.approx(np.quantile(known["age"].dropna(), [0.05, 0.95]))
     assert usual["city"] == pytest.approx((known["city"].value_counts() / 200).to_dict())
-    assert Encoder().fit(frame.assign(age=np.nan)).usual_["age"] is None
+    never = Encoder().fit(frame.assign(age=np.nan, is_night=True)).usual_
+    assert (never["age"], never["is_night"]) == (None, {"0": 0.0, "1": 1.0})
 
 
 def test_the_usual_row_has_medians_and_most_frequent_categories():
-    frame = features().assign(
-        device=lambda f: f["device"].where(f["device"] == "laptop", "phone"), unknown=np.nan
-    )
+    frame = features().assign(device=lambda f: f["device"].where(f["device"] == "laptop", "phone"))
     encoder = through_json(Encoder(clip=None).fit(frame))
     usual = encoder.values(encoder.usual_inputs()[None]).iloc[0]
     assert usual["amount"] == pytest.approx(frame["amount"].median(), rel=1e-4)
     assert usual["age"] == pytest.approx(frame["age"].median(), rel=1e-4)
     assert usual["device"] == "phone"
-    assert np.isnan(usual["unknown"])
-    never = Encoder().fit(frame.assign(city=pd.Series(np.nan, index=frame.index, dtype="str")))
-    assert never.values(never.usual_inputs()[None])["city"].tolist() == ["<missing>"]

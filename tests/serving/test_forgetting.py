@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fraud_ae.data.input_schema import InputSchema
+from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.features.history import History
 from fraud_ae.serving.results import ScoreResult
 from fraud_ae.serving.store import HistoryStore
@@ -68,15 +70,22 @@ def test_a_customer_is_forgotten_and_others_are_not(tmp_path):
     rows[["transaction_id", "amount"]].iloc[:3].to_parquet(models / "scores.parquet")
     rows[["amount"]].to_parquet(models / "without.parquet")
     (models / "damaged.parquet").write_text("no table")
+    rows.to_parquet(models / "test_scores.parquet.damaged")
     top = [{"transaction_id": key, "customer_id": GONE} for key in rows["transaction_id"][:1]]
     (models / "top_transactions.json").write_text(json.dumps(top))
+    # A model shows one real transaction as an example.
+    InputSchema.of(rows, SourceFormat({name: name for name in rows}), ()).save(models)
+    InputSchema.of(rows[:-1], SourceFormat({n: n for n in rows}), ()).save(models.parent)
     assert GONE.encode() in written(path)
     printed = fraud_ae("forget", "--customer", GONE, "--store", str(path), cwd=tmp_path)
     assert f"removed 10 transactions, 10 answers and 10 outcomes of customer {GONE}" in printed
     assert "models/v1/history.parquet: still holds 10 rows of theirs" in printed
     assert "models/v1/scores.parquet: still holds 2 rows of theirs" in printed
     assert "models/v1/top_transactions.json: still holds 1 rows of theirs" in printed
+    assert "models/schema.json: still holds 1 rows of theirs" in printed
+    assert "v1/schema.json" not in printed
     assert "models/v1/damaged.parquet: cannot be read" in printed
+    assert "models/v1/test_scores.parquet.damaged: still holds 10 rows of theirs" in printed
     assert "without.parquet" not in printed
     assert "Weights & Biases" in printed
     left = written(path)

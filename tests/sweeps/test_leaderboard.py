@@ -1,4 +1,6 @@
+import itertools
 import json
+import math
 
 import pandas as pd
 import pytest
@@ -61,6 +63,18 @@ def test_what_failed_or_has_no_figure_never_wins_and_comes_last():
     ]
     assert ranked(results)[0]["run_id"] == "a"
     assert [r["run_id"] for r in winners(results, keep=10)] == ["a"]
+
+
+def test_a_figure_that_is_no_number_ranks_nowhere(tmp_path):
+    figures = [0.5, math.nan, 0.7, math.nan, 0.6, 0.4]
+    for order in itertools.permutations(range(len(figures)), 3):
+        results = [result(f"r{n}", figures[n], f1=math.nan, parameters={"k": n}) for n in order]
+        (tmp_path / "result.json").write_text(json.dumps(results))
+        board = leaderboard(json.loads((tmp_path / "result.json").read_text()))
+        known = board["final_auc"].dropna().tolist()
+        assert known == sorted((figures[n] for n in order if n not in (1, 3)), reverse=True)
+        assert board["final_auc"].head(len(known)).notna().all()
+        assert len(winners(results, keep=10)) == len(known)
 
 
 def test_the_same_combination_asked_for_twice_is_one_row():

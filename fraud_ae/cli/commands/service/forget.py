@@ -32,6 +32,7 @@ def forget(
     outputs: OutputsOption = DEFAULT_OUTPUTS,
 ) -> None:
     """Remove a customer from the history store, and say what else holds rows of theirs."""
+    from fraud_ae.data.input_schema import INPUT_SCHEMA
     from fraud_ae.experiments.run_store import TOP_TRANSACTIONS
     from fraud_ae.serving.forgetting import forget_customer, rows_elsewhere
     from fraud_ae.serving.store_file import default_store
@@ -49,7 +50,7 @@ def forget(
             print(f"{file}: {holds}")
     looked = " and ".join(map(str, sorted(folders))) or "no folder"
     print(
-        f"looked for more in the Parquet files and {TOP_TRANSACTIONS} of {looked}; not in reports, "
-        "the files that models are made of, what `score` and `explain` wrote, other stores, "
-        "copies, and Weights & Biases"
+        f"looked for more in the Parquet files, {TOP_TRANSACTIONS} and {INPUT_SCHEMA} of {looked}; "
+        "not in reports, the files that models are made of, what `score` and `explain` wrote, "
+        "other stores, copies, and Weights & Biases"
     )

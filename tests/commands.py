@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -22,9 +22,9 @@ def start(script: str, *arguments: str, cwd: Path, **environment: str) -> subpro
     script: a file of the project, or `-m`.
     """
     return subprocess.Popen(
-        [sys.executable, *_arguments(script, arguments)],
+        [sys.executable, *script_arguments(script, arguments)],
         cwd=cwd,
-        env=_environment(environment),
+        env=environment_of(**environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -47,8 +47,8 @@ def run(
     """
     if sys.platform != "linux" or any(name.startswith(_AT_START) for name in environment):
         return run_cold(script, *arguments, cwd=cwd, fails=fails, code=code, **environment)
-    given = _arguments(script, arguments)
-    return _checked(*run_warm(given, cwd, _environment(environment)), fails, code)
+    given = script_arguments(script, arguments)
+    return _checked(*run_warm(given, cwd, environment_of(**environment)), fails, code)
 
 
 def run_cold(
@@ -65,11 +65,13 @@ def run_cold(
     return _checked(process.returncode, printed, fails, code)
 
 
-def _arguments(script: str, arguments: Iterable[str]) -> list[str]:
+def script_arguments(script: str, arguments: Iterable[str]) -> list[str]:
+    """What Python is given to run a file of the project, or `-m`."""
     return [script if script == "-m" else str(ROOT / script), *arguments]
 
 
-def _environment(own: Mapping[str, str]) -> dict[str, str]:
+def environment_of(**own: str) -> dict[str, str]:
+    """The variables of a command."""
     # A W&B run of the test process would lend its service, and its key, to the command.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     return {**inherited, "COLUMNS": "80", "PYTHONPATH": str(ROOT), **own}

@@ -53,6 +53,7 @@ def command_lines_of(pid: int) -> bytes:
     return lines
 
 
+@pytest.mark.promise("A5")
 @pytest.mark.slow
 def test_no_command_writes_prints_or_passes_on_a_key(tmp_path):
     process = start("pipeline.py", *TINY, "wandb.mode=offline", cwd=tmp_path, **KEYS)

@@ -47,6 +47,7 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.promise("B10")
 @pytest.mark.slow
 def test_they_are_left_out_told_and_recorded_and_change_no_score(folder):
     printed = run("pipeline.py", *SETTINGS, *STAGES, cwd=folder)

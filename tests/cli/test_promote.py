@@ -81,6 +81,7 @@ def test_what_cannot_be_promoted_is_one_line(shop, arguments, told):
     assert Versions(shop / "models").in_production == "0001"
 
 
+@pytest.mark.promise("B12")
 @pytest.mark.slow
 def test_a_pipeline_with_other_data_or_settings_leaves_production_as_it_is(tmp_path):
     folder = tmp_path / "outputs" / "shop"

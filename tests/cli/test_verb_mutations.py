@@ -59,6 +59,7 @@ def mutations(verb: str) -> list[list[str]]:
     return [*found.values()]
 
 
+@pytest.mark.promise("D19")
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("verb", VERBS)

@@ -2,14 +2,14 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.commands import run
 from tests.disturbed.end_states import end_state
-from tests.disturbed.warm_commands import WarmCommands
 
 SMALL = (
     "experiment=small",
@@ -32,13 +32,6 @@ PIPELINE = (
 EXPERIMENT = Path("outputs") / "small"
 
 
-@pytest.fixture(scope="session")
-def commands() -> Iterator[WarmCommands]:
-    warm = WarmCommands()
-    yield warm
-    warm.close()
-
-
 @dataclass(frozen=True)
 class Undisturbed:
     """A command that ran to its end. cwd: where. state: that it left. seconds: that it took."""
@@ -49,7 +42,7 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(commands, tmp_path_factory) -> Callable[..., Undisturbed]:
+def undisturbed(tmp_path_factory) -> Callable[..., Undisturbed]:
     """Runs a command to its end, once; tests only read what it made."""
     made: dict[tuple[str, ...], Undisturbed] = {}
 
@@ -61,7 +54,7 @@ def undisturbed(commands, tmp_path_factory) -> Callable[..., Undisturbed]:
             else:
                 shutil.copytree(after, cwd, symlinks=True)
             began = time.monotonic()
-            commands.run(*command, cwd=cwd)
+            run(*command, cwd=cwd)
             seconds = time.monotonic() - began
             made[command] = Undisturbed(cwd, end_state(cwd / EXPERIMENT), seconds)
         return made[command]

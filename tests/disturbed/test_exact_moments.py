@@ -1,6 +1,7 @@
 """SIGKILL just before and just after a file or folder takes its place that marks what is done."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +10,10 @@ import yaml
 
 from fraud_ae.detector.versions import Versions
 from fraud_ae.runtime.kept_files import read_kept
+from tests.commands import run
 from tests.disturbed.conftest import EXPERIMENT, PIPELINE, SWEEP
 from tests.disturbed.end_states import differences, end_state, wrong_states
-from tests.disturbed.warm_commands import LOG, Moment, needs_linux
+from tests.disturbed.killing import Moment, needs_linux, run_killed
 
 pytestmark = [pytest.mark.slow, needs_linux]
 
@@ -74,53 +76,60 @@ CHANGE = [
 ]
 
 
+def killed(moment: Moment, *command: str, cwd: Path) -> None:
+    """Run a command until it kills itself at a moment, which has to come."""
+    code, printed = run_killed(moment, *command, cwd=cwd)
+    assert code == -signal.SIGKILL, (moment, printed)
+
+
 def named(moment: Moment) -> str:
     return f"{moment.when} {moment.what}"
 
 
+@pytest.mark.promise("C17")
 @pytest.mark.parametrize(
     ("command", "moments"),
     [(SWEEP, IN_A_SWEEP), (PIPELINE, IN_A_PIPELINE)],
     ids=["train.py", "pipeline.py"],
 )
 def test_killed_at_each_moment_in_turn_it_ends_as_if_nobody_had(
-    commands, undisturbed, tmp_path, command, moments
+    undisturbed, tmp_path, command, moments
 ):
     expected = undisturbed(*command).state
     for moment in moments:
-        commands.killed(moment, *command, cwd=tmp_path)
+        killed(moment, *command, cwd=tmp_path)
         assert wrong_states(tmp_path / EXPERIMENT) == [], moment
-    printed = commands.run(*command, cwd=tmp_path)
+    printed = run(*command, cwd=tmp_path)
     assert "damaged" not in printed
     assert differences(end_state(tmp_path / EXPERIMENT), expected) == []
     assert wrong_states(tmp_path / EXPERIMENT) == []
 
 
 @pytest.mark.parametrize("moment", CHANGE, ids=named)
-def test_a_threshold_that_was_asked_for_is_in_production(commands, undisturbed, tmp_path, moment):
+def test_a_threshold_that_was_asked_for_is_in_production(undisturbed, tmp_path, moment):
     made = undisturbed(*PIPELINE).cwd
     cwd = shutil.copytree(made, tmp_path / "work", symlinks=True)
-    change = ("fraud-ae", "threshold", "--value", "0.5", "--save")
-    commands.killed(moment, *change, cwd=cwd)
+    change = ("-m", "fraud_ae", "threshold", "--value", "0.5", "--save")
+    killed(moment, *change, cwd=cwd)
     # Whatever was reached, what is in production is whole, and scores.
-    commands.run(*score(cwd), cwd=cwd)
-    commands.run(*change, cwd=cwd)
+    run(*score(cwd), cwd=cwd)
+    run(*change, cwd=cwd)
     assert wrong_states(cwd / EXPERIMENT) == []
     production = cwd / EXPERIMENT / "models" / "production"
     assert yaml.safe_load((production / "detector.json").read_text())["threshold"] == 0.5
 
 
 @pytest.mark.parametrize("moment", ROLLBACK, ids=named)
-def test_a_rollback_goes_one_version_back(commands, undisturbed, tmp_path, moment):
+def test_a_rollback_goes_one_version_back(undisturbed, tmp_path, moment):
     made = undisturbed(*PIPELINE).cwd
-    change = ("fraud-ae", "threshold", "--value", "0.5", "--save")
+    change = ("-m", "fraud_ae", "threshold", "--value", "0.5", "--save")
     changed = undisturbed(*change, after=made).cwd
     cwd = shutil.copytree(changed, tmp_path / "work", symlinks=True)
     versions = Versions(cwd / EXPERIMENT / "models")
     assert versions.in_production == "0002"
-    commands.killed(moment, "fraud-ae", "rollback", cwd=cwd)
+    killed(moment, "-m", "fraud_ae", "rollback", cwd=cwd)
     assert versions.in_production == "0002"
-    assert "version 0001 is in production" in commands.run("fraud-ae", "rollback", cwd=cwd)
+    assert "version 0001 is in production" in run("-m", "fraud_ae", "rollback", cwd=cwd)
     assert versions.stack() == ["0001"]
     assert versions.in_production == "0001"
     assert read_kept(versions.decision_file("0002"), lambda path: path) is not None
@@ -128,15 +137,14 @@ def test_a_rollback_goes_one_version_back(commands, undisturbed, tmp_path, momen
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_file_of_scores_is_there_whole_or_not_at_all(commands, undisturbed, tmp_path, when):
+def test_a_file_of_scores_is_there_whole_or_not_at_all(undisturbed, tmp_path, when):
     made = undisturbed(*PIPELINE).cwd
     cwd = shutil.copytree(made, tmp_path / "work", symlinks=True)
-    commands.killed(Moment(when, "scores.csv"), *score(cwd), cwd=cwd)
+    killed(Moment(when, "scores.csv"), *score(cwd), cwd=cwd)
     assert (cwd / "scores.csv").exists() == (when == "after")
-    commands.run(*score(cwd), cwd=cwd)
-    commands.run(*score(made), cwd=made)
+    run(*score(cwd), cwd=cwd)
+    run(*score(made), cwd=made)
     pd.testing.assert_frame_equal(pd.read_csv(cwd / "scores.csv"), pd.read_csv(made / "scores.csv"))
-    assert (cwd / LOG).is_file()
 
 
 def score(cwd: Path) -> tuple[str, ...]:
@@ -146,4 +154,4 @@ def score(cwd: Path) -> tuple[str, ...]:
     file = cwd / "transactions.parquet"
     if not file.is_file():
         synthetic(n_transactions=1000).transactions.to_parquet(file)
-    return ("fraud-ae", "score", file.name, "-o", "scores.csv")
+    return ("-m", "fraud_ae", "score", file.name, "-o", "scores.csv")

@@ -8,9 +8,10 @@ import pytest
 
 from fraud_ae.detector.versions import Versions
 from tests.clocks import Clock, needs_a_compiler
+from tests.commands import fraud_ae, run
 from tests.disturbed.conftest import EXPERIMENT, PIPELINE
 from tests.disturbed.end_states import differences, end_state, wrong_states
-from tests.disturbed.warm_commands import WarmCommands, needs_linux
+from tests.disturbed.killing import needs_linux
 
 pytestmark = [pytest.mark.slow, needs_linux, needs_a_compiler]
 YEAR = 365.0
@@ -19,14 +20,6 @@ YEAR = 365.0
 @pytest.fixture(scope="module")
 def clock(tmp_path_factory) -> Clock:
     return Clock(tmp_path_factory.mktemp("clock"))
-
-
-@pytest.fixture(scope="module")
-def shifted(clock):
-    """Commands whose clock is this one."""
-    warm = WarmCommands(**clock.environment)
-    yield warm
-    warm.close()
 
 
 def durations(content: object) -> list[float]:
@@ -39,7 +32,8 @@ def durations(content: object) -> list[float]:
     return own + [each for value in content.values() for each in durations(value)]
 
 
-def test_the_result_is_that_of_a_clock_that_goes_right(shifted, clock, undisturbed, tmp_path):
+@pytest.mark.promise("C18")
+def test_the_result_is_that_of_a_clock_that_goes_right(clock, undisturbed, tmp_path):
     expected = undisturbed(*PIPELINE).state
     ended, chance = threading.Event(), random.Random(0)
 
@@ -50,8 +44,8 @@ def test_the_result_is_that_of_a_clock_that_goes_right(shifted, clock, undisturb
     jumping = threading.Thread(target=jump)
     jumping.start()
     try:
-        printed = shifted.run(*PIPELINE, cwd=tmp_path)
-        again = shifted.run(*PIPELINE, cwd=tmp_path)
+        printed = run(*PIPELINE, cwd=tmp_path, **clock.environment)
+        again = run(*PIPELINE, cwd=tmp_path, **clock.environment)
     finally:
         ended.set()
         jumping.join()
@@ -63,17 +57,17 @@ def test_the_result_is_that_of_a_clock_that_goes_right(shifted, clock, undisturb
         assert min(durations(json.loads(path.read_text()))) >= 0, path
 
 
-def test_the_order_of_versions_is_that_in_which_they_were_made(shifted, clock, tmp_path):
+def test_the_order_of_versions_is_that_in_which_they_were_made(clock, tmp_path):
     clock.set(0)
-    shifted.run(*PIPELINE, cwd=tmp_path)
+    run(*PIPELINE, cwd=tmp_path, **clock.environment)
     versions = Versions(tmp_path / EXPERIMENT / "models")
     for number, years in enumerate((-30, 30, -10), start=2):
         clock.set(years * YEAR)
-        change = ("fraud-ae", "threshold", "--value", f"0.{number}", "--save")
-        shifted.run(*change, cwd=tmp_path)
+        change = ("threshold", "--value", f"0.{number}", "--save")
+        fraud_ae(*change, cwd=tmp_path, **clock.environment)
         assert versions.in_production == f"000{number}"
     for left, years in (("0003", 20), ("0002", -20), ("0001", 5)):
         clock.set(years * YEAR)
-        printed = shifted.run("fraud-ae", "rollback", cwd=tmp_path)
+        printed = fraud_ae("rollback", cwd=tmp_path, **clock.environment)
         assert f"version {left} is in production" in printed
     assert versions.stack() == ["0001"]

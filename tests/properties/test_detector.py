@@ -95,6 +95,7 @@ def of_features(request) -> FraudDetector:
     return made_detector(known, labels, NETWORKS[network], SCORERS[scorer], Encoder())
 
 
+@pytest.mark.promise("D20")
 @given(frame=features())
 @settings(max_examples=5)
 def test_every_scorer_gives_a_row_of_any_features_one_finite_score(of_features, frame):

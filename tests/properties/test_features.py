@@ -100,6 +100,7 @@ FEW_ITEMS = pd.DataFrame(
 )
 
 
+@pytest.mark.promise("D20")
 # The amount of one item was infinite, with a warning.
 @example(strategy=Behavioural(), known=FEW_ITEMS, frame=FEW_ITEMS, cut=1)
 @given(strategy=STRATEGIES, known=transactions(), frame=transactions(1), cut=st.integers(0, 60))

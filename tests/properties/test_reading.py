@@ -107,6 +107,7 @@ def as_json(source_format: SourceFormat) -> str:
     return json.dumps(asdict(source_format), allow_nan=False)
 
 
+@pytest.mark.promise("D20")
 @given(raw=raw_tables(), source_format=FORMATS)
 @settings(max_examples=60)
 def test_any_table_is_transactions_or_a_mistake_that_is_told(raw, source_format):

@@ -65,6 +65,7 @@ def test_what_failed_or_has_no_figure_never_wins_and_comes_last():
     assert [r["run_id"] for r in winners(results, keep=10)] == ["a"]
 
 
+@pytest.mark.promise("B11")
 def test_a_figure_that_is_no_number_ranks_nowhere(tmp_path):
     figures = [0.5, math.nan, 0.7, math.nan, 0.6, 0.4]
     for order in itertools.permutations(range(len(figures)), 3):

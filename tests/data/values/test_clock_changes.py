@@ -60,6 +60,7 @@ def read(road: str, tmp_path, source_format: SourceFormat, *times: str) -> list[
     return [time.isoformat() for time in mapped["timestamp"]]
 
 
+@pytest.mark.promise("C18")
 @pytest.mark.parametrize("road", ROADS)
 @pytest.mark.parametrize(
     ("settings", "written", "expected"),
@@ -79,6 +80,7 @@ def test_a_time_is_the_same_on_every_road(road, tmp_path, settings, written, exp
     assert read(road, tmp_path, format_of(**settings), written) == [expected]
 
 
+@pytest.mark.promise("C18")
 @pytest.mark.parametrize("road", ROADS)
 @pytest.mark.parametrize(
     ("settings", "written", "reason"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import finished_runs, fraud_ae, run, start
+from tests.commands import finished_runs, fraud_ae, run, run_cold
 from tests.disks import small_disk
 
 pytestmark = pytest.mark.slow
@@ -32,17 +32,22 @@ def disk(tmp_path):
 
 
 def ends_with_a_line(script: str, *arguments: str, cwd: Path) -> str:
-    process = start(script, *arguments, cwd=cwd)
-    printed, _ = process.communicate(timeout=1000)
-    assert process.returncode == 2, printed
+    # A sweep writes from its workers, too.
+    ends = run_cold if "-m" in arguments else run
+    printed = ends(script, *arguments, cwd=cwd, code=2)
     assert "Traceback" not in printed
     (line,) = [line for line in printed.splitlines() if line.startswith("error: ")]
     return line
 
 
 @pytest.mark.promise("C14")
-@pytest.mark.parametrize("size", ["100k", "250k", "500k", "1m", "2m"])
-@pytest.mark.parametrize("sweep", [(), ("-m", "seed=1,2")])
+@pytest.mark.parametrize(
+    ("sweep", "size"),
+    [
+        *(((), size) for size in ("100k", "250k", "500k", "1m", "2m")),
+        *((("-m", "seed=1,2"), size) for size in ("250k", "1m")),
+    ],
+)
 def test_a_full_disk_is_told_and_the_same_command_goes_on(disk, tmp_path, size, sweep):
     command = ("train.py", *sweep, *SMALL)
     remount(disk, f"size={size}")

@@ -20,6 +20,7 @@ VERBS = {
     "forget": ["--customer=c1", "--store=none.db", "--model=out", "--outputs=out"],
     "inspect": ["shop.csv", "--write=conf/data/shop.yaml"],
     "models": ["--experiment=shop", "--outputs=out"],
+    "promote": ["0001", "--experiment=shop", "--outputs=out"],
     "report": ["--experiment=shop", "--outputs=out"],
     "retrain": ["data.path=shop.csv", "--labels=shop.csv", "promotion.policy=better"],
     "rollback": ["--experiment=shop", "--outputs=out"],

@@ -6,7 +6,7 @@ from fraud_ae.data.sources import SOURCE
 from fraud_ae.errors import UserError
 from fraud_ae.features.serialization import STRATEGY
 from fraud_ae.models.settings import NETWORK
-from fraud_ae.runtime.named_objects import VARIABLE, allow_modules, allowed_modules, resolve
+from fraud_ae.runtime.named_objects import VARIABLE, Kind, allow_modules, allowed_modules, resolve
 from fraud_ae.scorers.scorer import SCORER
 
 KINDS = {"strategy": STRATEGY, "network": NETWORK, "scorer": SCORER, "source": SOURCE}
@@ -77,8 +77,9 @@ def test_a_users_module_is_not_even_imported_before_it_is_allowed(users_module):
 
 def test_what_an_allowed_module_imports_is_not_allowed_with_it(users_module):
     allow_modules(["payday"])
+    anything = Kind("a function", frozenset(), callable)
     with pytest.raises(UserError, match="of a module that is not allowed"):
-        resolve("payday.os.system", STRATEGY)
+        resolve("payday.os.system", anything)
     with pytest.raises(UserError, match="must be a feature strategy"):
         resolve("payday.Other", STRATEGY)
     with pytest.raises(UserError, match="paydayish is not allowed"):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.commands import ROOT, board, finished_runs, run, start
+from tests.commands import ROOT, board, finished_runs, run_cold, start
 from tests.processes import below
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ GRID = (
 
 
 def sweep(folder: Path, *arguments: str, **how) -> Path:
-    run("train.py", "-m", "stage=features", *SMALL, *arguments, cwd=folder, **how)
+    run_cold("train.py", "-m", "stage=features", *SMALL, *arguments, cwd=folder, **how)
     return folder / "outputs" / "small"
 
 
@@ -107,7 +107,7 @@ def test_a_network_that_diverges_leaves_its_neighbours_alone(tmp_path):
 
 @pytest.mark.slow
 def test_a_sampler_that_learns_gets_its_trials_in_batches(tmp_path):
-    run(
+    run_cold(
         *("train.py", "-m", "stage=broad", *SMALL, "trainer.max_epochs=1"),
         *("hydra/sweeper/sampler=tpe", "hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=2"),
         cwd=tmp_path,
@@ -116,7 +116,9 @@ def test_a_sampler_that_learns_gets_its_trials_in_batches(tmp_path):
 
 
 def test_a_mistake_is_told_before_anything_is_trained(tmp_path):
-    printed = run("train.py", "-m", *SMALL, "trainer.batch_size=32,0", cwd=tmp_path, fails=True)
+    printed = run_cold(
+        "train.py", "-m", *SMALL, "trainer.batch_size=32,0", cwd=tmp_path, fails=True
+    )
     assert "error: trainer.batch_size=0: must be greater than 0" in printed
     assert "Traceback" not in printed
     assert not finished_runs(tmp_path / "outputs" / "small")
@@ -125,7 +127,7 @@ def test_a_mistake_is_told_before_anything_is_trained(tmp_path):
 @pytest.mark.parametrize("setting", ["workers=0", "workers=-1", "stack_size=0"])
 def test_impossible_settings_are_refused(tmp_path, setting):
     wrong = f"hydra.launcher.{setting}"
-    printed = run("train.py", "-m", *SMALL, "seed=1,2", wrong, cwd=tmp_path, fails=True)
+    printed = run_cold("train.py", "-m", *SMALL, "seed=1,2", wrong, cwd=tmp_path, fails=True)
     assert f"error: {wrong}: must be greater than 0" in printed
     assert "Traceback" not in printed
 
@@ -162,7 +164,7 @@ class Deadly(Autoencoder):
 
 def sweep_that_kills(folder: Path, survives: str) -> tuple[str, pd.DataFrame]:
     (folder / "deadly.py").write_text(DEADLY)
-    printed = run(
+    printed = run_cold(
         *("train.py", "-m", *SMALL, "model._target_=deadly.Deadly", "model.latent_dim=3,5,7,9"),
         cwd=folder,
         PYTHONPATH=os.pathsep.join([str(folder), str(ROOT)]),

@@ -53,7 +53,20 @@ def serve_model(
     cannot be used.
     """
     log.addFilter(_drop_feature_warnings)
-    listener = _bind(host, port)
+    with _bind(host, port) as listener:
+        _serve(listener, host, folder, store_path, limits, history, keys, origin)
+
+
+def _serve(
+    listener: socket.socket,
+    host: str,
+    folder: Path,
+    store_path: Path,
+    limits: Limits,
+    history: Path | None,
+    keys: Keys | None,
+    origin: Origin,
+) -> None:
     model = ServedModel.load(folder, origin)
     store = HistoryStore(store_path, model.kinds, model.history)
     trailing = model.detector.history

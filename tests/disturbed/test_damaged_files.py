@@ -1,4 +1,4 @@
-"""200 changes to each file that an experiment is read from: told, refused, or without any effect."""
+"""200 changes to each file that an experiment is read from: told, refused, or without effect."""
 
 import random
 import shutil

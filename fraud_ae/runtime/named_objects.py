@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from fraud_ae.errors import UserError
 
-# Read by the processes that are started as well: a sweep's workers allow what the command allowed.
+# Read by the processes that are started as well.
 VARIABLE = "FRAUD_AE_ALLOWED_MODULES"
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 

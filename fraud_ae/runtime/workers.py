@@ -20,6 +20,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from fraud_ae.errors import WorkerLost
+from fraud_ae.runtime.named_objects import allow_modules, allowed_modules
 from fraud_ae.runtime.threads import available_cores
 
 log = logging.getLogger("fraud_ae")
@@ -179,7 +180,9 @@ class _Process:
 
     def run(self, submitted: Submitted) -> Future:
         """Raises BrokenProcessPool where the process has ended."""
-        return self._pool.submit(_logged, submitted.function, submitted.arguments)
+        # The server that it was forked from may be older than what is allowed now.
+        allowed = allowed_modules()
+        return self._pool.submit(_logged, submitted.function, submitted.arguments, allowed)
 
     def kill(self) -> None:
         """End it, whatever it is doing, and hand it nothing any more."""
@@ -226,7 +229,10 @@ class _Collected(logging.Handler):
         self.messages.append((record.levelno, record.getMessage()))
 
 
-def _logged(function: Callable, arguments: tuple) -> tuple[Any, list[tuple[int, str]]]:
+def _logged(
+    function: Callable, arguments: tuple, allowed: list[str]
+) -> tuple[Any, list[tuple[int, str]]]:
+    allow_modules(allowed)
     collected = _Collected()
     log.addHandler(collected)
     log.propagate = False

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.commands import ROOT, board, finished_runs, run_cold, start
+from tests.commands import ROOT, board, finished_runs, run, run_cold, start
 from tests.processes import below
 
 pytestmark = pytest.mark.slow
@@ -30,12 +30,12 @@ GRID = (
     "trainer.learning_rate=0.002,0.001",
     "trainer.batch_size=64,128",
     "threshold.percentile=90,95",
-    "seed=1,2",
+    "seed=1",
 )
 
 
-def sweep(folder: Path, *arguments: str, **how) -> Path:
-    run_cold("train.py", "-m", "stage=features", *SMALL, *arguments, cwd=folder, **how)
+def sweep(folder: Path, *arguments: str, ends=run_cold, **how) -> Path:
+    ends("train.py", "-m", "stage=features", *SMALL, *arguments, cwd=folder, **how)
     return folder / "outputs" / "small"
 
 
@@ -43,13 +43,13 @@ def sweep(folder: Path, *arguments: str, **how) -> Path:
 def both(tmp_path_factory) -> tuple[Path, Path]:
     """The same sweep, with networks in one loop and with one job after another."""
     stacked, alone = (tmp_path_factory.mktemp(name) for name in ("stacked", "alone"))
-    return sweep(stacked, *GRID), sweep(alone, *GRID, "hydra/launcher=basic")
+    return sweep(stacked, *GRID), sweep(alone, *GRID, "hydra/launcher=basic", ends=run)
 
 
 def test_a_stacked_run_is_the_run_alone(both):
     stacked, alone = ({path.name: path for path in finished_runs(folder)} for folder in both)
     assert set(stacked) == set(alone)
-    assert len(stacked) == 2**5
+    assert len(stacked) == 2**4
     for name, path in stacked.items():
         ours, theirs = (pd.read_csv(p / "history.csv") for p in (path, alone[name]))
         losses = ["train_loss", "val_loss", "learning_rate"]
@@ -63,7 +63,7 @@ def test_a_stacked_run_is_the_run_alone(both):
 def test_the_leaderboard_is_that_of_one_job_after_another(both):
     keys = ["run_id", "threshold.percentile"]
     stacked, alone = (board(folder, "features").set_index(keys).sort_index() for folder in both)
-    assert len(stacked) == 2**6
+    assert len(stacked) == 2**5
     assert (stacked.index == alone.index).all()
     np.testing.assert_allclose(stacked["final_auc"], alone["final_auc"], atol=0.002)
     np.testing.assert_allclose(stacked["recall"], alone["recall"], atol=0.05)
@@ -74,9 +74,9 @@ def test_the_leaderboard_is_that_of_one_job_after_another(both):
 def test_what_is_finished_is_not_trained_again(both):
     folder = both[0]
     before = {path: (path / "metrics.json").stat().st_mtime_ns for path in finished_runs(folder)}
-    sweep(folder.parents[1], *GRID, "seed=1,2,3")
+    sweep(folder.parents[1], *GRID[:-1], "seed=1,2")
     after = {path: (path / "metrics.json").stat().st_mtime_ns for path in finished_runs(folder)}
-    assert len(after) == 3 * 2**4
+    assert len(after) == 2 * 2**4
     assert {path: after[path] for path in before} == before
 
 
@@ -166,6 +166,7 @@ def sweep_that_kills(folder: Path, survives: str) -> tuple[str, pd.DataFrame]:
     (folder / "deadly.py").write_text(DEADLY)
     printed = run_cold(
         *("train.py", "-m", *SMALL, "model._target_=deadly.Deadly", "model.latent_dim=3,5,7,9"),
+        "allowed_modules=[deadly]",
         cwd=folder,
         PYTHONPATH=os.pathsep.join([str(folder), str(ROOT)]),
         DEADLY=str(folder / "been here"),

@@ -80,7 +80,7 @@ SCORERS = {
         ("plain", "leaky_relu", "batch", "reconstruction", "standard", None),
         ("plain", "tanh", "layer", "mahalanobis", "robust", 3.0),
         ("plain", "silu", "batch", "calibrated", "robust", None),
-        ("masked", "leaky_relu", "layer", "calibrated", "quantile", 3.0),
+        ("masked", "leaky_relu", "layer", "calibrated", "robust", 3.0),
         ("masked", "silu", "none", "mahalanobis", "quantile", None),
         ("variational", "relu", "none", "calibrated", "quantile", None),
         ("variational", "tanh", "none", "reconstruction", "quantile", 3.0),

@@ -72,6 +72,7 @@ def _follow(signals: socket.socket, then: str) -> None:
 
 def _end(number: int, then: str) -> None:
     code = 128 + number
+    printed, said = _silenced()
     _kill_all(os.getpid())
     last_resort = threading.Timer(_MOST_SECONDS, os._exit, [code])
     last_resort.daemon = True
@@ -81,9 +82,25 @@ def _end(number: int, then: str) -> None:
             undo()
     # A closed pipe must not, either.
     with suppress(OSError, ValueError):
+        os.dup2(printed, 1)
         sys.stdout.flush()
-        print(f"{_STOPS[signal.Signals(number)]}: {then}", file=sys.stderr, flush=True)
+        os.write(said, f"{_STOPS[signal.Signals(number)]}: {then}\n".encode())
     os._exit(code)
+
+
+def _silenced() -> tuple[int, int]:
+    """Where standard output and errors went until now; what is written from here on goes nowhere.
+
+    Other threads may fail for want of what is killed, and are not to tell it.
+    """
+    try:
+        before = os.dup(1), os.dup(2)
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+    except OSError:  # they are closed
+        return 1, 2
+    return before
 
 
 def _kill_all(root: int) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,12 @@ ENDLESS = (*SMALL, "trainer.max_epochs=50000")
 BOTH = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped by SIGTERM")]
 
 
+def is_training(folder: Path) -> bool:
+    """Whether a run has begun in W&B, or networks that share a loop tell how far they are."""
+    begun = ("runs/*/wandb/offline-run-*", "hydra/single/*/progress/*.json")
+    return any(path for pattern in begun for path in folder.glob(pattern))
+
+
 @pytest.mark.promise("C13")
 @pytest.mark.parametrize(("number", "code", "word"), BOTH)
 @pytest.mark.parametrize(
@@ -32,7 +39,7 @@ BOTH = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped by S
 )
 def test_training_ends_with_one_line_and_all_its_processes(tmp_path, sweep, number, code, word):
     process = start("train.py", *sweep, *ENDLESS, cwd=tmp_path)
-    wait_until(lambda: list(tmp_path.glob("outputs/small/runs/*/wandb/offline-run-*")), process)
+    wait_until(lambda: is_training(tmp_path / "outputs" / "small"), process)
     started = below(process)
     assert started
     os.kill(process.pid, number)

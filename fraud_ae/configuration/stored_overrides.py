@@ -29,9 +29,11 @@ KEYS = (
     "summary",
     "wandb",
 )
+# Further overrides of a pipeline's stages, a list each.
+_OF_STAGES = "overrides"
 # Functions of the user's own.
 _FUNCTIONS = "metrics.extra"
-_TARGET = "_target_"
+TARGET = "_target_"
 _OPTION = re.compile(r"[\w-]+")
 _KEY = re.compile(r"[a-z_]+(\.[\w-]+)*")
 
@@ -85,12 +87,14 @@ def _check_candidate(path: Path) -> None:
             if group not in allowed or not _OPTION.fullmatch(str(option)):
                 raise UserError(f"{path}: {group}: {option} has no place in a candidate's defaults")
     if _has_target(said):
-        raise UserError(f"{path}: {_TARGET} has no place in a candidate; take it out")
+        raise UserError(f"{path}: {TARGET} has no place in a candidate; take it out")
 
 
 def _may_be_stored(argument: str) -> bool:
     key, equals, value = argument.lstrip("+~").partition("=")
-    if not _KEY.fullmatch(key) or key.split(".")[0] not in KEYS or _TARGET in argument:
+    if key.split(".")[0] == _OF_STAGES and _KEY.fullmatch(key):
+        return _are_overrides(value)
+    if not _KEY.fullmatch(key) or key.split(".")[0] not in KEYS or TARGET in argument:
         return False
     if key == _FUNCTIONS.split(".")[0] or key.startswith(_FUNCTIONS):
         return False
@@ -98,9 +102,20 @@ def _may_be_stored(argument: str) -> bool:
     return key not in GROUPS or not equals or re.fullmatch(r"[\w,()*-]+", value) is not None
 
 
+def _are_overrides(value: str) -> bool:
+    """Whether a list of overrides, as `overrides.broad` has them, may be stored."""
+    try:
+        overrides = yaml.safe_load(value)
+    except (yaml.YAMLError, RecursionError):
+        return False
+    if not isinstance(overrides, list):
+        return False
+    return all(isinstance(each, str) and _may_be_stored(each) for each in overrides)
+
+
 def _has_target(node: object) -> bool:
     if isinstance(node, list):
         return any(map(_has_target, node))
     if not isinstance(node, dict):
         return False
-    return _TARGET in node or any(map(_has_target, node.values()))
+    return TARGET in node or any(map(_has_target, node.values()))

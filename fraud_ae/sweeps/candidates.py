@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from fraud_ae.configuration.command_line import candidate_folder
 from fraud_ae.configuration.job import Job
-from fraud_ae.configuration.stored_overrides import GROUPS, SECTIONS
+from fraud_ae.configuration.stored_overrides import GROUPS, SECTIONS, TARGET
 from fraud_ae.errors import UserError
 from fraud_ae.runtime.kept_files import write_kept
 
@@ -104,6 +104,9 @@ def winning_overrides(job: Job, parameters: dict) -> dict:
     # The number of epochs belongs to the stage, so it must be told to a stage that has none.
     given = {**parameters, "trainer.max_epochs": job.trainer.max_epochs}
     for key, value in given.items():
+        if TARGET in key.split("."):
+            # A file may name no code; whoever gave it on the command line gives it to each stage.
+            continue
         OmegaConf.update(tree, key, value, force_add=True)
     return {
         "defaults": [{f"override /{group}": job.choices[group]} for group in GROUPS],

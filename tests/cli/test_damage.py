@@ -77,7 +77,9 @@ def test_all_at_once_is_told_and_made_again(cwd):
     paths = {name: path_of(cwd, name) for name in (*MADE_AGAIN, *OF_RUNS)}
     weights = paths["models/versions/0001/weights.safetensors"].read_bytes()
     for number, path in enumerate(paths.values()):
-        mutated(path, MUTATIONS[number % len(MUTATIONS)], rng)
+        # A blank of a manifest may be another one, and nothing is wrong.
+        kind = "halved" if path.name == "manifest.json" else MUTATIONS[number % len(MUTATIONS)]
+        mutated(path, kind, rng)
     printed = run("pipeline.py", *COMMAND, cwd=cwd)
     assert "Traceback" not in printed
     for path in paths.values():
@@ -123,7 +125,7 @@ def test_a_damaged_model_in_production_is_refused_in_one_line(cwd, name):
 
 
 def test_encoded_features_with_zeros_change_nothing(cwd):
-    words = (*COMMAND[:6], "seed=7", "features=combined")
+    words = (*(word for word in COMMAND[:6] if "gate" not in word), "seed=7", "features=combined")
     first = run("train.py", *words, cwd=cwd)
     folder = cwd / "outputs" / "small"
     for store in ("runs", "trainings"):

@@ -15,13 +15,20 @@ def _base(seed: int) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:
     return rng, fraud, (rng.lognormal(3, 0.6, ROWS) * np.where(fraud, 6, 1)).round(2)
 
 
+def _often(rng: np.random.Generator, fraud: np.ndarray) -> np.ndarray:
+    """Rows (n,) bool of a category that all frauds have, and some of the others."""
+    return fraud | (rng.random(ROWS) < 0.3)
+
+
 def paysim() -> pd.DataFrame:
     """Mobile money, times in hours."""
     rng, fraud, amount = _base(1)
     return pd.DataFrame(
         {
             "step": np.sort(rng.integers(1, 2000, ROWS)),
-            "type": np.where(fraud, "TRANSFER", rng.choice(["PAYMENT", "CASH_IN"], ROWS)),
+            "type": np.where(
+                _often(rng, fraud), "TRANSFER", rng.choice(["PAYMENT", "CASH_IN"], ROWS)
+            ),
             "amount": amount,
             "nameOrig": [f"C{n}" for n in rng.integers(0, 200, ROWS)],
             "oldbalanceOrg": rng.lognormal(6, 1, ROWS).round(2),
@@ -45,7 +52,9 @@ def sparkov() -> pd.DataFrame:
             "trans_date_trans_time": times.strftime("%Y-%m-%d %H:%M:%S"),
             "cc_num": rng.choice([4_613_314_721_966_000_000 + n for n in range(100)], ROWS),
             "merchant": rng.choice(["fraud_Rippin, Kub", "fraud_Heller"], ROWS),
-            "category": np.where(fraud, "shopping_net", rng.choice(["food", "home"], ROWS)),
+            "category": np.where(
+                _often(rng, fraud), "shopping_net", rng.choice(["food", "home"], ROWS)
+            ),
             "amt": amount,
             "gender": rng.choice(["M", "F"], ROWS),
             "state": rng.choice(["NC", "WA", "NA"], ROWS),
@@ -77,7 +86,7 @@ def tabformer() -> pd.DataFrame:
             "Day": times.day,
             "Time": times.strftime("%H:%M"),
             "Amount": [f"${a:.2f}" if a >= 0 else f"$-{-a:.2f}" for a in amount],
-            "Use Chip": np.where(fraud, "Online Transaction", "Swipe Transaction"),
+            "Use Chip": np.where(_often(rng, fraud), "Online Transaction", "Swipe Transaction"),
             "Merchant Name": rng.choice([-399254917511699756, 536291202887979487], ROWS),
             "Merchant City": "La Verne",
             "Merchant State": rng.choice(["CA", "NY", ""], ROWS),
@@ -99,7 +108,7 @@ def ieee_cis() -> pd.DataFrame:
             "isFraud": fraud.astype(int),
             "TransactionDT": np.sort(rng.integers(86_400, 15_000_000, ROWS)),
             "TransactionAmt": amount,
-            "ProductCD": np.where(fraud, "C", rng.choice(["W", "H"], ROWS)),
+            "ProductCD": np.where(_often(rng, fraud), "C", rng.choice(["W", "H"], ROWS)),
             "card1": rng.integers(1000, 1100, ROWS),
             "card4": rng.choice(["visa", "mastercard"], ROWS),
             "card6": rng.choice(["debit", "credit"], ROWS),
@@ -127,7 +136,7 @@ def baf() -> pd.DataFrame:
             "intended_balcon_amount": np.where(rng.random(ROWS) < 0.5, -1.0, amount),
             "payment_type": rng.choice(["AA", "AB"], ROWS),
             "velocity_6h": rng.normal(5000, 900, ROWS),
-            "employment_status": np.where(fraud, "CC", rng.choice(["CA", "CB"], ROWS)),
+            "employment_status": np.where(_often(rng, fraud), "CC", rng.choice(["CA", "CB"], ROWS)),
             "housing_status": rng.choice(["BA", "BB"], ROWS),
             "source": "INTERNET",
             "device_os": rng.choice(["linux", "other"], ROWS),

@@ -86,11 +86,11 @@ def test_a_history_counts_once_however_often_it_is_given(serve, history, rows):
     assert reopened.stored == before + 5
 
 
-def refused(model, folder, *options: str, path: str = str(ROOT)) -> str:
+def refused(model, folder, *options: str, **environment: str) -> str:
     """The one line of an error that `fraud-ae serve` ends with."""
     options = ("--port", "0", "--store", str(folder / "other.db"), *options)
     command = ("serve", f"--model={model}", *options)
-    printed = run("-m", "fraud_ae", *command, cwd=folder, fails=True, PYTHONPATH=path).strip()
+    printed = run("-m", "fraud_ae", *command, cwd=folder, fails=True, **environment).strip()
     assert printed.startswith("error: "), printed
     assert "\n" not in printed
     return printed
@@ -107,7 +107,7 @@ def test_what_cannot_be_served_is_said_in_one_line(serve, model, tmp_path):
         error = refused(model, tmp_path, "--port", port)
     assert f"127.0.0.1 port {port}: cannot listen there (Address already in use)" in error
     assert "cannot listen there" in refused(model, tmp_path, "--host", "nowhere.invalid")
-    assert "FRAUD_AE_API_KEY: a key must be" in refused(model, tmp_path, "--api-key", "")
+    assert "FRAUD_AE_API_KEY: a key must be" in refused(model, tmp_path, FRAUD_AE_API_KEY="ä")
     service = serve()
     assert "another service has it" in refused(model, tmp_path, "--store", str(service.store))
 
@@ -132,5 +132,5 @@ def test_without_the_extra_it_says_what_to_install(model, tmp_path):
         "import importlib.util as u\nfind = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'uvicorn' else find(name, *a)\n"
     )
-    error = refused(model, tmp_path, path=f"{tmp_path}:{ROOT}")
+    error = refused(model, tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
     assert error == "error: uvicorn not installed: pip install 'fraud_ae[serve]'"

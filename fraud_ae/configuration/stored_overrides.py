@@ -22,6 +22,7 @@ KEYS = (
     "gate",
     "metrics",
     "objective",
+    "overrides",
     "production",
     "promotion",
     "retrain",
@@ -29,6 +30,8 @@ KEYS = (
     "summary",
     "wandb",
 )
+# Groups of which a command takes an option.
+_CHOSEN = (*GROUPS, "candidate")
 # Further overrides of a pipeline's stages, a list each.
 _OF_STAGES = "overrides"
 # Functions of the user's own.
@@ -94,12 +97,12 @@ def _may_be_stored(argument: str) -> bool:
     key, equals, value = argument.lstrip("+~").partition("=")
     if key.split(".")[0] == _OF_STAGES and _KEY.fullmatch(key):
         return _are_overrides(value)
-    if not _KEY.fullmatch(key) or key.split(".")[0] not in KEYS or TARGET in argument:
+    if not _KEY.fullmatch(key) or key.split(".")[0] not in (*KEYS, *_CHOSEN) or TARGET in argument:
         return False
     if key == _FUNCTIONS.split(".")[0] or key.startswith(_FUNCTIONS):
         return False
     # The name of an option is no path to a file.
-    return key not in GROUPS or not equals or re.fullmatch(r"[\w,()*-]+", value) is not None
+    return key not in _CHOSEN or not equals or re.fullmatch(r"[\w,()*-]+", value) is not None
 
 
 def _are_overrides(value: str) -> bool:

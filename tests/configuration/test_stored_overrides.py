@@ -12,7 +12,7 @@ from fraud_ae.errors import UserError
 from fraud_ae.runtime.kept_files import write_kept
 
 # What only a command line or a folder of the user's own may say.
-FOR_USERS_ALONE = {"allowed_modules", "experiment", "outputs_dir", "overrides", "stage"}
+FOR_USERS_ALONE = {"allowed_modules", "experiment", "outputs_dir", "stage"}
 
 
 def test_every_setting_may_be_stored_or_is_for_users_alone():
@@ -32,6 +32,7 @@ def test_every_setting_may_be_stored_or_is_for_users_alone():
         "seed=3",
         "~data.columns.category",
         "gate.min_gain=0.1",
+        'overrides.broad=["model.latent_dim=4,8","candidate=features_01"]',
     ],
 )
 def test_settings_may_be_stored(tmp_path, argument):
@@ -59,7 +60,10 @@ def test_settings_may_be_stored(tmp_path, argument):
         "--config-dir=/tmp/evil",
         "--config-path",
         "outputs_dir=/tmp/evil",
-        "candidate=evil",
+        "candidate=../../evil",
+        'overrides.broad=["seed=1","features._target_=shutil.rmtree"]',
+        "overrides.broad=evil",
+        "overrides.broad=[[",
         "",
     ],
 )

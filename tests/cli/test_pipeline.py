@@ -209,7 +209,9 @@ def test_a_report_that_cannot_be_written_leaves_the_result(whole):
     printed = run("pipeline.py", *SMALL, cwd=folder.parents[1], fails=True)
     report.rmdir()
     assert "production model of" in printed
-    assert printed.splitlines()[-1].startswith("error: outputs/small/report.html: the report")
+    assert printed.splitlines()[-1].startswith(
+        "error: outputs/small/report.html: cannot be written"
+    )
     assert "Traceback" not in printed
 
 

@@ -66,7 +66,7 @@ def test_strategies_without_their_columns_are_left_out_with_a_line(tmp_path):
     table.insert(0, "Time", np.sort(rng.uniform(0, 172_000, n)).round())
     table["Amount"] = rng.gamma(2, 40, n).round(2)
     table["Class"] = (rng.random(n) < 0.02).astype(int)
-    table.loc[table["Class"] == 1, "V1"] += 6
+    table.loc[table["Class"] == 1, "V1"] += 2
     table.to_csv(tmp_path / "creditcard.csv", index=False)
     printed = run(
         "pipeline.py",

@@ -69,7 +69,7 @@ def test_a_leaderboard_that_cannot_be_written_is_an_error(tmp_path):
     folder.mkdir(parents=True)
     (folder / "leaderboards").write_text("in the way")
     printed = run("train.py", "-m", "features=baseline", *SMALL, cwd=tmp_path, code=2)
-    assert "leaderboards/features.csv: cannot be written (" in printed
+    assert "leaderboards/single.csv: cannot be written (" in printed
     assert len(finished_runs(folder)) == 1
 
 

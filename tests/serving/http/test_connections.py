@@ -204,7 +204,8 @@ def test_a_low_limit_of_files_is_said_and_kept(model, tmp_path):
         for _ in range(300):
             with suppress(OSError):
                 stack.enter_context(connected(service)).sendall(HALF)
-        assert 60 <= service.connections <= 72 + 32
+        # Some are just being refused.
+        assert 60 <= service.connections <= 72 + 40
         time.sleep(1.5)
         assert service.get("/health").ok
     assert service.stop() == 0

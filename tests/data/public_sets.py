@@ -12,7 +12,7 @@ def _base(seed: int) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:
     """Chance, labels (n,) bool of 5 % frauds, and amounts (n,) that are higher for frauds."""
     rng = np.random.default_rng(seed)
     fraud = rng.random(ROWS) < 0.05
-    return rng, fraud, (rng.lognormal(3, 0.6, ROWS) * np.where(fraud, 6, 1)).round(2)
+    return rng, fraud, (rng.lognormal(3, 0.6, ROWS) * np.where(fraud, 4, 1)).round(2)
 
 
 def _often(rng: np.random.Generator, fraud: np.ndarray) -> np.ndarray:

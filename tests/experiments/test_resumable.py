@@ -67,7 +67,7 @@ def test_a_damaged_file_is_said_and_training_begins_anew(tmp_path):
     (kept,) = (tmp_path / "outputs" / "small" / "trainings").glob("*/2.safetensors")
     kept.write_bytes(kept.read_bytes()[:-100])
     printed = run("train.py", "trainer.max_epochs=3", *SMALL, cwd=tmp_path)
-    assert "2.safetensors is damaged" in printed
+    assert "2.safetensors: damaged (" in printed
     assert "trained before" not in printed
     histories = [
         pd.read_csv(path / "history.csv") for path in finished_runs(tmp_path / "outputs/small")

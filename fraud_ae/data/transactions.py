@@ -313,8 +313,11 @@ def _row_times(rows: int, source_format: SourceFormat) -> pd.Series:
     """
     start = pd.Timestamp(source_format.time_origin, tz="UTC").as_unit("us")
     if source_format.rows_before:
-        return pd.Series([start + source_format.rows_before * _ROW] * rows)
-    return pd.Series(start + np.arange(rows) * _ROW)
+        times = [start + source_format.rows_before * _ROW] * rows
+    else:
+        times = start + np.arange(rows) * _ROW
+    # Of no rows, too.
+    return pd.Series(times, dtype="datetime64[us, UTC]")
 
 
 def unused_columns(raw: pd.DataFrame, source_format: SourceFormat) -> list[str]:

@@ -159,18 +159,23 @@ def number(value: float) -> str:
     # Encoded numbers have the digits of a float32, of which the last mean nothing.
     value = float(f"{round(value, 6) + 0.0:.6g}")
     if value == round(value):
-        return f"{value:,.0f}"
+        return _grouped(value, 0)
     return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
+
+
+def _grouped(value: float, decimals: int) -> str:
+    """With separators for thousands as far as they can be read; 1e+15 and more as such."""
+    return f"{value:.6g}" if abs(value) >= 1e15 else f"{value:,.{decimals}f}"
 
 
 def money(value: float) -> str:
     """An amount."""
-    return f"{value + 0.0:,.2f}"
+    return _grouped(value + 0.0, 2)
 
 
 def about(value: float) -> str:
     """An amount to compare with: cents matter in small ones alone."""
-    return f"{value:,.0f}" if abs(value) >= 10 else money(value)
+    return _grouped(value, 0) if abs(value) >= 10 else money(value)
 
 
 def percent(share: float) -> str:
@@ -182,7 +187,8 @@ def percent(share: float) -> str:
 
 def times(ratio: float) -> str:
     """How many times as much."""
-    return f"{ratio:,.0f} times" if ratio >= 10 or ratio == round(ratio) else f"{ratio:.1f} times"
+    whole = ratio >= 10 or ratio == round(ratio)
+    return f"{_grouped(ratio, 0) if whole else f'{ratio:.1f}'} times"
 
 
 def ordinal(value: float) -> str:
@@ -194,6 +200,8 @@ def ordinal(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """A time in the largest unit of which it holds two, or of which it is one."""
+    if seconds >= 1e12:
+        return "tens of thousands of years"
     seconds = round(max(seconds, 0))
     for unit, name in _UNITS:
         # A window of 0.007 days is 10 minutes to a reader.

@@ -2,7 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytorch_lightning as pl
@@ -89,8 +90,6 @@ def train_together(
     """
     # Networks this small are as fast on one thread, and results do not depend on the core count.
     torch.set_num_threads(1)
-    # What Adam remembers of a dead unit fades to numbers so small that each costs a hundred others.
-    torch.set_flush_denormal(True)
     networks, states, streams = [], [], []
     for training, rows in zip(trainings, train, strict=True):
         torch.manual_seed(training.seed)
@@ -117,7 +116,7 @@ def train_together(
         num_sanity_val_steps=0,
     )
     validation_batches = None if validation is None else InOrder(validation, _VALIDATION_BATCH)
-    with warnings.catch_warnings():
+    with _without_subnormals(), warnings.catch_warnings():
         # Lightning advises DataLoader workers, which these batches have no use for, and meets
         # deprecations of its own.
         warnings.filterwarnings("ignore", module="pytorch_lightning")
@@ -127,6 +126,20 @@ def train_together(
         _trained(*network_parts)
         for network_parts in zip(networks, states, module.steps_per_epoch, module.ends, strict=True)
     ]
+
+
+@contextmanager
+def _without_subnormals() -> Iterator[None]:
+    """Take subnormal numbers for 0, in training alone: what is read later is read as it stands.
+
+    What Adam remembers of a dead unit fades to numbers so small that each costs a hundred others.
+    """
+    before = not float(torch.tensor(5e-324, dtype=torch.float64) * 1.0)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
 def _trained(

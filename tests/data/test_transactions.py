@@ -277,6 +277,14 @@ def test_unreadable_files(tmp_path, name, content, expected):
     assert len(str(error.value).splitlines()) <= 2
 
 
+@pytest.mark.parametrize("absent", ["transaction_id", "timestamp", "amount"])
+def test_a_file_of_no_rows_and_fewer_columns(tmp_path, absent):
+    path = tmp_path / "t.csv"
+    path.write_text(HEADER)
+    with pytest.raises(DataError, match="no rows"):
+        read_transactions(path, SourceFormat(COLUMNS | {absent: None}))
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [(None, "data.path=FILE"), ("none.csv", "no such file"), ("", "no table in it")],

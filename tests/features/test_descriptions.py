@@ -20,9 +20,11 @@ from fraud_ae.features.descriptions import (
     DescribedFeature,
     descriptions_of,
     duration,
+    money,
     ordinal,
     percent,
     subject_of,
+    times,
 )
 
 TEMPORAL = Temporal()
@@ -241,6 +243,12 @@ def test_durations_are_in_the_largest_unit_that_fits():
     assert texts[:3] == ["0 seconds", "1 second", "90 seconds"]
     assert texts[3:] == ["10 minutes", "10 minutes", "1 hour", "90 minutes"]
     assert [duration(days * 86_400) for days in (1, 30, 1095)] == ["1 day", "30 days", "3 years"]
+
+
+def test_no_number_is_too_large_to_be_described():
+    assert duration(np.inf) == duration(1e300) == "tens of thousands of years"
+    assert money(1.7e308) == "1.7e+308"
+    assert times(1e300) == "1e+300 times"
 
 
 def test_ordinals():

@@ -75,6 +75,11 @@ def test_training_lowers_the_loss_and_gives_a_network_ready_to_use():
     assert {p.device.type for p in trained.network.parameters()} == {"cpu"}
 
 
+def test_numbers_of_what_follows_are_not_cut():
+    fit()
+    assert float(torch.tensor(5e-324, dtype=torch.float64) * 1.0) == 5e-324
+
+
 def test_the_history_has_a_row_for_each_epoch_and_is_reported_as_it_grows():
     reported = []
     trained = fit(report=reported.append)

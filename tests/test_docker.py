@@ -46,8 +46,9 @@ def environment(tmp_path_factory) -> Path:
                 copy(ROOT / source, root / "build" / Path(source).name)
         if name == "RUN":
             step = arguments.replace("/opt/", f"{root}/opt/")
-            # One try for the index of PyTorch, which may be out of reach here.
-            own = {"PIP_RETRIES": "0", "PYTHONPATH": ""}
+            # One try for the index of PyTorch, which may be out of reach here. What is imported is
+            # compiled then: of all that is installed, it is little.
+            own = {"PIP_RETRIES": "0", "PIP_NO_COMPILE": "1", "PYTHONPATH": ""}
             subprocess.run(
                 ["sh", "-ec", step], cwd=root / "build", env={**os.environ, **own}, check=True
             )

@@ -106,6 +106,7 @@ def export_onnx(
 
 
 def _write(detector: FraudDetector, path: Path) -> None:
+    import onnx
     import torch
 
     from fraud_ae.detector.onnx.graph import FeaturesToScore
@@ -142,7 +143,7 @@ def _write(detector: FraudDetector, path: Path) -> None:
         "sources": source_hashes(detector.folder) if detector.folder else {},
     }
     program.model.metadata_props[METADATA] = json.dumps(facts)
-    program.save(path, external_data=False)
+    onnx.save(graph.with_trees(program.model_proto), path)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import copy
 import json
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +23,8 @@ from fraud_ae.scorers.linear import LEAST_ERROR, RidgeOdds
 from fraud_ae.scorers.mahalanobis import MahalanobisScorer
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
 from fraud_ae.scorers.scorer import Scorer
+
+_TREES = "TreeEnsembleRegressor"
 
 
 class FeaturesToScore(nn.Module):
@@ -39,6 +42,20 @@ class FeaturesToScore(nn.Module):
         groups = np.array(detector.encoder.input_groups())
         self.register_buffer("belongs", constant(np.eye(groups.max() + 1)[groups]))
         self.scorer = _scoring(detector.scorer)
+
+    def with_trees(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """What an export made of this module, with the nodes of its trees.
+
+        PyTorch prints all constants of a graph at each of its passes: with the nodes of trees
+        among them an export takes minutes.
+        """
+        for node in model.graph.node:
+            if node.op_type == _TREES:
+                (trees,) = (part.trees for part in self.modules() if isinstance(part, _Trees))
+                kept = [a for a in node.attribute if a.name not in trees]
+                del node.attribute[:]
+                node.attribute.extend(kept + [onnx.helper.make_attribute(*a) for a in trees.items()])
+        return model
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
         inputs = self.encoder(numbers, categories)
@@ -132,7 +149,7 @@ class _Ridge(Constants):
 
 
 class _Trees(Constants):
-    """The mean log odds of a calibrated scorer's trees."""
+    """The mean log odds of a calibrated scorer's trees, of which `with_trees` writes the nodes."""
 
     def __init__(self, scorer: CalibratedScorer) -> None:
         super().__init__(least_error=LEAST_ERROR, shift=np.log(scorer.thinned_by_))
@@ -142,9 +159,9 @@ class _Trees(Constants):
         errors = (errors + self.least_error).log()
         evidence = torch.cat([inputs, errors.float(), code.float()], dim=1)
         odds = torch.onnx.ops.symbolic(
-            "ai.onnx.ml::TreeEnsembleRegressor",
+            f"ai.onnx.ml::{_TREES}",
             (evidence,),
-            self.trees,
+            {"n_targets": self.trees["n_targets"]},
             dtype=torch.float32,
             shape=(evidence.shape[0], self.trees["n_targets"]),
             version=3,

@@ -91,7 +91,7 @@ SCORERS = {
 def test_the_file_gives_the_scores_of_every_kind_of_detector(
     network, activation, norm, scorer, scaling, clip, tmp_path
 ):
-    features, labels = with_gaps(20_000 if scaling == "quantile" else 3000)
+    features, labels = with_gaps(6000 if scaling == "quantile" else 3000)
     several = {"members": 2, "rounds": 1} if network == "masked" else {}
     settings = {**NETWORKS[network], **SMALL, **several, "activation": activation, "norm": norm}
     encoder = Encoder(scaling, clip=clip)

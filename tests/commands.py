@@ -1,35 +1,77 @@
 """The project's commands as real processes, in a folder of their own."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 
-from tests.warm_commands import run_warm
+from tests.processes import below
+from tests.warm_commands import WarmProcess
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 # Variables that are read when Python starts, or when a library is imported.
-_AT_START = ("PYTHON", "OMP_", "POLARS_", "PATH", "LD_")
+_AT_START = ("OMP_", "POLARS_", "PATH", "LD_")
+_running: list[subprocess.Popen | WarmProcess] = []
 
 
-def start(script: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.Popen:
+def start(
+    script: str, *arguments: str, cwd: Path, log: IO[str] | None = None, **environment: str
+) -> subprocess.Popen:
     """Start `python SCRIPT ARGUMENTS`; what it prints, errors included, comes in one stream.
 
-    script: a file of the project, or `-m`.
+    script: a file of the project, or `-m`. log: a file that it prints into, in place of `stdout`.
     """
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, *script_arguments(script, arguments)],
         cwd=cwd,
         env=environment_of(**environment),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=log or subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+    if not log:
+        _running.append(process)
+    return process
+
+
+def start_warm(
+    script: str,
+    *arguments: str,
+    cwd: Path,
+    log: IO[str] | None = None,
+    project: Path = ROOT,
+    **environment: str,
+) -> subprocess.Popen | WarmProcess:
+    """As `start`, at once and on one core, see `tests.warm_commands`.
+
+    project: the folder of the package that runs, where it is another.
+    """
+    if sys.platform != "linux" or any(name.startswith(_AT_START) for name in environment):
+        return start(script, *arguments, cwd=cwd, log=log, **environment)
+    given = script_arguments(script, arguments)
+    process = WarmProcess(given, cwd, environment_of(**environment), project, log)
+    if not log:
+        _running.append(process)
+    return process
+
+
+def kill_what_runs() -> None:
+    """End the commands that a test has left running, with all that they have started."""
+    while _running:
+        process = _running.pop()
+        if process.poll() is None:
+            for pid in [process.pid, *below(process.pid)]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.communicate()
 
 
 def run(
@@ -38,17 +80,17 @@ def run(
     cwd: Path,
     fails: bool = False,
     code: int | None = None,
+    project: Path = ROOT,
     **environment: str,
 ) -> str:
     """Run a command to its end and return what it printed; it must succeed, or fail, as said.
 
-    On one core, see `tests.warm_commands`. code: its exit code, where that is known; else `fails`
-    says whether it is another than 0.
+    On one core, see `start_warm`. code: its exit code, where that is known; else `fails` says
+    whether it is another than 0.
     """
-    if sys.platform != "linux" or any(name.startswith(_AT_START) for name in environment):
-        return run_cold(script, *arguments, cwd=cwd, fails=fails, code=code, **environment)
-    given = script_arguments(script, arguments)
-    return _checked(*run_warm(given, cwd, environment_of(**environment)), fails, code)
+    process = start_warm(script, *arguments, cwd=cwd, project=project, **environment)
+    printed, _ = process.communicate(timeout=1700)
+    return _checked(process.returncode, printed, fails, code)
 
 
 def run_cold(
@@ -105,9 +147,11 @@ def benchmark(name: str, *arguments: str) -> str:
     return done.stdout
 
 
-def run_in(checkout: Path, script: str, *arguments: str) -> str:
+def run_in(checkout: Path, script: str, *arguments: str, code: int = 0, **environment: str) -> str:
     """Run the command of another checkout, in its folder."""
-    return run(str(checkout / script), *arguments, cwd=checkout, PYTHONPATH=str(checkout))
+    script = script if script == "-m" else str(checkout / script)
+    further = {"PYTHONPATH": str(checkout), **environment}
+    return run(script, *arguments, cwd=checkout, code=code, project=checkout, **further)
 
 
 def board(folder: Path, stage: str) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Small configurations, runs trained from them, and models for production."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from fraud_ae.production.final_model import make_production_model
 from fraud_ae.production.plan import Plan
 from fraud_ae.runtime.named_objects import VARIABLE
 from fraud_ae.sweeps.plugins import register
+from tests.commands import kill_what_runs
 
 # Of a user: strategies, scorers and metrics of the tests, and the modules that tests write.
 os.environ[VARIABLE] = ",".join(
@@ -67,6 +68,12 @@ def split_by(job: Job, dataset: Dataset) -> Split:
     fractions, delay = settings.pop("fractions"), settings.pop("label_delay_days")
     times = dataset.transactions["timestamp"]
     return split_by_time(times, fractions=fractions, label_delay_days=delay, dates=settings)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_running() -> Iterator[None]:
+    yield
+    kill_what_runs()
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from subprocess import Popen
 PROCESSES = Path("/proc")
 
 
-def below(process: Popen) -> list[int]:
-    """Those that a command has started, and those that they have."""
-    found, parents = [], {process.pid}
+def below(command: int) -> list[int]:
+    """Those that a process has started, and those that they have."""
+    found, parents = [], {command}
     for stat in sorted(PROCESSES.glob("[0-9]*/stat"), key=lambda path: int(path.parent.name)):
         try:
             pid, rest = stat.read_text().rsplit(")", 1)

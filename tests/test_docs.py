@@ -18,7 +18,7 @@ import typer
 import yaml
 
 from fraud_ae.cli import app as fraud_ae_app
-from tests.commands import ROOT, fraud_ae, run_in, start
+from tests.commands import ROOT, fraud_ae, run_in
 
 PAGES = {"README.md": ROOT / "README.md", **{f"docs/{p.name}": p for p in ROOT.glob("docs/*.md")}}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -106,9 +106,7 @@ def test_a_command_of_an_experiment_is_composed(checkout, command):
     """It is not run: a key, an option or a value that is none stops already there."""
     script, *arguments = shlex.split(command)[1:]
     if command in MISTAKES:
-        process = start(str(checkout / script), *arguments, cwd=checkout)
-        printed, _ = process.communicate(timeout=100)
-        assert (printed, process.returncode) == (MISTAKES[command], 2)
+        assert run_in(checkout, script, *arguments, code=2) == MISTAKES[command]
         return
     composed = [of_sweep(a) for a in arguments if a not in ("-m", "--cfg", "job")]
     # Candidates are the files of a sweep that has been run.

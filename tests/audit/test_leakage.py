@@ -12,7 +12,7 @@ from fraud_ae.audit.stored import read_audits
 from fraud_ae.data.sources import synthetic
 from fraud_ae.data.split import split_by_time
 from fraud_ae.features import Baseline, Behavioural, Combined, DemographicRisk, Temporal
-from tests.commands import ROOT, fraud_ae
+from tests.commands import ROOT, run_in
 
 STRATEGIES = {
     "baseline": Baseline(),
@@ -240,7 +240,7 @@ def checkout(tmp_path_factory):
 
 
 def audited(checkout, *arguments: str, code: int = 0) -> str:
-    return fraud_ae("audit", *arguments, cwd=checkout, code=code, PYTHONPATH=str(checkout))
+    return run_in(checkout, "-m", "fraud_ae", "audit", *arguments, code=code)
 
 
 def test_audits_are_printed_and_stored_beside_one_another_and_nothing_is_trained(checkout):

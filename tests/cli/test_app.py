@@ -2,14 +2,15 @@
 
 import pytest
 
-from tests.commands import ROOT, fraud_ae
+from tests.commands import ROOT, fraud_ae, run_cold
 
 
 @pytest.mark.parametrize("command", [("--help",), ("score", "--help"), ("serve", "--help")])
 def test_what_serves_a_model_needs_neither_hydra_nor_lightning(tmp_path, command):
     for name in ("hydra", "omegaconf", "optuna", "pytorch_lightning"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('not in the image')\n")
-    printed = fraud_ae(*command, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    path = f"{tmp_path}:{ROOT}"
+    printed = run_cold("-m", "fraud_ae", *command, cwd=tmp_path, PYTHONPATH=path)
     assert "Usage" in printed
 
 

@@ -1,6 +1,7 @@
 """`python pipeline.py`, as it is typed, from nothing to a model for production."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -12,11 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import TrialState
 
 from fraud_ae.data.sources import synthetic
 from fraud_ae.detector.files import MODEL_FILES
-from tests.commands import ROOT, SHARED_DATA, board, fraud_ae, run, start
-from tests.sweeps.studies.study_results import trials
+from tests.commands import ROOT, SHARED_DATA, board, fraud_ae, run, run_cold, start_warm
+from tests.sweeps.studies.study_results import studies, trials
 from tests.tracking.offline_runs import Tracked
 
 SMALL = ("data.n_transactions=2000", "gate.force=true", "experiment=small", "scorer=reconstruction")
@@ -140,7 +143,7 @@ def test_a_second_pipeline_trains_nothing_and_says_so(whole, tmp_path):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name} imported')\n")
     before = {p: p.stat().st_mtime_ns for p in folder.glob("runs/*/metrics.json")}
     boards = {s: board(folder, s) for s in ("features", "broad", "refined", "final")}
-    again = run("pipeline.py", *SMALL, cwd=folder.parents[1], PYTHONPATH=str(tmp_path))
+    again = run_cold("pipeline.py", *SMALL, cwd=folder.parents[1], PYTHONPATH=str(tmp_path))
     assert "nothing trained: all finished before" in again
     assert f"{trainings(folder)} runs trained now" in first
     assert {p: p.stat().st_mtime_ns for p in folder.glob("runs/*/metrics.json")} == before
@@ -264,7 +267,7 @@ def sweep_results(folder) -> int:
 def test_killed_in_the_broad_sweep_it_goes_on_where_it_was(whole, tmp_path):
     undisturbed, _ = whole
     folder = tmp_path / "outputs" / "small"
-    process = start("pipeline.py", *SMALL, cwd=tmp_path)
+    process = start_warm("pipeline.py", *SMALL, cwd=tmp_path)
     deadline = time.monotonic() + 200
     while sweep_results(folder) < 7:
         assert process.poll() is None, process.communicate()[0]
@@ -272,6 +275,9 @@ def test_killed_in_the_broad_sweep_it_goes_on_where_it_was(whole, tmp_path):
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
+    interrupted = trials(folder)
+    assert 0 < len(interrupted) < 48
+    assert {trial.state for trial in interrupted} == {TrialState.COMPLETE}
     before = {p: p.stat().st_mtime_ns for p in folder.glob("runs/*/metrics.json")}
     assert 5 < len(before) < trainings(undisturbed)
     assert not (folder / "leaderboards" / "broad.csv").exists()
@@ -293,6 +299,22 @@ def test_killed_in_the_broad_sweep_it_goes_on_where_it_was(whole, tmp_path):
         mine = folder / "models" / "final_model" / name
         theirs = undisturbed / "models" / "final_model" / name
         assert mine.read_bytes() == theirs.read_bytes()
+    # The study has become complete, too.
+    for stage in ("features", "broad", "refined", "final"):
+        values = sorted(trial.value for trial in trials(folder, stage))
+        assert values == pytest.approx(sorted(board(folder, stage)["final_auc"]))
+    found = trials(folder)
+    assert {trial.state for trial in found} == {TrialState.COMPLETE}
+    assert sorted(trial.number for trial in found) == list(range(48))
+    assert len({(*trial.params.values(),) for trial in found}) == 48
+    differ = {key for trial in trials(folder, "refined") for key in trial.params}
+    assert "model.latent_dim" in differ
+    assert "candidate" not in differ
+    (study,) = [s for name, s in studies(folder).items() if name.startswith("broad ")]
+    importances = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    swept = {"model.latent_dim", "model.activation", "trainer.learning_rate", "trainer.batch_size"}
+    assert swept <= set(importances)
+    assert math.isclose(sum(importances.values()), 1, rel_tol=1e-6)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.files import MODEL_FILES
-from tests.commands import SHARED_DATA, finished_runs, run
+from tests.commands import SHARED_DATA, finished_runs, run, run_cold
 from tests.damage import mutated
 
 TINY = ("data.n_transactions=2000", "trainer.max_epochs=2", "wandb.mode=disabled")
@@ -98,9 +98,9 @@ def test_help_does_not_import_torch(tmp_path):
     blocked.mkdir()
     for name in ("torch", "pytorch_lightning", "wandb", "pandas", "sklearn"):
         (blocked / f"{name}.py").write_text("raise SystemExit('imported')\n")
-    printed = run("train.py", "--help", cwd=tmp_path, PYTHONPATH=str(blocked))
+    printed = run_cold("train.py", "--help", cwd=tmp_path, PYTHONPATH=str(blocked))
     assert "imported" not in printed
-    mistyped = run("train.py", "seeed=1", cwd=tmp_path, fails=True, PYTHONPATH=str(blocked))
+    mistyped = run_cold("train.py", "seeed=1", cwd=tmp_path, fails=True, PYTHONPATH=str(blocked))
     assert mistyped == "error: seeed: no such key; did you mean seed?\n"
 
 

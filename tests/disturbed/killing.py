@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import ROOT, environment_of, script_arguments
-from tests.warm_commands import run_warm
+from tests.warm_commands import WarmProcess
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="commands are forks, see above")
 # One file of a command takes the place of another by one of these; `pathlib` calls them too.
@@ -46,7 +46,9 @@ def run_killed(when: float | Moment, script: str, *arguments: str, cwd: Path) ->
     """
     told = json.dumps(asdict(when) if isinstance(when, Moment) else when)
     given = [str(Path(__file__)), told, *script_arguments(script, arguments)]
-    return run_warm(given, cwd, environment_of())
+    process = WarmProcess(given, cwd, environment_of(), ROOT)
+    printed, _ = process.communicate()
+    return process.returncode, printed
 
 
 def main(when: str, script: str, *arguments: str) -> None:

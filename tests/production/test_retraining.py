@@ -16,7 +16,7 @@ from fraud_ae.data.columns import REQUIRED
 from fraud_ae.data.sources import from_file, synthetic
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.versions import Versions
-from tests.commands import ROOT, fraud_ae, run, start
+from tests.commands import ROOT, fraud_ae, run, start_warm
 from tests.tracking.offline_runs import Tracked
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ STAGES = ("stages=[features,production]", "gate.force=true")
 
 def write(path: Path, start: str, *, garbage: bool = False) -> None:
     """Transactions of half a year, with labels that mean nothing before the newest fifth."""
-    made = synthetic(n_transactions=5000, fraud_ratio=0.1, start=start).transactions
+    made = synthetic(n_transactions=3500, fraud_ratio=0.1, start=start).transactions
     if garbage:
         early = np.arange(len(made)) < 0.8 * len(made)
         shuffled = np.random.default_rng(0).permutation(made["is_fraud"].to_numpy())
@@ -151,7 +151,7 @@ def test_killed_while_the_challenger_is_trained_the_same_command_goes_on(shop):
     outcomes.rename(columns={"chargeback": "is_fraud"}).to_csv(shop / "late.csv", index=False)
     command = ("retrain", "data.path=garbage.csv", "data.labels=late.csv", *STAGES)
     challenger = shop / "outputs" / "shop-0002"
-    process = start("-m", "fraud_ae", *command, cwd=shop)
+    process = start_warm("-m", "fraud_ae", *command, cwd=shop)
     deadline = time.monotonic() + 600
     while not list(challenger.glob("leaderboards/features.csv")):
         assert process.poll() is None, process.communicate()[0]

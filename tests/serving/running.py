@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,36 +13,44 @@ from pathlib import Path
 import pandas as pd
 import requests
 
-from tests.commands import ROOT
+from tests.commands import environment_of, start_warm
 
 KEY = "secret"
 
 
 class RunningService:
-    """A service that listens, asked with `get` and `post`; stopped with `stop`."""
+    """A service that listens, asked with `get` and `post`; stopped with `stop`.
+
+    command: what stands before `serve`, by default what runs this package, on one core.
+    """
 
     def __init__(
         self,
         model: Path,
         folder: Path,
         *options: str,
-        command: Sequence[str] = (sys.executable, "-m", "fraud_ae"),
+        command: Sequence[str] = (),
         **environment: str,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.store = folder / "history.db"
         self._log = folder / f"log-{len(list(folder.glob('log-*')))}"
         self.key: str | None = None
-        command = [*command, "serve", f"--model={model}", "--port", "0"]
+        serve = ("serve", f"--model={model}", "--port", "0", "--store", str(self.store), *options)
         with self._log.open("w") as log:
-            self.process = subprocess.Popen(
-                [*command, "--store", str(self.store), *options],
-                cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            if command:
+                self.process = subprocess.Popen(
+                    [*command, *serve],
+                    cwd=folder,
+                    env=environment_of(**environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+            else:
+                self.process = start_warm(
+                    "-m", "fraud_ae", *serve, cwd=folder, log=log, **environment
+                )
         self._session = requests.Session()
         self.port = self._wait()
         self.url = f"http://127.0.0.1:{self.port}"

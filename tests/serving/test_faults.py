@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.commands import ROOT, run
+from tests.commands import ROOT, run, run_cold
 from tests.serving.running import plain
 
 pytestmark = pytest.mark.slow
@@ -90,7 +90,8 @@ def refused(model, folder, *options: str, **environment: str) -> str:
     """The one line of an error that `fraud-ae serve` ends with."""
     options = ("--port", "0", "--store", str(folder / "other.db"), *options)
     command = ("serve", f"--model={model}", *options)
-    printed = run("-m", "fraud_ae", *command, cwd=folder, fails=True, **environment).strip()
+    ends = run_cold if environment else run
+    printed = ends("-m", "fraud_ae", *command, cwd=folder, fails=True, **environment).strip()
     assert printed.startswith("error: "), printed
     assert "\n" not in printed
     return printed

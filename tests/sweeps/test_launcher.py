@@ -34,8 +34,9 @@ GRID = (
 )
 
 
-def sweep(folder: Path, *arguments: str, ends=run_cold, **how) -> Path:
-    ends("train.py", "-m", "stage=features", *SMALL, *arguments, cwd=folder, **how)
+def sweep(folder: Path, *arguments: str, ends=run) -> Path:
+    """A sweep to its end. ends: `run_cold` for one whose worker processes train."""
+    ends("train.py", "-m", "stage=features", *SMALL, *arguments, cwd=folder)
     return folder / "outputs" / "small"
 
 
@@ -43,7 +44,7 @@ def sweep(folder: Path, *arguments: str, ends=run_cold, **how) -> Path:
 def both(tmp_path_factory) -> tuple[Path, Path]:
     """The same sweep, with networks in one loop and with one job after another."""
     stacked, alone = (tmp_path_factory.mktemp(name) for name in ("stacked", "alone"))
-    return sweep(stacked, *GRID), sweep(alone, *GRID, "hydra/launcher=basic", ends=run)
+    return sweep(stacked, *GRID, ends=run_cold), sweep(alone, *GRID, "hydra/launcher=basic")
 
 
 def test_a_stacked_run_is_the_run_alone(both):
@@ -88,7 +89,7 @@ def test_encoded_features_are_kept_once(both):
 @pytest.mark.slow
 def test_what_cannot_share_a_loop_is_trained_side_by_side(tmp_path):
     kinds = ("model=autoencoder,denoising,masked,variational", "trainer.max_epochs=1")
-    folder = sweep(tmp_path, *kinds)
+    folder = sweep(tmp_path, *kinds, ends=run_cold)
     found = board(folder, "features")
     assert set(found["model"]) == {"autoencoder", "denoising", "masked", "variational"}
     assert (found["status"] == "finished").all()
@@ -107,7 +108,7 @@ def test_a_network_that_diverges_leaves_its_neighbours_alone(tmp_path):
 
 @pytest.mark.slow
 def test_a_sampler_that_learns_gets_its_trials_in_batches(tmp_path):
-    run_cold(
+    run(
         *("train.py", "-m", "stage=broad", *SMALL, "trainer.max_epochs=1"),
         *("hydra/sweeper/sampler=tpe", "hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=2"),
         cwd=tmp_path,
@@ -116,9 +117,7 @@ def test_a_sampler_that_learns_gets_its_trials_in_batches(tmp_path):
 
 
 def test_a_mistake_is_told_before_anything_is_trained(tmp_path):
-    printed = run_cold(
-        "train.py", "-m", *SMALL, "trainer.batch_size=32,0", cwd=tmp_path, fails=True
-    )
+    printed = run("train.py", "-m", *SMALL, "trainer.batch_size=32,0", cwd=tmp_path, fails=True)
     assert "error: trainer.batch_size=0: must be greater than 0" in printed
     assert "Traceback" not in printed
     assert not finished_runs(tmp_path / "outputs" / "small")
@@ -127,7 +126,7 @@ def test_a_mistake_is_told_before_anything_is_trained(tmp_path):
 @pytest.mark.parametrize("setting", ["workers=0", "workers=-1", "stack_size=0"])
 def test_impossible_settings_are_refused(tmp_path, setting):
     wrong = f"hydra.launcher.{setting}"
-    printed = run_cold("train.py", "-m", *SMALL, "seed=1,2", wrong, cwd=tmp_path, fails=True)
+    printed = run("train.py", "-m", *SMALL, "seed=1,2", wrong, cwd=tmp_path, fails=True)
     assert f"error: {wrong}: must be greater than 0" in printed
     assert "Traceback" not in printed
 
@@ -198,7 +197,7 @@ def test_a_killed_stack_is_trained_run_by_run(tmp_path):
     process = start("train.py", "-m", *SMALL, *PATIENT, *quick, cwd=tmp_path)
     in_training(process, tmp_path)
     # The last ones that were started train.
-    os.kill(below(process)[-1], signal.SIGKILL)
+    os.kill(below(process.pid)[-1], signal.SIGKILL)
     printed, _ = process.communicate(timeout=600)
     assert process.returncode == 0, printed
     assert "tried once more, alone" in printed
@@ -211,7 +210,7 @@ def test_a_killed_stack_is_trained_run_by_run(tmp_path):
 def test_workers_end_with_the_command(tmp_path, sent):
     process = start("train.py", "-m", *SMALL, *LONG, *PATIENT, cwd=tmp_path)
     in_training(process, tmp_path)
-    workers = below(process)
+    workers = below(process.pid)
     assert workers
     os.kill(process.pid, sent)
     # The trainings themselves would go on for minutes.

@@ -1,13 +1,9 @@
 """The studies that the commands leave, in real processes."""
 
-import math
 import os
-import signal
-import time
 from pathlib import Path
 
 import pytest
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
 from fraud_ae.sweeps.studies.study_file import STUDIES
@@ -118,45 +114,3 @@ def test_sweeps_of_one_experiment_at_the_same_time(tmp_path):
     for study in found:
         assert sorted(t.number for t in study.get_trials()) == [0, 1, 2, 3]
         assert len({(*t.params.values(),) for t in study.get_trials()}) == 4
-
-
-@pytest.mark.slow
-def test_killed_in_the_broad_sweep_the_study_becomes_complete_with_the_same_command(tmp_path):
-    folder = tmp_path / "outputs" / "small"
-    pipeline = (*SMALL, "gate.force=true", "wandb.mode=disabled")
-    process = start("pipeline.py", *pipeline, cwd=tmp_path)
-    deadline = time.monotonic() + 300
-    while not written(folder):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    interrupted = trials(folder)
-    assert 0 < len(interrupted) < 48
-    assert {t.state for t in interrupted} == {TrialState.COMPLETE}
-
-    run("pipeline.py", *pipeline, cwd=tmp_path)
-    for stage, count in {"features": 5, "broad": 48, "refined": 10, "final": 3}.items():
-        assert len(trials(folder, stage)) == count
-        assert shown(folder, stage) == pytest.approx(reached(folder, stage))
-    found = trials(folder)
-    assert {t.state for t in found} == {TrialState.COMPLETE}
-    assert sorted(t.number for t in found) == list(range(48))
-    assert len({(*t.params.values(),) for t in found}) == 48
-    differ = {key for t in trials(folder, "refined") for key in t.params}
-    assert "model.latent_dim" in differ
-    assert "candidate" not in differ
-    (study,) = [s for name, s in studies(folder).items() if name.startswith("broad ")]
-    importances = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
-    swept = {"model.latent_dim", "model.activation", "trainer.learning_rate", "trainer.batch_size"}
-    assert swept <= set(importances)
-    assert math.isclose(sum(importances.values()), 1, rel_tol=1e-6)
-
-
-def written(folder: Path) -> int:
-    """How many trials of the broad sweep somebody else sees in the file while it goes on."""
-    if not (folder / "hydra" / "broad").is_dir():
-        return 0
-    found = [s for name, s in studies(folder).items() if name.startswith("broad ")]
-    return len(found[0].get_trials()) if found else 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import run, start
-from tests.serving.running import RunningService
+from tests.serving.running import COLD, RunningService
 
 WANDB_KEY = "5ec4e7" * 6 + "abcd"
 SERVICE_KEY = "nobody-may-see-this-service-key"
@@ -68,7 +68,7 @@ def test_no_command_writes_prints_or_passes_on_a_key(tmp_path):
     printed += run("train.py", *TINY[:-3], "seed=3", cwd=tmp_path, **KEYS)
     for command in (["models"], ["compare"], ["report"]):
         printed += run("-m", "fraud_ae", *command, cwd=tmp_path, **KEYS)
-    service = RunningService(model, tmp_path / "served", **KEYS)
+    service = RunningService(model, tmp_path / "served", command=COLD, **KEYS)
     try:
         seen += command_lines_of(service.process.pid)
         assert service.get("/model").status_code == 401

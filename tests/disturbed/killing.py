@@ -39,13 +39,18 @@ class Moment:
     number: int = 1
 
 
+def killed_at(when: float | Moment, *command: str) -> list[str]:
+    """The command line of a command that is killed, see `run_killed`."""
+    told = json.dumps(asdict(when) if isinstance(when, Moment) else when)
+    return [sys.executable, str(Path(__file__)), told, *command]
+
+
 def run_killed(when: float | Moment, script: str, *arguments: str, cwd: Path) -> tuple[int, str]:
     """Start a command that is killed after some seconds, or at a moment; exit code and print.
 
     script: a file of the project, or `-m`. The code is that of SIGKILL unless it ended before.
     """
-    told = json.dumps(asdict(when) if isinstance(when, Moment) else when)
-    given = [str(Path(__file__)), told, *script_arguments(script, arguments)]
+    given = killed_at(when, *script_arguments(script, arguments))[1:]
     process = WarmProcess(given, cwd, environment_of(), ROOT)
     printed, _ = process.communicate()
     return process.returncode, printed

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +17,8 @@ import requests
 from tests.commands import environment_of, start_warm
 
 KEY = "secret"
+# A Python that imports everything itself, with a command line of its own.
+COLD = (sys.executable, "-m", "fraud_ae")
 
 
 class RunningService:

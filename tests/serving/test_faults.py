@@ -8,12 +8,14 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 import requests
 
 from tests.commands import ROOT, run, run_cold
-from tests.serving.running import plain
+from tests.disturbed.killing import Moment, killed_at, needs_linux
+from tests.serving.running import RunningService, plain
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +60,32 @@ def test_every_result_that_was_given_is_stored_after_sigkill(serve, rows, histor
         repeated = reopened.post("/score", [by_id[result["transaction_id"]] for result in part])
         assert repeated.json() == [{**result, "repeated": True} for result in part]
     assert reopened.stored == stored
+
+
+@pytest.mark.promise("C17")
+@needs_linux
+@pytest.mark.parametrize("statement", ["COMMIT", "INSERT OR IGNORE INTO transactions*"])
+def test_killed_at_a_statement_of_its_store_it_holds_what_was_answered(
+    model, rows, tmp_path, statement
+):
+    service = RunningService(
+        model, tmp_path, command=killed_at(Moment("before", statement, 9), "-m", "fraud_ae")
+    )
+    results, asked = [], iter(rows[:20])
+    with suppress(requests.ConnectionError):
+        while True:
+            results.append(service.post("/score", next(asked)).json())
+    assert service.stop() == -signal.SIGKILL
+    assert 0 < len(results) < 9
+    reopened = RunningService(model, tmp_path)
+    try:
+        # What was never answered is scored as if it came for the first time.
+        assert reopened.stored == len(results)
+        repeated = reopened.post("/score", rows[: len(results) + 1]).json()
+    finally:
+        reopened.stop()
+    assert repeated[:-1] == [{**result, "repeated": True} for result in results]
+    assert not repeated[-1]["repeated"]
 
 
 def test_sigterm_answers_what_waits_and_closes_the_store(serve, rows):

@@ -10,7 +10,7 @@ from fraud_ae.errors import UserError
 from fraud_ae.serving.errors import RequestRefused
 from fraud_ae.serving.http.keys import ApiKey, read_keys
 from tests.commands import run
-from tests.serving.running import KEY, RunningService, plain
+from tests.serving.running import COLD, KEY, RunningService, plain
 
 KEYS = {
     "gateway": {"key": "of-the-gateway", "roles": ["score"], "rate": 0.001},
@@ -26,7 +26,7 @@ def service(model, tmp_path_factory):
     file.write_text(yaml.safe_dump(KEYS))
     file.chmod(0o600)
     variables = {"FRAUD_AE_API_KEYS": str(file), "FRAUD_AE_API_KEY": KEY}
-    service = RunningService(model, folder, **variables)
+    service = RunningService(model, folder, command=COLD, **variables)
     yield service
     assert service.stop() == 0
     for secret in (KEY, *(one["key"] for one in KEYS.values())):

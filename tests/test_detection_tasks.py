@@ -123,6 +123,7 @@ def test_what_cannot_be_left_out_is_said(handbook_file, left_out, message):
         compared(handbook_file, [7], left_out)
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_once_and_every_scorer_chooses_among_all(handbook_file, monkeypatch):
     trained, train = [], ours.train
 

@@ -101,6 +101,7 @@ def test_the_strategy_of_ones_own_runs_as_it_is_printed(checkout):
     assert "payday" in swept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", of("python train.py", "python pipeline.py"))
 def test_a_command_of_an_experiment_is_composed(checkout, command):
     """It is not run: a key, an option or a value that is none stops already there."""
@@ -137,6 +138,7 @@ def verbs() -> dict:
     return typer.main.get_command(fraud_ae_app.app).commands
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", of("fraud-ae "))
 def test_a_command_of_the_tool_is_parsed(checkout, verbs, command):
     """Options, their values and the number of arguments, by the parser of the command itself."""

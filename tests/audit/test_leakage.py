@@ -145,6 +145,7 @@ class PlaceInTheDay(OneFeature):
         return df.groupby("timestamp").cumcount()
 
 
+@pytest.mark.slow
 @pytest.mark.promise(2)
 def test_a_feature_that_sees_the_order_of_equal_times_is_found(transactions):
     days = transactions.head(2000)
@@ -243,6 +244,7 @@ def audited(checkout, *arguments: str, code: int = 0) -> str:
     return run_in(checkout, "-m", "fraud_ae", "audit", *arguments, code=code)
 
 
+@pytest.mark.slow
 def test_audits_are_printed_and_stored_beside_one_another_and_nothing_is_trained(checkout):
     printed = audited(checkout, SIZE, "baseline", "experiment=stored")
     assert printed.startswith("audit of baseline: 1,600 transactions before the test period\n")

@@ -131,6 +131,7 @@ def test_what_cannot_be_written_or_read_is_said(tmp_path):
     assert "no rows" in fraud_ae("inspect", "empty.csv", cwd=tmp_path, code=2)
 
 
+@pytest.mark.slow
 @pytest.mark.promise(15)
 def test_hundreds_of_columns_are_said_in_a_few_rows(tmp_path):
     frame = simulate(600, days=30)[0][["transaction_id", "customer_id", "timestamp", "amount"]]

@@ -108,6 +108,7 @@ def test_a_list_where_a_group_takes_a_name_is_a_mistake(argument, tmp_path, monk
     assert [end_of(name, [argument]) for name in JOBS] == [2, 2]
 
 
+@pytest.mark.slow
 def test_keys_that_nothing_reads_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for key in ("foo", "metrics.foo", "encoder.foo", "trainer.foo", "wandb.foo", "data.split.foo"):

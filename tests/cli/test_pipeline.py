@@ -22,6 +22,7 @@ from tests.commands import ROOT, SHARED_DATA, board, fraud_ae, run, run_cold, st
 from tests.sweeps.studies.study_results import studies, trials
 from tests.tracking.offline_runs import Tracked
 
+pytestmark = pytest.mark.slow
 SMALL = ("data.n_transactions=2000", "gate.force=true", "experiment=small", "scorer=reconstruction")
 
 
@@ -203,7 +204,6 @@ def test_it_ends_with_a_report_and_writes_it_again_from_what_is_kept(whole):
     assert "nothing has been run" in nothing
 
 
-@pytest.mark.slow
 def test_a_report_that_cannot_be_written_leaves_the_result(whole):
     folder, _ = whole
     report = folder / "report.html"
@@ -263,7 +263,6 @@ def sweep_results(folder) -> int:
     return len(list(folder.glob("hydra/broad/*/*/result.json")))
 
 
-@pytest.mark.slow
 def test_killed_in_the_broad_sweep_it_goes_on_where_it_was(whole, tmp_path):
     undisturbed, _ = whole
     folder = tmp_path / "outputs" / "small"
@@ -317,7 +316,6 @@ def test_killed_in_the_broad_sweep_it_goes_on_where_it_was(whole, tmp_path):
     assert math.isclose(sum(importances.values()), 1, rel_tol=1e-6)
 
 
-@pytest.mark.slow
 def test_the_default_data_are_neither_trivial_nor_hopeless(tmp_path):
     from benchmarks.synthetic import STRATEGIES, boosting_auc, raw_column_aucs
     from fraud_ae.data.split import split_by_time
@@ -334,7 +332,6 @@ def test_the_default_data_are_neither_trivial_nor_hopeless(tmp_path):
     assert 0.90 < auc < 0.98
 
 
-@pytest.mark.slow
 def test_the_default_pipeline_tunes_and_keeps_the_alert_rate(tmp_path):
     run("pipeline.py", cwd=tmp_path)
     folder = tmp_path / "outputs" / "synthetic"
@@ -348,7 +345,6 @@ def test_the_default_pipeline_tunes_and_keeps_the_alert_rate(tmp_path):
     assert deployed["test"]["alert_rate"] == pytest.approx(asked, rel=0.25)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason=f"real data not there: {SHARED_DATA}")
 def test_real_transactions_go_to_the_end(tmp_path):
     path = SHARED_DATA / "ecommerce.csv.gz"

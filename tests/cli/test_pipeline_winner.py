@@ -13,6 +13,7 @@ from fraud_ae.experiments.run_store import SCORES
 from fraud_ae.pipeline.comparison import compare_experiments
 from tests.commands import board, fraud_ae, run
 
+pytestmark = pytest.mark.slow
 SWEEPS = ("features", "broad", "refined", "final")
 DATA = ("data.n_transactions=2000", "experiment=small", "scorer=reconstruction")
 GRID = ("model.latent_dim=4,8", "model.activation=relu", "trainer.batch_size=128")

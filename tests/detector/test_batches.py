@@ -6,6 +6,7 @@ import pytest
 from tests.small_detectors import NETWORKS, SCORERS, made_detector, made_up
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scorer", "network"),
     [

@@ -53,6 +53,7 @@ def assert_as_saved(run: Run, transaction_ids: pd.Series, scores: np.ndarray) ->
     assert_same(found[saved.index], saved)
 
 
+@pytest.mark.slow
 def test_a_fresh_process_scores_raw_transactions_as_training_did(
     finished_run, transactions, tmp_path
 ):

@@ -72,11 +72,13 @@ def test_labels_that_went_into_the_model_are_listed(made):
 UNLABELLED = ("data.train_on=all", "features=temporal")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [UNLABELLED[:1], UNLABELLED[1:]])
 def test_a_model_with_any_of_that_is_not_called_unsupervised(make_from, overrides):
     assert not make_from(*overrides).info["labels"]["unsupervised"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides", [(), ("scorer=mahalanobis", "model.members=2", "threshold.method=budget")]
 )
@@ -106,6 +108,7 @@ def test_a_scorer_that_found_too_few_frauds_says_so(make_from, dataset, caplog):
     assert not labels["unsupervised"]
 
 
+@pytest.mark.slow
 def test_a_refit_of_a_calibrated_ensemble_keeps_the_curve_of_the_winner(make_from, compose):
     ensemble = ("scorer=calibrated", "model=masked", "model.members=2")
     more_frauds = compose("data.fraud_ratio=0.1").dataset
@@ -128,6 +131,7 @@ def test_optimism_is_what_validation_promised_and_test_did_not_hold(made):
         assert found == winner["validation"][name] - tested
 
 
+@pytest.mark.slow
 def test_without_frauds_in_the_test_rows_and_scenarios_their_figures_are_unknown(
     make_from, compose, dataset
 ):
@@ -159,6 +163,7 @@ def test_figures_are_broken_down_by_scenario_amount_band_and_month(made, part):
         assert found["rows"][found["by"] == by].sum() == len(scores)
 
 
+@pytest.mark.slow
 def test_another_threshold_changes_the_model_without_fitting(
     made, make, compose, tmp_path, monkeypatch
 ):
@@ -219,6 +224,7 @@ def test_flat_figures_are_those_of_model_info(made):
         assert flat[name] == found["winner"]["test"][name]
 
 
+@pytest.mark.slow
 def test_a_model_fitted_on_all_rows_has_no_alert_rate_of_its_own(made, make, compose, tmp_path):
     found = make(compose(*QUICK), made.plan.winner, "all", tmp_path, folds=2)
     assert "deployed_alert_rate" not in flat_metrics(found.info["figures"])

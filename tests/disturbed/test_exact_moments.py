@@ -134,6 +134,22 @@ def test_a_file_of_scores_is_there_whole_or_not_at_all(undisturbed, tmp_path, wh
     pd.testing.assert_frame_equal(pd.read_csv(cwd / "scores.csv"), pd.read_csv(made / "scores.csv"))
 
 
+def test_a_model_scores_whenever_its_export_is_killed(undisturbed, tmp_path):
+    cwd = shutil.copytree(undisturbed(*PIPELINE).cwd, tmp_path / "work", symlinks=True)
+    export = ("-m", "fraud_ae", "export")
+    run(*score(cwd), cwd=cwd)
+    expected = (cwd / "scores.csv").read_text()
+    moments = [Moment(when, "*/model.onnx") for when in ("before", "after")]
+    for moment in [*moments, Moment("before", "*/manifest.json")]:
+        killed(moment, *export, cwd=cwd)
+        run(*score(cwd), cwd=cwd)
+        assert (cwd / "scores.csv").read_text() == expected, moment
+    run(*export, cwd=cwd)
+    run(*score(cwd), cwd=cwd)
+    assert (cwd / "scores.csv").read_text() == expected
+    assert wrong_states(cwd / EXPERIMENT) == []
+
+
 def score(cwd: Path) -> tuple[str, ...]:
     """The command that scores the transactions of an experiment; their file is made."""
     from fraud_ae.data.sources import synthetic

@@ -67,6 +67,7 @@ def test_intervals_hold_the_figures_and_shrink_with_less_confidence():
         assert wide[name][0] < narrow[name][0] < value < narrow[name][1] < wide[name][1]
 
 
+@pytest.mark.slow
 def test_the_interval_is_that_of_a_plain_bootstrap_with_sklearn():
     rows = customers()
     by_customer = [part for _, part in rows.groupby("customer")]
@@ -79,6 +80,7 @@ def test_the_interval_is_that_of_a_plain_bootstrap_with_sklearn():
     assert found == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.02)
 
 
+@pytest.mark.slow
 def test_customers_give_honest_intervals_and_single_rows_do_not():
     truth = roc_auc_score(*columns(customers(seed=10_000, n_customers=20_000))[:2])
     covered, widths = np.zeros(2), np.zeros(2)

@@ -133,6 +133,7 @@ stored_training_data(Path(sys.argv[1]) / "encoded", {"a": 1}, make)
 """
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_makes_it(data, tmp_path):
     (tmp_path / "source").mkdir()
     data.save(tmp_path / "source")

@@ -17,6 +17,7 @@ from fraud_ae.data.sources import from_file, synthetic
 from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.detector.versions import Versions
 from tests.commands import ROOT, fraud_ae, run, start_warm
+from tests.disturbed.killing import Moment, run_killed
 from tests.tracking.offline_runs import Tracked
 
 pytestmark = pytest.mark.slow
@@ -164,6 +165,11 @@ def test_killed_while_the_challenger_is_trained_the_same_command_goes_on(shop):
     FraudDetector.load(versions.folder / "production")
     trained = {p: p.stat().st_mtime_ns for p in challenger.glob("runs/*/metrics.json")}
     assert trained
+    # At exact moments, too: the version before its decision, and the decision before the link.
+    for moment in (Moment("after", "*/versions/0002"), Moment("before", "*/decisions/0002.json")):
+        code, printed = run_killed(moment, "-m", "fraud_ae", *command, cwd=shop)
+        assert code == -signal.SIGKILL, printed
+        assert versions.in_production == "0001"
 
     printed = fraud_ae(*command, cwd=shop)
     assert {p: p.stat().st_mtime_ns for p in trained} == trained

@@ -109,14 +109,14 @@ def as_json(source_format: SourceFormat) -> str:
 
 @pytest.mark.promise("D20")
 @given(raw=raw_tables(), source_format=FORMATS)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_any_table_is_transactions_or_a_mistake_that_is_told(raw, source_format):
     check_read(raw, source_format)
 
 
 @pytest.mark.slow
 @given(raw=raw_tables(), source_format=FORMATS)
-@settings(max_examples=500)
+@settings(max_examples=300)
 def test_any_table_is_transactions_or_a_mistake_that_is_told_at_length(raw, source_format):
     check_read(raw, source_format)
 
@@ -152,14 +152,14 @@ def check_roads(raw: pd.DataFrame, folder: Path) -> None:
 
 
 @given(raw=plain_tables())
-@settings(max_examples=15)
+@settings(max_examples=4)
 def test_every_road_gives_the_same_transactions(raw, tmp_path_factory):
     check_roads(raw, tmp_path_factory.mktemp("roads"))
 
 
 @pytest.mark.slow
 @given(raw=plain_tables())
-@settings(max_examples=150)
+@settings(max_examples=40)
 def test_every_road_gives_the_same_transactions_at_length(raw, tmp_path_factory):
     check_roads(raw, tmp_path_factory.mktemp("roads"))
 

@@ -144,6 +144,7 @@ def test_a_pipeline_that_stopped_at_the_gate_says_so(made):
     assert "test" not in page.drawn["explorer"]["parts"]
 
 
+@pytest.mark.slow
 def test_before_there_is_a_model_the_report_is_about_the_best_so_far_on_validation(tmp_path):
     made = MadeExperiment(tmp_path, customers=False)
     for stage in ("features", "broad", "refined", "final"):

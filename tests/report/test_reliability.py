@@ -59,6 +59,7 @@ def test_right_probabilities_can_be_taken_at_their_word(tmp_path):
     assert f"Of the test transactions {said}" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scorer", "fallback"),
     [

@@ -37,6 +37,7 @@ def end_once(mark: Path) -> str:
     return "done"
 
 
+@pytest.mark.slow
 def test_results_come_back(workers):
     futures = [workers.submit(pow, number, 2) for number in range(5)]
     assert [workers.outcome(future) for future in futures] == [0, 1, 4, 9, 16]

@@ -125,6 +125,7 @@ async def test_functions_that_count_are_refused_where_too_many_wait(score, threa
     assert [await second, await third] == ["done", "reloaded"]
 
 
+@pytest.mark.slow
 async def test_twice_what_it_can_do_is_refused_above_a_second_of_waiting():
     full_seconds = 0.05
     per_second = 2 * AT_ONCE / full_seconds

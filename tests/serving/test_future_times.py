@@ -25,6 +25,7 @@ def ahead(rows: pd.DataFrame, days: float = 300.0) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.promise("C18")
 @pytest.mark.parametrize("wrong", [1, 30, 150])
 def test_no_later_score_depends_on_transactions_ahead_of_the_clock(

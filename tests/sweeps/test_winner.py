@@ -190,6 +190,7 @@ def test_a_single_stage_wins_unopposed(stages, epochs):
     assert "the only stage" in explain(decision)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["average_precision", "planted_auc"])
 def test_the_objective_of_the_sweeps_is_what_is_compared(stages, objective):
     stages.end("broad", scores(1.0, seed=2), 10, objective=objective)

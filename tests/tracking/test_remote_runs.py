@@ -56,6 +56,7 @@ def test_finished_runs_are_read_with_their_figures_and_who_ran_them(tmp_path):
     assert (bare["strategy"], bare["fingerprint"], bare["figures"]) == ("", None, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", [dead_server, silent_server], ids=["dead", "silent"])
 def test_a_server_that_does_not_answer_is_named_within_the_bound(tmp_path, server):
     with server() as url:

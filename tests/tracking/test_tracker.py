@@ -49,6 +49,7 @@ def target(**settings) -> TrackingTarget:
     return TrackingTarget(**known | {"tags": ()} | settings)
 
 
+@pytest.mark.slow
 @pytest.mark.promise(14)
 def test_every_training_is_a_finished_run_with_an_id_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_RUN_ID", "mine")
@@ -250,6 +251,7 @@ def test_a_model_is_an_artifact_of_all_its_files_which_wait_with_the_run(
     assert all(entry["local_path"].startswith(str(tmp_path / "run")) for entry in entries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fit_on", "versions"),
     [

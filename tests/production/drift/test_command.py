@@ -82,6 +82,7 @@ def test_an_error_is_2_and_says_what_to_mend(drift, model, file, message):
     assert message in printed
 
 
+@pytest.mark.slow
 @NEEDS_BROWSER[0]
 @NEEDS_BROWSER[1]
 def test_the_page_has_pictures_in_both_themes_and_asks_for_nothing(watched, tmp_path):

@@ -60,6 +60,7 @@ def test_two_combinations_are_enough(grid):
     assert sum(importances(grid.iloc[[0, -1]], "final_auc")["fANOVA"].values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_lost_combinations_do_not_count(grid):
     lost = grid.head(2).assign(final_auc=np.nan, status="diverged")
     both = pd.concat([grid, lost], ignore_index=True)

@@ -219,6 +219,7 @@ def _add(path, start):
         file.add([trial_of(told, path.parent, "final_auc", space)])
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_the_same_time_lose_and_double_nothing(tmp_path):
     context = multiprocessing.get_context("spawn")
     start = context.Event()

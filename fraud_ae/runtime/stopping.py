@@ -1,5 +1,6 @@
 """How a command ends that is told to stop: at once, with one line, and with all that it started."""
 
+import atexit
 import os
 import signal
 import socket
@@ -72,6 +73,8 @@ def _follow(signals: socket.socket, then: str) -> None:
 
 def _end(number: int, then: str) -> None:
     code = 128 + number
+    # The main thread may come to its own end meanwhile, with an exit code of its own.
+    atexit.register(threading.Event().wait)
     printed, said = _silenced()
     _kill_all(os.getpid())
     last_resort = threading.Timer(_MOST_SECONDS, os._exit, [code])

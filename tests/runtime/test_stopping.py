@@ -134,6 +134,22 @@ def test_it_ends_though_nobody_reads_what_it_prints(started):
     process.communicate()
 
 
+def test_a_command_that_comes_to_its_end_meanwhile_was_stopped_all_the_same(started):
+    held = "from fraud_ae.runtime.stopping import undone_when_stopped"
+    program = f"""
+import time
+{held}
+{BEGIN}
+ended = []
+with undone_when_stopped(lambda: (ended.append(1), time.sleep(2))):
+    {READY.strip()}
+    while not ended:
+        time.sleep(0.01)
+"""
+    code, _, errors = stopped(started(program), signal.SIGTERM)
+    assert (code, errors) == (143, "stopped by SIGTERM: go on\n")
+
+
 def test_a_server_gets_the_signals_back(started):
     process = started(
         f"""

@@ -58,20 +58,27 @@ class HistoryStore:
     def __init__(self, path: Path, kinds: Mapping[str, str], history: History) -> None:
         """Open or create the file; the other arguments are those of `use_columns`.
 
-        Raises UserError if it cannot be written, is no such file, or another process has it open.
+        Raises UserError if it cannot be written, is no such file or a damaged one, or another
+        process has it open.
         """
         self.path, self._lock = path, lock_store(path)
         self._since_pruned = 0
+        # Each `with self._connection` is one database transaction, begun by its first change.
+        self._connection = sqlite3.connect(
+            path, isolation_level="IMMEDIATE", check_same_thread=False
+        )
         try:
-            # Each `with self._connection` is one database transaction, begun by its first change.
-            self._connection = sqlite3.connect(
-                path, isolation_level="IMMEDIATE", check_same_thread=False
-            )
             self._connection.executescript(f"{_PRAGMAS} {FIXED_TABLES}")
+            (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(" ".join(found.split()))
             self.use_columns(kinds, history)
         except sqlite3.Error as error:
-            self._lock.release()
-            raise UserError(f"{path}: not a store of transactions ({error})") from error
+            self.close()
+            raise UserError(
+                f"{path}: not a store of transactions, or a damaged one ({error}); restore a copy "
+                "of it, or move it away: a service begins a new one"
+            ) from error
         self.review = StoredResults(self._connection)
 
     def use_columns(self, kinds: Mapping[str, str], history: History) -> None:

@@ -263,18 +263,24 @@ def sweep_results(folder) -> int:
     return len(list(folder.glob("hydra/broad/*/*/result.json")))
 
 
+def trials_of_the_broad_sweep(folder) -> list:
+    """Those that somebody else sees in the file of studies while the sweep goes on."""
+    found = [s for name, s in studies(folder).items() if name.startswith("broad ")]
+    return found[0].get_trials() if found else []
+
+
 def test_killed_in_the_broad_sweep_it_goes_on_where_it_was(whole, tmp_path):
     undisturbed, _ = whole
     folder = tmp_path / "outputs" / "small"
     process = start_warm("pipeline.py", *SMALL, cwd=tmp_path)
     deadline = time.monotonic() + 200
-    while sweep_results(folder) < 7:
+    while sweep_results(folder) < 7 or not trials_of_the_broad_sweep(folder):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    interrupted = trials(folder)
+    interrupted = trials_of_the_broad_sweep(folder)
     assert 0 < len(interrupted) < 48
     assert {trial.state for trial in interrupted} == {TrialState.COMPLETE}
     before = {p: p.stat().st_mtime_ns for p in folder.glob("runs/*/metrics.json")}

@@ -1,6 +1,8 @@
 """The history store: what it gives back, what it deletes, and files that are none."""
 
+import random
 import sqlite3
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 from fraud_ae.errors import UserError
 from fraud_ae.serving.results import ScoreResult
 from fraud_ae.serving.store import LEAST_DAYS, HistoryStore
+from tests.damage import MUTATIONS, mutated
 
 
 def history_of(store: HistoryStore, rows: pd.DataFrame) -> pd.DataFrame:
@@ -141,3 +144,24 @@ def test_what_is_no_store_is_refused(open_store, tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"history\.db: not a store of transactions"):
         open_store()
+
+
+@pytest.mark.slow
+@pytest.mark.promise("B8")
+def test_of_two_hundred_changes_those_that_tear_it_are_refused(open_store, tmp_path, transactions):
+    store, path = open_store(), tmp_path / "history.db"
+    store.fill(transactions.iloc[:400])
+    append(store, transactions.iloc[400:440])
+    store.close()
+    whole, rng = path.read_bytes(), random.Random(0)
+    for number in range(200):
+        mutation = MUTATIONS[number % len(MUTATIONS)]
+        path.write_bytes(whole)
+        mutated(path, mutation, rng)
+        if mutation in ("halved", "zeros"):
+            with pytest.raises(UserError, match="restore a copy of it, or move it away"):
+                open_store()
+            continue
+        # SQLite has no checksums: another digit in a row is another row.
+        with suppress(UserError):
+            open_store().close()

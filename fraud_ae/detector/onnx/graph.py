@@ -54,7 +54,9 @@ class FeaturesToScore(nn.Module):
                 (trees,) = (part.trees for part in self.modules() if isinstance(part, _Trees))
                 kept = [a for a in node.attribute if a.name not in trees]
                 del node.attribute[:]
-                node.attribute.extend(kept + [onnx.helper.make_attribute(*a) for a in trees.items()])
+                node.attribute.extend(
+                    kept + [onnx.helper.make_attribute(*a) for a in trees.items()]
+                )
         return model
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:

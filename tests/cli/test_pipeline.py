@@ -345,8 +345,8 @@ FOUR = (
 )
 
 
-def test_the_default_pipeline_tunes_and_keeps_the_alert_rate(tmp_path):
-    run("pipeline.py", *FOUR, cwd=tmp_path)
+def test_a_pipeline_of_usual_settings_tunes_and_keeps_the_alert_rate(tmp_path):
+    run("pipeline.py", "data.n_transactions=10000", *FOUR, cwd=tmp_path)
     folder = tmp_path / "outputs" / "synthetic"
     decision = json.loads((folder / "decision.json").read_text())
     assert decision["tune"]

@@ -70,7 +70,7 @@ def test_in_the_first_seconds_too(tmp_path, script, number, code, word):
 
 
 def test_a_sweep_that_was_stopped_goes_on(tmp_path):
-    sweep = ("-m", "seed=1,2,3,4,5,6", "trainer.max_epochs=200", *SMALL, "wandb.mode=disabled")
+    sweep = ("-m", "seed=1,2,3,4,5,6", "trainer.max_epochs=80", *SMALL, "wandb.mode=disabled")
     process = start("train.py", *sweep, "hydra.launcher.stack_size=1", cwd=tmp_path)
     folder = tmp_path / "outputs" / "small"
     wait_until(lambda: finished_runs(folder), process)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: run test test-slow lint docs dependencies sbom lock upgrade clean
+.PHONY: run test test-slow test-all lint docs dependencies sbom lock upgrade clean
 
 run: $(INSTALLED)
 	$(BIN)/python pipeline.py
@@ -16,6 +16,10 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(PYTEST) -m slow
+
+# Both at once: what they share is imported, trained and served once.
+test-all: $(INSTALLED)
+	$(PYTEST)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -44,8 +44,8 @@ def ends_with_a_line(script: str, *arguments: str, cwd: Path) -> str:
 @pytest.mark.parametrize(
     ("sweep", "size"),
     [
-        *(((), size) for size in ("100k", "250k", "500k", "1m")),
-        *((("-m", "seed=1,2"), size) for size in ("250k", "1m")),
+        *(((), size) for size in ("100k", "250k", "1m")),
+        (("-m", "seed=1,2"), "500k"),
     ],
 )
 def test_a_full_disk_is_told_and_the_same_command_goes_on(disk, tmp_path, size, sweep):

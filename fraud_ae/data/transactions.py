@@ -177,7 +177,7 @@ def _shown(raw: pd.DataFrame, columns: tuple[str, ...]) -> pd.Series:
     """The values of a column as the file has them, for messages."""
     if len(columns) == 1:
         return raw[columns[0]].reset_index(drop=True)
-    parts = [raw[column].astype(str).reset_index(drop=True) for column in columns]
+    parts = [raw[column].map(str).reset_index(drop=True) for column in columns]
     return parts[0].str.cat(parts[1:], sep=" ")
 
 

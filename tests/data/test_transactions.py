@@ -277,6 +277,16 @@ def test_unreadable_files(tmp_path, name, content, expected):
     assert len(str(error.value).splitlines()) <= 2
 
 
+@pytest.mark.parametrize("column", ["When", "Client", "Amt", "Items"])
+def test_bytes_that_are_no_text_are_refused_by_their_column(column):
+    raw = raw_frame()
+    raw[column] = pd.Series([b"\xeb", *raw[column].iloc[1:]], dtype=object)
+    several = {**COLUMNS, "customer_id": ["Client", "Items"], "quantity": None}
+    for columns in (COLUMNS, several):
+        with pytest.raises(DataError, match="1 problem in the transactions"):
+            training_transactions(raw, SourceFormat(columns))
+
+
 @pytest.mark.parametrize("absent", ["transaction_id", "timestamp", "amount"])
 def test_a_file_of_no_rows_and_fewer_columns(tmp_path, absent):
     path = tmp_path / "t.csv"

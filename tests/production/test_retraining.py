@@ -165,8 +165,8 @@ def test_killed_while_the_challenger_is_trained_the_same_command_goes_on(shop):
     FraudDetector.load(versions.folder / "production")
     trained = {p: p.stat().st_mtime_ns for p in challenger.glob("runs/*/metrics.json")}
     assert trained
-    # At exact moments, too: the version before its decision, and the decision before the link.
-    for moment in (Moment("after", "*/versions/0002"), Moment("before", "*/decisions/0002.json")):
+    # At exact moments, too: before the decision, and between it and the version it is about.
+    for moment in (Moment("before", "*/decisions/0002.json"), Moment("before", "*/versions/0002")):
         code, printed = run_killed(moment, "-m", "fraud_ae", *command, cwd=shop)
         assert code == -signal.SIGKILL, printed
         assert versions.in_production == "0001"

@@ -128,7 +128,11 @@ def guess_decimal(columns: Mapping[str, pd.Series]) -> str:
     for name, column in columns.items():
         if pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind == "M":
             continue
-        texts = pl.from_pandas(column.dropna().astype("str")).cast(pl.String)
+        column = column.dropna()
+        if pd.api.types.is_object_dtype(column.dtype):
+            # Bytes need not be text at all.
+            column = column[[isinstance(value, str) for value in column]]
+        texts = pl.from_pandas(column.astype("str")).cast(pl.String)
         if not texts.str.contains(",", literal=True).any():
             continue
         texts = texts.unique(maintain_order=True)

@@ -136,6 +136,11 @@ def _serve(server: socket.socket) -> None:
     os.sched_setaffinity(0, {cores[worker % len(cores)]})
     for name in _IMPORTED:
         import_module(name)
+    # What each process does once.
+    import_module("fraud_ae.sweeps.plugins").register()
+    rendering = import_module("fraud_ae.report.rendering")
+    for path in (Path(rendering.__file__).parent / "templates").glob("*.jinja"):
+        rendering.page_template(path.name)
     gc.freeze()
     # Nobody waits for those that wait for the commands.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -1,5 +1,6 @@
 """Templates of pages that are one HTML file."""
 
+import functools
 import inspect
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ from fraud_ae import __version__
 from fraud_ae.report import formats
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 
 def page_template(name: str) -> "Template":
@@ -16,6 +17,13 @@ def page_template(name: str) -> "Template":
 
     JSON in it is compact, and numbers must be finite: ValueError.
     """
+    now = datetime.now(UTC).isoformat(timespec="minutes")
+    return _environment().get_template(name, globals={"written": now})
+
+
+@functools.cache
+def _environment() -> "Environment":
+    """What templates are compiled in, each once in a process."""
     # Here, as whoever only reads results does not need it.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -28,8 +36,5 @@ def page_template(name: str) -> "Template":
     )
     environment.filters.update(inspect.getmembers(formats, inspect.isfunction))
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    environment.globals |= {
-        "written": datetime.now(UTC).isoformat(timespec="minutes"),
-        "version": __version__,
-    }
-    return environment.get_template(name)
+    environment.globals["version"] = __version__
+    return environment

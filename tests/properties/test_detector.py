@@ -70,7 +70,7 @@ def test_scores_are_those_of_a_row_and_its_past(detector, loaded, frame, cut):
 
 @pytest.mark.slow
 @given(frame=transactions(1), cut=st.integers(0, 59))
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_scores_are_those_of_a_row_and_its_past_at_length(detector, loaded, frame, cut):
     check(detector, loaded, frame, min(cut, len(frame) - 1))
 

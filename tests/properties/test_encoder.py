@@ -96,6 +96,6 @@ def test_encoded_rows_are_finite_and_bounded(encoder, known, other):
 
 @pytest.mark.slow
 @given(encoder=ENCODERS, known=features(), other=features())
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_encoded_rows_are_finite_and_bounded_at_length(encoder, known, other):
     check(encoder, known, other)

@@ -111,6 +111,6 @@ def test_features_are_of_a_row_and_its_past(strategy, known, frame, cut):
 
 @pytest.mark.slow
 @given(strategy=STRATEGIES, known=transactions(), frame=transactions(1), cut=st.integers(0, 60))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_features_are_of_a_row_and_its_past_at_length(strategy, known, frame, cut):
     check(strategy, known, frame, min(cut, len(frame)))

@@ -159,7 +159,7 @@ def test_every_road_gives_the_same_transactions(raw, tmp_path_factory):
 
 @pytest.mark.slow
 @given(raw=plain_tables())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_every_road_gives_the_same_transactions_at_length(raw, tmp_path_factory):
     check_roads(raw, tmp_path_factory.mktemp("roads"))
 

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from fraud_ae.sweeps.studies.study_file import STUDIES
-from tests.commands import ROOT, board, run, start
+from tests.commands import ROOT, board, run, start_warm
 from tests.sweeps.studies.study_results import studies, trials
 
 SMALL = ("data.n_transactions=2000", "experiment=small", "scorer=reconstruction")
@@ -102,7 +102,7 @@ def test_trials_of_a_sampler_are_those_of_its_jobs(tmp_path):
 def test_sweeps_of_one_experiment_at_the_same_time(tmp_path):
     folder = tmp_path / "outputs" / "small"
     together = [
-        start("train.py", *BROAD, *FOUR, f"model.latent_dim={values}", cwd=tmp_path)
+        start_warm("train.py", *BROAD, *FOUR, f"model.latent_dim={values}", cwd=tmp_path)
         for values in ("4,8", "4,8", "8,16")
     ]
     for process in together:

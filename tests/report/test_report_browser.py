@@ -11,7 +11,7 @@ from tests.browsers import NEEDS_BROWSER
 from tests.report.conftest import DRAWN
 from tests.report.made import PRODUCTION, WINNER
 
-pytestmark = NEEDS_BROWSER
+pytestmark = [NEEDS_BROWSER, pytest.mark.slow]
 
 CHARTS = ("parallel", "heat", "losses", "roc", "pr", "reliable", "histogram")
 
@@ -154,7 +154,6 @@ def test_the_button_switches_between_light_and_dark_and_redraws(page):
     assert colours() == light
 
 
-@pytest.mark.slow
 def test_whoever_prefers_dark_reads_in_the_dark_and_prints_on_white(opened, folder):
     page = opened(folder, scheme="dark")
     assert page.evaluate(DRAWN) == "dark"
@@ -167,7 +166,6 @@ def test_whoever_prefers_dark_reads_in_the_dark_and_prints_on_white(opened, fold
     assert page.evaluate(text) == "rgb(29, 28, 26)"
 
 
-@pytest.mark.slow
 def test_charts_fit_a_narrow_screen_follow_the_window_and_come_back_from_paper(opened, folder):
     page = opened(folder, width=375)
     for details in page.locator("details").all():
@@ -195,7 +193,6 @@ def test_charts_fit_a_narrow_screen_follow_the_window_and_come_back_from_paper(o
     wait_until_drawn(chart_width())
 
 
-@pytest.mark.slow
 def test_a_page_that_is_never_painted_is_drawn_all_the_same(browser, folder):
     page = browser.new_page()
     never = "window.requestAnimationFrame = () => 0; delete window.requestIdleCallback;"
@@ -206,7 +203,6 @@ def test_a_page_that_is_never_painted_is_drawn_all_the_same(browser, folder):
     assert page.locator("#histogram svg").count() > 0
 
 
-@pytest.mark.slow
 def test_without_webgl_the_reader_is_sent_to_the_table(launch, folder):
     page = launch("--disable-3d-apis").new_page()
     page.goto((folder / "report.html").as_uri())

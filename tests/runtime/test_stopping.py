@@ -126,6 +126,7 @@ def test_what_a_shell_ignores_in_the_background_stays_ignored(started):
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_it_ends_though_nobody_reads_what_it_prints(started):
     process = started(f"{BEGIN}{READY}print('much' * 10**6)")
     time.sleep(0.5)

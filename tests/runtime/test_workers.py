@@ -43,6 +43,7 @@ def test_results_come_back(workers):
     assert [workers.outcome(future) for future in futures] == [0, 1, 4, 9, 16]
 
 
+@pytest.mark.slow
 def test_several_are_other_processes_and_one_is_this():
     assert Workers(1).outcome(Workers(1).submit(os.getpid)) == os.getpid()
     workers = Workers(2)

@@ -16,6 +16,8 @@ from fraud_ae.runtime.checksums import CHECKSUMS, damage
 from fraud_ae.sweeps.job import train_or_reuse
 from tests.damage import MUTATIONS, mutated
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = ("features=baseline", "trainer.max_epochs=2", "data.n_transactions=1500")
 
 

@@ -189,6 +189,7 @@ def track_an_epoch(folder: Path, environment: dict, url: str, further: str = "")
     return on_a_terminal(command, ROOT, environment | {"WANDB_BASE_URL": url})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["", "0123"], ids=["no key", "no such key"])
 def test_without_a_key_nothing_is_asked_and_runs_are_offline(stand_in, environment, tmp_path, key):
     stand_in.failing = {"Viewer"}

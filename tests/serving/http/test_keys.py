@@ -12,6 +12,8 @@ from fraud_ae.serving.http.keys import ApiKey, read_keys
 from tests.commands import run
 from tests.serving.running import COLD, KEY, RunningService, plain
 
+pytestmark = pytest.mark.slow
+
 KEYS = {
     "gateway": {"key": "of-the-gateway", "roles": ["score"], "rate": 0.001},
     "reviewers": {"key": "of-the-reviewers", "roles": ["read", "label"]},

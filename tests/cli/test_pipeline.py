@@ -362,7 +362,8 @@ def test_a_pipeline_of_usual_settings_tunes_and_keeps_the_alert_rate(tmp_path):
 def test_real_transactions_go_to_the_end(tmp_path):
     path = SHARED_DATA / "ecommerce.csv.gz"
     data = ("data=ecommerce", f"data.path={path}")
-    few = ("features=baseline,combined", "gate.force=true", *FOUR)
+    two = 'overrides.features=["features=baseline,combined"]'
+    few = (two, "gate.force=true", *FOUR)
     run("pipeline.py", *data, *few, cwd=tmp_path)
     folder = tmp_path / "outputs" / "ecommerce"
     assert (folder / "models" / "final_model" / "weights.safetensors").is_file()

@@ -86,7 +86,7 @@ def pipeline(folder: Path, environment: dict, *overrides: str) -> tuple[str, flo
 def test_without_a_server_a_pipeline_goes_on_offline_within_its_bound(environment, tmp_path):
     grid = ("model.activation=relu", "trainer.learning_rate=0.001", "trainer.batch_size=128")
     quoted = ",".join(f'"{value}"' for value in (*grid, "threshold.percentile=95"))
-    stages = ("stages=[features,broad,production]", "features=baseline,combined")
+    stages = ("stages=[features,broad,production]", "features=baseline")
     small = (*stages, f"overrides.broad=[{quoted}]", "trainer.max_epochs=2")
     forced = (*small, "gate.force=true", "wandb.wait_seconds=6")
     _, usual_seconds = pipeline(tmp_path / "usual", environment, *forced)

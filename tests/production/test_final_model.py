@@ -20,6 +20,8 @@ from fraud_ae.experiments.identity import production_identity
 from fraud_ae.experiments.run_store import Run
 from tests.conftest import Made
 
+pytestmark = pytest.mark.slow
+
 FITS = ("train", "train+validation", "all")
 
 
@@ -189,7 +191,6 @@ def test_a_refit_repeats_the_learning_rates_of_the_winner_up_to_its_best_epoch(m
     assert made.plan.run.history()["learning_rate"].tolist() == rates
 
 
-@pytest.mark.slow
 def test_deploying_the_winner_deploys_its_weights(make_here, winner, tmp_path):
     found = make_here("train", tmp_path)
     assert weights(found.plan.run.model_folder) == weights(winner.model_folder)
@@ -199,14 +200,12 @@ def test_a_refit_has_other_weights_than_the_winner(refitted, winner):
     assert weights(refitted.plan.run.model_folder) != weights(winner.model_folder)
 
 
-@pytest.mark.slow
 def test_making_it_anew_gives_the_same_model(refitted, make_here, tmp_path):
     again = make_here("train+validation", tmp_path)
     assert weights(again.plan.run.model_folder) == weights(refitted.plan.run.model_folder)
     assert again.info["figures"] == refitted.info["figures"]
 
 
-@pytest.mark.slow
 def test_the_test_rows_have_no_influence_on_the_deployed_model(
     refitted, make_here, dataset, split, tmp_path
 ):
@@ -231,7 +230,6 @@ def no_work(monkeypatch):
     monkeypatch.setattr(FraudDetector, "score_inputs", refuse)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_work")
 def test_a_finished_fit_is_neither_repeated_nor_scored_again(made, make_here):
     again = make_here(made.plan.fit_on, made.folder)
@@ -239,7 +237,6 @@ def test_a_finished_fit_is_neither_repeated_nor_scored_again(made, make_here):
     assert again.plan.run.metrics() == made.plan.run.metrics()
 
 
-@pytest.mark.slow
 def test_a_broken_model_folder_is_published_again_from_the_kept_fit(made, make_here):
     model = made.folder / "models" / "final_model"
     (model / "detector.json").write_text("{")
@@ -248,7 +245,6 @@ def test_a_broken_model_folder_is_published_again_from_the_kept_fit(made, make_h
     assert (made.folder / "model_info.yaml").exists()
 
 
-@pytest.mark.slow
 def test_another_percentile_or_metric_changes_figures_without_fitting(
     made, make_here, request, tmp_path, monkeypatch
 ):
@@ -268,7 +264,6 @@ def test_another_percentile_or_metric_changes_figures_without_fitting(
     make_here(made.plan.fit_on, made.folder)  # as it was, for the other tests
 
 
-@pytest.mark.slow
 def test_an_interrupted_fit_is_made_anew(make_here, tmp_path, monkeypatch):
     def interrupt(*arguments, **settings):
         raise KeyboardInterrupt

@@ -13,6 +13,8 @@ from fraud_ae.runtime.kept_files import kept_file
 from tests.damage import MUTATIONS, mutated
 from tests.report.made import MadeExperiment
 
+pytestmark = pytest.mark.slow
+
 # What it reads of an experiment that has a model.
 READ = (
     "audit.json",
@@ -91,7 +93,6 @@ def test_each_damaged_file_is_told_in_one_line_and_passed_over(experiment, name,
 
 
 @pytest.mark.promise("B8")
-@pytest.mark.slow
 @pytest.mark.parametrize("name", READ)
 def test_two_hundred_changes_to_each_file_are_all_found(experiment, name, caplog):
     rng, path = random.Random(5), path_of(experiment, name)

@@ -12,7 +12,7 @@ from tests.browsers import NEEDS_BROWSER
 from tests.report.made import WINNER, MadeExperiment, compared
 from tests.report.test_report_browser import CHARTS
 
-pytestmark = [NEEDS_BROWSER, pytest.mark.slow]
+pytestmark = [*NEEDS_BROWSER, pytest.mark.slow]
 
 _COMPARED = ("auc", "auc_low", "auc_high", "average_precision")
 

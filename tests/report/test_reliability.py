@@ -16,6 +16,8 @@ from fraud_ae.scorers.reconstruction import ReconstructionScorer
 from tests.report.made import PRODUCTION, WINNER, MadeExperiment, scored
 from tests.report.test_page import written
 
+pytestmark = pytest.mark.slow
+
 HEADING = "Reliability of the probabilities"
 
 
@@ -59,7 +61,6 @@ def test_right_probabilities_can_be_taken_at_their_word(tmp_path):
     assert f"Of the test transactions {said}" in text
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scorer", "fallback"),
     [

@@ -11,7 +11,7 @@ from tests.browsers import NEEDS_BROWSER
 from tests.report.conftest import DRAWN
 from tests.report.made import PRODUCTION, WINNER
 
-pytestmark = [NEEDS_BROWSER, pytest.mark.slow]
+pytestmark = [*NEEDS_BROWSER, pytest.mark.slow]
 
 CHARTS = ("parallel", "heat", "losses", "roc", "pr", "reliable", "histogram")
 

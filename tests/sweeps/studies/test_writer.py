@@ -23,6 +23,8 @@ from fraud_ae.sweeps.studies.study_file import STUDIES, StudyFile
 from fraud_ae.sweeps.studies.writer import trial_of
 from tests.sweeps.studies.study_results import SPACE, SWEPT, grid, result, studies, trials, write
 
+pytestmark = pytest.mark.slow
+
 EVALUATORS = (
     FanovaImportanceEvaluator(seed=0),
     MeanDecreaseImpurityImportanceEvaluator(seed=0),
@@ -219,7 +221,6 @@ def _add(path, start):
         file.add([trial_of(told, path.parent, "final_auc", space)])
 
 
-@pytest.mark.slow
 def test_two_sweeps_at_the_same_time_lose_and_double_nothing(tmp_path):
     context = multiprocessing.get_context("spawn")
     start = context.Event()

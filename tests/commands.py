@@ -147,11 +147,11 @@ def benchmark(name: str, *arguments: str) -> str:
     return done.stdout
 
 
-def run_in(checkout: Path, script: str, *arguments: str, code: int = 0, **environment: str) -> str:
+def run_in(checkout: Path, script: str, *arguments: str, code: int = 0) -> str:
     """Run the command of another checkout, in its folder."""
     script = script if script == "-m" else str(checkout / script)
-    further = {"PYTHONPATH": str(checkout), **environment}
-    return run(script, *arguments, cwd=checkout, code=code, project=checkout, **further)
+    path = str(checkout)
+    return run(script, *arguments, cwd=checkout, code=code, project=checkout, PYTHONPATH=path)
 
 
 def board(folder: Path, stage: str) -> pd.DataFrame:

@@ -105,14 +105,6 @@ class WarmProcess:
         """Send SIGKILL, unless it has ended."""
         self.send_signal(signal.SIGKILL)
 
-    def __enter__(self) -> "WarmProcess":
-        return self
-
-    def __exit__(self, *of_error: object) -> None:
-        if self.stdout:
-            self.stdout.close()
-        self.wait()
-
 
 @functools.cache
 def _server(project: Path) -> socket.socket:

@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+SCALE := .venv/.scale
 
-.PHONY: run test test-slow test-all lint docs dependencies sbom lock upgrade clean
+.PHONY: run test test-slow test-all test-scale lint docs dependencies sbom lock upgrade clean
 
 run: $(INSTALLED)
 	$(BIN)/python pipeline.py
@@ -12,14 +13,18 @@ run: $(INSTALLED)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test: $(INSTALLED)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not scale"
 
 test-slow: $(INSTALLED)
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not scale"
 
 # Both at once: what they share is imported, trained and served once.
 test-all: $(INSTALLED)
-	$(PYTEST)
+	$(PYTEST) -m "not scale"
+
+# On real engines: Ray, submitit, PostgreSQL (of Debian's package, or wherever initdb is).
+test-scale: $(SCALE)
+	$(PYTEST) -m scale
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -44,6 +49,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
+$(SCALE): $(INSTALLED) dependencies/scale.lock
+	$(INSTALL) --require-hashes --no-deps -r dependencies/scale.lock
+	touch $@
+
 # Extras are all but `bench`. A local version such as +cpu names one index's wheel; the lock file names the release.
 # pip is not in it: it is what compares the hashes.
 COMPILE = $(BIN)/pip-compile --quiet $(UPGRADE) --strip-extras --no-annotate --no-header --unsafe-package pip \
@@ -55,13 +64,18 @@ HASHES = BIN=$(BIN) TORCH_INDEX=$(TORCH_INDEX) dependencies/hashes.sh
 upgrade: UPGRADE := --upgrade
 lock upgrade: $(INSTALLED)
 	$(INSTALL) 'pip-tools>=7.6,<8' 'uv>=0.9,<1'
-	$(COMPILE) --extra dev --extra docs --extra dashboard --extra workspace --extra onnx --extra serve \
+	$(COMPILE) --extra dev --extra docs --extra dashboard --extra workspace --extra onnx --extra postgres --extra serve \
 		-o requirements.lock pyproject.toml
 	$(RELEASES) requirements.lock
 	$(COMPILE) -c requirements.lock -o docker/requirements.lock docker/requirements.in
 	$(RELEASES) docker/requirements.lock
+	$(COMPILE) -c requirements.lock --extra ray --extra slurm -o dependencies/scale.lock pyproject.toml
+	$(RELEASES) dependencies/scale.lock
+	awk 'NR == FNR { pinned[$$1]; next } !($$1 in pinned)' requirements.lock dependencies/scale.lock > .venv/scale.lock
+	cp .venv/scale.lock dependencies/scale.lock
 	$(HASHES) requirements.lock
 	$(HASHES) docker/requirements.lock
+	$(HASHES) dependencies/scale.lock
 
 # docs/dependencies.md, after a change of a lock file or of dependencies/review.toml.
 dependencies: $(INSTALLED)

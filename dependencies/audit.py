@@ -13,7 +13,7 @@ from datetime import date
 
 import requests
 
-from dependencies.packages import IMAGE_LOCK, LOCK, REVIEW
+from dependencies.packages import IMAGE_LOCK, LOCK, REVIEW, SCALE_LOCK
 
 OSV_URL = "https://api.osv.dev/v1/query"
 # Seconds for one answer and for all of them: about 200 packages, one question each.
@@ -32,7 +32,7 @@ def audit(
     kept = [name for name, entry in ignored.items() if today <= entry["until"]]
     command = [
         *(sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes"),
-        *("--requirement", str(LOCK), "--requirement", str(IMAGE_LOCK)),
+        *(part for lock in (LOCK, IMAGE_LOCK, SCALE_LOCK) for part in ("--requirement", str(lock))),
         *("--vulnerability-service", "osv", "--osv-url", url, "--timeout", str(ANSWER_S)),
         *("--progress-spinner", "off", "--format", "json"),
         *(argument for name in kept for argument in ("--ignore-vuln", name)),

@@ -16,7 +16,10 @@ compile() {
 }
 
 compile "$lock" -o "$work/lock"
-torch=$(grep -oE '^torch==[^ ]+' "$lock")
+if ! torch=$(grep -oE '^torch==[^ ]+' "$lock"); then
+    cp "$work/lock" "$lock"
+    exit
+fi
 echo "$torch" >"$work/torch.in"
 compile "$work/torch.in" -o "$work/pylock.toml"
 "$bin/python" - "$work/pylock.toml" >"$work/torch" <<'PYTHON'

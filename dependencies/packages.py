@@ -12,6 +12,8 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK, IMAGE_LOCK = ROOT / "requirements.lock", ROOT / "docker" / "requirements.lock"
+# What engines beyond one machine take beside the packages of LOCK.
+SCALE_LOCK = ROOT / "dependencies" / "scale.lock"
 REVIEW = tomllib.loads((ROOT / "dependencies" / "review.toml").read_text())
 # Extras of those who work on the project; all others are of those who use it.
 DEVELOPMENT = ("dev", "docs")
@@ -54,30 +56,42 @@ def direct() -> dict[str, list[str]]:
 
     The empty extra is the project without extras.
     """
+    found: dict[str, list[str]] = {}
+    for extra, requirements in _requirements().items():
+        for requirement in requirements:
+            found.setdefault(canonicalize_name(requirement.name), []).append(extra)
+    return found
+
+
+def _requirements() -> dict[str, list[Requirement]]:
+    """Extras that a lock file can hold, "" for the project without one -> what they ask for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = {"": project["dependencies"], **project["optional-dependencies"]}
-    found: dict[str, list[str]] = {}
-    for extra, requirements in extras.items():
-        if extra not in NOT_LOCKED:
-            for requirement in requirements:
-                name = canonicalize_name(Requirement(requirement).name)
-                found.setdefault(name, []).append(extra)
-    return found
+    return {
+        extra: [Requirement(line) for line in lines]
+        for extra, lines in extras.items()
+        if extra not in NOT_LOCKED
+    }
 
 
 def packages() -> list[Package]:
     """Every package of requirements.lock, by name. They must be installed."""
     pinned = pins(LOCK)
-    used = _needed(
-        {name for name, extras in direct().items() if {*extras} - {*DEVELOPMENT}}, pinned
-    )
+    asked = {
+        (canonicalize_name(requirement.name), wanted)
+        for extra, requirements in _requirements().items()
+        if extra not in DEVELOPMENT
+        for requirement in requirements
+        for wanted in ("", *requirement.extras)
+    }
+    used = _needed({pair for pair in asked if pair[0] in pinned}, pinned)
     return [Package(name, pinned[name], licence_of(name), name in used) for name in sorted(pinned)]
 
 
 def pre_releases() -> dict[str, str]:
     """Name -> version of what is no stable release yet."""
-    both = {**pins(LOCK), **pins(IMAGE_LOCK)}
-    return {name: both[name] for name in sorted(both) if Version(both[name]).is_prerelease}
+    locked = {**pins(LOCK), **pins(IMAGE_LOCK), **pins(SCALE_LOCK)}
+    return {name: locked[name] for name in sorted(locked) if Version(locked[name]).is_prerelease}
 
 
 def licence_of(name: str) -> str:
@@ -96,17 +110,19 @@ def licence_of(name: str) -> str:
     return spdx.get(text, text)
 
 
-def _needed(names: set[str], pinned: dict[str, str]) -> set[str]:
-    """The packages, and what they need in turn on this machine, among those that are pinned."""
+def _needed(asked: set[tuple[str, str]], pinned: dict[str, str]) -> set[str]:
+    """The packages, and what they need in turn on this machine, among those that are pinned.
+
+    asked: packages and one extra of each; the empty one is the package without extras.
+    """
     found: set[tuple[str, str]] = set()
-    # A package and one extra of it; the empty one is the package without extras.
-    waiting = {(name, "") for name in names & set(pinned)}
+    waiting = set(asked)
     while waiting:
         name, extra = waiting.pop()
         found.add((name, extra))
         for requirement in map(Requirement, requires(name) or []):
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
                 other = canonicalize_name(requirement.name)
-                asked = {(other, wanted) for wanted in ("", *requirement.extras)}
-                waiting |= {each for each in asked if other in pinned} - found
+                if other in pinned:
+                    waiting |= {(other, wanted) for wanted in ("", *requirement.extras)} - found
     return {name for name, _ in found}

@@ -7,6 +7,7 @@ from dependencies.packages import (
     LOCK,
     REVIEW,
     ROOT,
+    SCALE_LOCK,
     direct,
     packages,
     pins,
@@ -20,12 +21,14 @@ TEXT = ROOT / "dependencies" / "page.md"
 def page() -> str:
     """The page in Markdown. Every package of requirements.lock must be installed."""
     everything = {package.name: package for package in packages()}
-    image = pins(IMAGE_LOCK)
+    image, scale = pins(IMAGE_LOCK), pins(SCALE_LOCK)
+    versions = {**{name: package.version for name, package in everything.items()}, **scale}
+    licences = {**{name: p.licence for name, p in everything.items()}, **REVIEW["scale"]}
     asked = [
         (
             f"`{name}`",
-            everything[name].version if name in everything else "other systems",
-            everything[name].licence if name in everything else "-",
+            versions.get(name, "other systems"),
+            licences.get(name, "-"),
             ", ".join(f"`{extra}`" if extra else "always" for extra in extras),
             REVIEW["why"].get(name, ""),
         )
@@ -46,7 +49,7 @@ def page() -> str:
     strict = [
         f"`{p.name}` ({p.licence}, {'for use' if p.used else 'for development'})"
         for p in everything.values()
-        if "GPL" in p.licence
+        if p.licence.startswith(("GPL", "AGPL"))
     ]
     summary = (
         f"{len(everything)} packages: {len(everything) - len(developers)} for use, "
@@ -58,6 +61,10 @@ def page() -> str:
         pre_releases=_table(("Package", "Version", "Why", "Look again"), early),
         summary=summary,
         all=_table(("Package", "Version", "Licence", "Used", "In the image"), rows),
+        scale=_table(
+            ("Package", "Version", "Licence"),
+            [(f"`{name}`", version, licences[name]) for name, version in sorted(scale.items())],
+        ),
     )
 
 

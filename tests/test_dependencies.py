@@ -16,7 +16,9 @@ from dependencies.packages import (
     LOCK,
     REVIEW,
     ROOT,
+    SCALE_LOCK,
     direct,
+    licence_of,
     packages,
     pins,
     pre_releases,
@@ -27,10 +29,14 @@ HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
 @pytest.mark.promise("A6")
-@pytest.mark.parametrize("lock", [LOCK, IMAGE_LOCK], ids=["requirements", "image"])
-def test_every_package_of_a_lock_file_has_hashes(lock):
+@pytest.mark.parametrize(
+    ("lock", "fewest"),
+    [(LOCK, 150), (IMAGE_LOCK, 50), (SCALE_LOCK, 2)],
+    ids=["requirements", "image", "scale"],
+)
+def test_every_package_of_a_lock_file_has_hashes(lock, fewest):
     blocks = re.split(r"\n(?=\S)", lock.read_text().strip())
-    assert len(blocks) == len(pins(lock)) > 50
+    assert len(blocks) == len(pins(lock)) >= fewest
     for block in blocks:
         pin, *hashes = block.replace("\\\n", "\n").splitlines()
         assert "==" in pin
@@ -61,9 +67,11 @@ def test_a_file_that_was_changed_is_not_installed(tmp_path):
 
 def test_pyproject_and_lock_file_name_the_same_packages():
     locked = pins(LOCK)
+    scale = pins(SCALE_LOCK)
     missing = {name for name in direct() if name not in locked}
     # On macOS alone.
-    assert missing == {"xgboost"}
+    assert missing - set(scale) == {"xgboost"}
+    assert not set(scale) & set(locked)
     assert set(pins(IMAGE_LOCK).items()) <= set(locked.items())
 
 
@@ -76,9 +84,17 @@ def test_the_page_of_dependencies_is_up_to_date():
 @pytest.mark.promise("A6")
 def test_every_licence_is_allowed():
     """Neither GPL nor AGPL in what users run."""
+    allowed = REVIEW["licences"]["everywhere"]
     forbidden = {package.name: package.forbidden() for package in packages()}
     assert {name: licences for name, licences in forbidden.items() if licences} == {}
-    assert not any("GPL" in licence for licence in REVIEW["licences"]["everywhere"])
+    assert not any(licence.startswith(("GPL", "AGPL")) for licence in allowed)
+    assert set(REVIEW["scale"].values()) <= set(allowed)
+    assert set(REVIEW["scale"]) == set(pins(SCALE_LOCK))
+
+
+@pytest.mark.scale
+def test_licences_of_engines_are_those_that_they_declare():
+    assert {name: licence_of(name) for name in pins(SCALE_LOCK)} == REVIEW["scale"]
 
 
 @pytest.mark.promise("A6")

@@ -9,7 +9,7 @@ import pytest
 
 from fraud_ae.detector.versions import Versions
 from tests.clocks import Clock, needs_a_compiler
-from tests.commands import fraud_ae, run
+from tests.commands import fraud_ae, run, run_cold
 from tests.disturbed.conftest import EXPERIMENT, PIPELINE
 from tests.disturbed.end_states import differences, end_state, wrong_states
 from tests.disturbed.killing import needs_linux
@@ -34,8 +34,13 @@ def durations(content: object) -> list[float]:
 
 
 @pytest.mark.promise("C18")
-def test_the_result_is_that_of_a_clock_that_goes_right(clock, undisturbed, tmp_path):
-    expected = undisturbed(*PIPELINE).state
+def test_the_result_is_that_of_a_clock_that_goes_right(clock, tmp_path):
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.mkdir()
+    wrong.mkdir()
+    # On all cores, as with a clock of its own: in other stacks Adam's averages have other last digits.
+    run_cold(*PIPELINE, cwd=right)
+    expected = end_state(right / EXPERIMENT)
     ended, chance = threading.Event(), random.Random(0)
 
     def jump() -> None:
@@ -45,16 +50,16 @@ def test_the_result_is_that_of_a_clock_that_goes_right(clock, undisturbed, tmp_p
     jumping = threading.Thread(target=jump)
     jumping.start()
     try:
-        printed = run(*PIPELINE, cwd=tmp_path, **clock.environment)
-        again = run(*PIPELINE, cwd=tmp_path, **clock.environment)
+        printed = run(*PIPELINE, cwd=wrong, **clock.environment)
+        again = run(*PIPELINE, cwd=wrong, **clock.environment)
     finally:
         ended.set()
         jumping.join()
     assert "runs trained now" in printed
     assert "nothing trained" in again
-    assert differences(end_state(tmp_path / EXPERIMENT), expected) == []
-    assert wrong_states(tmp_path / EXPERIMENT) == []
-    for path in (tmp_path / EXPERIMENT).glob("runs/*/metrics.json"):
+    assert differences(end_state(wrong / EXPERIMENT), expected) == []
+    assert wrong_states(wrong / EXPERIMENT) == []
+    for path in (wrong / EXPERIMENT).glob("runs/*/metrics.json"):
         assert min(durations(json.loads(path.read_text()))) >= 0, path
 
 

@@ -38,7 +38,7 @@ def test_the_result_is_that_of_a_clock_that_goes_right(clock, tmp_path):
     right, wrong = tmp_path / "right", tmp_path / "wrong"
     right.mkdir()
     wrong.mkdir()
-    # On all cores, as with a clock of its own: in other stacks Adam's averages have other last digits.
+    # Both on all cores: in other stacks the last digits of Adam's averages are others.
     run_cold(*PIPELINE, cwd=right)
     expected = end_state(right / EXPERIMENT)
     ended, chance = threading.Event(), random.Random(0)

@@ -11,6 +11,8 @@ from fraud_ae.configuration.schemas import (
     SCHEMAS,
     BatchSweeperConfig,
     PipelineConfig,
+    RayLauncherConfig,
+    SlurmLauncherConfig,
     StackedLauncherConfig,
     TrainConfig,
 )
@@ -24,7 +26,13 @@ def register_schemas() -> None:
     OmegaConf.register_resolver("wandb_mode", _wandb_mode, replace=True)
     OmegaConf.register_resolver("usual_objective", _usual_objective, replace=True)
     store = ConfigStore.instance().store
-    store(group="hydra/launcher", name="stacked", node=StackedLauncherConfig, provider="fraud_ae")
+    launchers = {
+        "stacked": StackedLauncherConfig,
+        "ray": RayLauncherConfig,
+        "slurm": SlurmLauncherConfig,
+    }
+    for name, node in launchers.items():
+        store(group="hydra/launcher", name=name, node=node, provider="fraud_ae")
     store(group="hydra/sweeper", name="batch", node=BatchSweeperConfig, provider="fraud_ae")
     store(name="train_schema", node=_with_open_nodes(TrainConfig))
     store(name="pipeline_schema", node=_with_open_nodes(PipelineConfig))

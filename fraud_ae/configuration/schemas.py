@@ -207,10 +207,43 @@ class MetricsConfig:
 
 
 @dataclass
-class StackedLauncherConfig:
+class LauncherConfig:
     _target_: str = "fraud_ae.sweeps.launcher.StackedLauncher"
-    workers: int | None = None
     stack_size: int = 6
+
+
+@dataclass
+class StackedLauncherConfig(LauncherConfig):
+    kind: str = "local"
+    workers: int | None = None
+
+
+@dataclass
+class RayLauncherConfig(LauncherConfig):
+    kind: str = "ray"
+    # Of the head node, as 10.0.0.1:6379; auto: of the cluster that this machine belongs to.
+    address: str = "auto"
+    # What each task asks for; memory as 2GB, which is set aside for it.
+    cpus: int = 1
+    gpus: float = 0
+    memory: str | None = None
+
+
+@dataclass
+class SlurmLauncherConfig(LauncherConfig):
+    kind: str = "slurm"
+    # slurm, or local for processes of this machine in place of jobs.
+    cluster: str = "slurm"
+    # Jobs of an array that run at a time.
+    jobs: int = 16
+    # What each job asks for.
+    cpus: int = 1
+    gpus: int = 0
+    memory: str | None = None
+    minutes: int = 120
+    partition: str | None = None
+    # Of sbatch, such as account or qos.
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pandas as pd
 
 from fraud_ae.audit.stored import audit_identity, keep_audit, kept_findings
 from fraud_ae.errors import LeakRefused
-from fraud_ae.runtime.workers import Workers
+from fraud_ae.runtime.workers.workers import Workers
 
 if TYPE_CHECKING:
     from fraud_ae.audit.leakage import Finding

@@ -18,10 +18,9 @@ from fraud_ae.pipeline.data_facts import write_data_facts
 from fraud_ae.pipeline.gate import decide, explain
 from fraud_ae.pipeline.one_at_a_time import one_at_a_time
 from fraud_ae.pipeline.remote_results import read_remote_results
-from fraud_ae.runtime.workers import shared_workers
 from fraud_ae.sweeps.callback import BEST
 from fraud_ae.sweeps.job import check_classes, trained
-from fraud_ae.sweeps.launcher import begin_workers
+from fraud_ae.sweeps.launcher import begin_workers, workers_of
 
 STAGES = ("features", "broad", "refined", "final", "production")
 # Keys of `conf/pipeline.yaml` that `train.py` does not know, and the one that a stage sets.
@@ -40,7 +39,7 @@ def run_stages(
     the strategy that won leaks.
     """
     _check_stages(job)
-    begin_workers(job.folder, HydraConfig.get().launcher.get("workers"))
+    begin_workers(job.folder, HydraConfig.get().launcher)
     with one_at_a_time(job.folder, job.dataset.fingerprint):
         _run(job, arguments, run_stage)
 
@@ -76,7 +75,7 @@ def _run(job: PipelineJob, arguments: list[str], run_stage: Callable[[list[str]]
 
 def _background_audit(strategy: str, folder: Path) -> BackgroundAudit:
     settings = yaml.safe_load((folder / BEST["features"]).read_text())
-    workers = shared_workers(HydraConfig.get().launcher.get("workers"))
+    workers = workers_of(HydraConfig.get().launcher)
     return BackgroundAudit(strategy, Job.of_settings(settings, {"features": strategy}), workers)
 
 

@@ -28,7 +28,8 @@ from fraud_ae.production.plan import Plan
 from fraud_ae.production.refits import Refits
 from fraud_ae.runtime.atomic_files import write_folder, write_whole
 from fraud_ae.runtime.kept_files import write_kept
-from fraud_ae.runtime.workers import Workers
+from fraud_ae.runtime.workers.local import LocalWorkers
+from fraud_ae.runtime.workers.workers import Workers
 from fraud_ae.tracking.target import TrackingTarget
 from fraud_ae.tracking.tracker import Tracker, track
 
@@ -60,7 +61,7 @@ def make_production_model(
     created = datetime.now(UTC).isoformat(timespec="seconds")
     plan.run.start()
     with track(target, plan.run.folder) as tracker:
-        _fit_and_score(plan, dataset, split, tracker, report, workers or Workers(1))
+        _fit_and_score(plan, dataset, split, tracker, report, workers or LocalWorkers(1))
         info = _publish(plan, dataset, split, folder, evaluation, created)
         _log_test(plan, evaluation, tracker, info)
         _log_models(plan, folder, tracker, info)

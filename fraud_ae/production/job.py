@@ -12,7 +12,7 @@ from fraud_ae.experiments.identity import production_identity
 from fraud_ae.experiments.result_tables import print_model
 from fraud_ae.experiments.run_store import TEST_SCORES, Run
 from fraud_ae.pipeline.background_audit import BackgroundAudit
-from fraud_ae.runtime.workers import Workers, shared_workers
+from fraud_ae.runtime.workers.local import LocalWorkers, shared_workers
 from fraud_ae.sweeps.job import check_candidate, metrics_line, objective, train_or_reuse, trained
 from fraud_ae.sweeps.winner import explain, origin, read_winner
 
@@ -29,7 +29,7 @@ def run_production_job(job: Job) -> float:
         print(explain(decision))
     winner, _, reached = train_or_reuse(job)
     came_from = origin(job.folder, name, winner.id)
-    BackgroundAudit(job.choices["features"], job, Workers(1)).finish()
+    BackgroundAudit(job.choices["features"], job, LocalWorkers(1)).finish()
     fit = job.production
     run = Run(job.folder / "runs", production_identity(winner.identity, fit.fit_on, fit.folds))
     with run.lock():

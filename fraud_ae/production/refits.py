@@ -18,7 +18,7 @@ from fraud_ae.detector.detector import FraudDetector
 from fraud_ae.experiments.recipe import Recipe
 from fraud_ae.features.encoded_data import Encoded, encode
 from fraud_ae.production.plan import Plan
-from fraud_ae.runtime.workers import Workers
+from fraud_ae.runtime.workers.workers import Workers
 from fraud_ae.scorers.scorer import Scorer
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from fraud_ae.configuration.job import Job, experiment_folder
 from fraud_ae.errors import UserError, exit_on_user_error
 from fraud_ae.runtime.kept_files import write_kept
 from fraud_ae.runtime.storage import writing
-from fraud_ae.runtime.workers import shared_workers
 from fraud_ae.sweeps.candidates import write_candidates
+from fraud_ae.sweeps.launcher import workers_of
 from fraud_ae.sweeps.leaderboard import (
     leaderboard,
     leaderboard_path,
@@ -121,7 +121,7 @@ def _track(config: DictConfig, results: list[dict]) -> None:
     label = next((name for name in names if board[name].nunique() > 1), "run_id")
     job = Job.of(config, config.hydra.runtime.choices)
     folder = leaderboard_path(job.folder, job.stage.name).with_suffix("")
-    workers = shared_workers(config.hydra.launcher.get("workers"))
+    workers = workers_of(config.hydra.launcher)
     workers.outcome(workers.submit(track_board, board, label, job.sweep_target, folder))
 
 

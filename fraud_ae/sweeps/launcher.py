@@ -5,25 +5,29 @@ What reads data is imported in the functions: `--help` answers without it.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from fraud_ae.errors import UserError, exit_on_user_error
+from fraud_ae.errors import exit_on_user_error
+from fraud_ae.runtime.workers.workers import Workers
 from fraud_ae.sweeps.composed_jobs import ComposedJobs
+from fraud_ae.sweeps.workers import workers_with
 
 
 class StackedLauncher(Launcher):
     """Trains what the jobs need first, together where it can, then runs each job.
 
-    workers: processes; null for one on each core. stack_size: most networks in one loop.
+    stack_size: most networks in one loop. workers: which train them, and what they ask for; see
+    `workers_of`.
     """
 
-    def __init__(self, workers: int | None = None, stack_size: int = 6) -> None:
-        self.workers = workers
+    def __init__(self, stack_size: int = 6, **workers: Any) -> None:
         self.stack_size = stack_size
+        self.workers = workers
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -41,10 +45,9 @@ class StackedLauncher(Launcher):
 
         Ends the command with a message if what it was told cannot be used.
         """
-        self._check()
         from fraud_ae.configuration.job import experiment_folder
 
-        begin_workers(experiment_folder(self.config), self.workers)
+        begin_workers(experiment_folder(self.config), self.config.hydra.launcher)
         setup_globals()
         folder = Path(str(self.config.hydra.sweep.dir))
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,12 +60,6 @@ class StackedLauncher(Launcher):
         for number in self._in_order_of_readiness(configs, folder):
             returns[number] = self._run(configs[number])
         return [returns[number] for number in range(len(configs))]
-
-    def _check(self) -> None:
-        for name in ("workers", "stack_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"hydra.launcher.{name}={value}: must be greater than 0")
 
     def _in_order_of_readiness(self, configs: list[DictConfig], folder: Path) -> Iterator[int]:
         # What is wrong with any of them is said at once, before hours of training.
@@ -78,10 +75,8 @@ class StackedLauncher(Launcher):
         ready = [is_ready(job) for job in jobs]
         waiting = [number for number, is_there in enumerate(ready) if not is_there]
         if waiting:
-            from fraud_ae.runtime.workers import shared_workers
-
-            workers = shared_workers(self.workers)
-            workers.start()
+            workers = workers_of(self.config.hydra.launcher)
+            workers.start(jobs[0].folder)
         yield from (number for number, is_there in enumerate(ready) if is_there)
         if waiting:
             # What trains takes long to import: here, while the workers begin.
@@ -105,12 +100,17 @@ class StackedLauncher(Launcher):
         return returned
 
 
-def begin_workers(experiment: Path, workers: int | None) -> None:
+def workers_of(launcher: DictConfig) -> Workers:
+    """The workers of a launcher, see `workers_with`. launcher: the node `hydra.launcher`."""
+    return workers_with(OmegaConf.to_container(launcher, resolve=True))
+
+
+def begin_workers(experiment: Path, launcher: DictConfig) -> None:
     """Begin what takes a worker seconds, if an experiment is new: something is to be trained.
 
-    experiment: its folder.
+    experiment: its folder. launcher: the node `hydra.launcher`. Raises UserError for a setting of
+    it that cannot be used.
     """
+    workers = workers_of(launcher)
     if not (experiment / "runs").is_dir():
-        from fraud_ae.runtime.workers import shared_workers
-
-        shared_workers(workers).start()
+        workers.start(experiment)

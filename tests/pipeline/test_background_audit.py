@@ -6,7 +6,7 @@ from fraud_ae.audit.stored import read_audits
 from fraud_ae.errors import LeakRefused
 from fraud_ae.pipeline import background_audit
 from fraud_ae.pipeline.background_audit import BackgroundAudit
-from fraud_ae.runtime.workers import Workers
+from fraud_ae.runtime.workers.local import LocalWorkers
 
 LEAKY = """
 from fraud_ae.features import Baseline
@@ -42,7 +42,7 @@ def audited(compose, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def audit(name: str, *overrides: str) -> str:
-        BackgroundAudit(name, compose(*overrides), Workers(1)).finish()
+        BackgroundAudit(name, compose(*overrides), LocalWorkers(1)).finish()
         return capsys.readouterr().out
 
     return audit

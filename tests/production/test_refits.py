@@ -8,22 +8,22 @@ from fraud_ae.experiments.identity import production_identity
 from fraud_ae.experiments.run_store import Run
 from fraud_ae.production.plan import Plan
 from fraud_ae.production.refits import Refits
-from fraud_ae.runtime.workers import Workers
+from fraud_ae.runtime.workers.local import LocalWorkers
 from fraud_ae.scorers.reconstruction import ReconstructionScorer
 
 RATES = [0.005, 0.005, 0.001]
 
 
-class OneAfterAnother(Workers):
+class OneAfterAnother(LocalWorkers):
     """As many workers as fits, all of them this process."""
 
     def submit(self, function, *arguments):
-        return Workers(1).submit(function, *arguments)
+        return LocalWorkers(1).submit(function, *arguments)
 
 
 @pytest.fixture
 def refits(compose, dataset, finished_run, tmp_path):
-    def made(workers: Workers, *overrides: str) -> list:
+    def made(workers: LocalWorkers, *overrides: str) -> list:
         config = compose("features=combined", *overrides)
         identity = production_identity(finished_run.identity, "train+validation", workers.count)
         run = Run(tmp_path, identity)
@@ -53,7 +53,7 @@ def refits(compose, dataset, finished_run, tmp_path):
 
 @pytest.mark.parametrize("model", ["autoencoder", "variational"])
 def test_fits_in_one_loop_are_those_alone(refits, model):
-    (whole, curve, steps), *scores = refits(Workers(1), f"model={model}")
+    (whole, curve, steps), *scores = refits(LocalWorkers(1), f"model={model}")
     alone = refits(OneAfterAnother(4), f"model={model}")
     (expected, expected_curve, expected_steps), *expected_scores = alone
     assert steps == expected_steps

@@ -14,7 +14,7 @@ from filelock import FileLock
 from fraud_ae.configuration.job import Job
 from fraud_ae.errors import TrainingDiverged, UserError, WorkerLost
 from fraud_ae.experiments.run_store import Run
-from fraud_ae.runtime.workers import Workers
+from fraud_ae.runtime.workers.workers import Workers
 from fraud_ae.sweeps.training.trained_runs import TrainedRuns
 from fraud_ae.sweeps.training.worker_tasks import (
     Task,
@@ -212,8 +212,7 @@ class PrefetchedTrainings:
                 yield from self._done(wanted_run)
             elif run.id in self._tried_again:
                 self._trained.failed[run.id] = WorkerLost(
-                    f"{error}, twice; the same command tries it again "
-                    "(hydra.launcher.workers=1 needs the least memory)"
+                    f"{error}, twice; the same command tries it again ({self._workers.advice})"
                 )
                 yield from self._done(wanted_run)
             else:

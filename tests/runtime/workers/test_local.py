@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from fraud_ae.errors import TrainingDiverged, WorkerLost
-from fraud_ae.runtime.workers import Workers
+from fraud_ae.runtime.workers.local import LocalWorkers
 
 
 @pytest.fixture(params=[1, 2])
 def workers(request):
-    own = Workers(request.param)
+    own = LocalWorkers(request.param)
     yield own
     own.kill()
 
@@ -45,8 +45,8 @@ def test_results_come_back(workers):
 
 @pytest.mark.slow
 def test_several_are_other_processes_and_one_is_this():
-    assert Workers(1).outcome(Workers(1).submit(os.getpid)) == os.getpid()
-    workers = Workers(2)
+    assert LocalWorkers(1).outcome(LocalWorkers(1).submit(os.getpid)) == os.getpid()
+    workers = LocalWorkers(2)
     assert workers.outcome(workers.submit(os.getpid)) != os.getpid()
     workers.kill()
 
@@ -59,7 +59,7 @@ def test_an_exception_comes_back(workers):
 
 
 def test_what_workers_warn_of_is_told_here_once(caplog):
-    workers = Workers(2)
+    workers = LocalWorkers(2)
     futures = [workers.submit(warn, number) for number in range(4)]
     assert [workers.outcome(future) for future in futures] == [0, 1, 2, 3]
     assert [record.getMessage() for record in caplog.records] == ["seen before"]
@@ -68,7 +68,7 @@ def test_what_workers_warn_of_is_told_here_once(caplog):
 
 @pytest.mark.promise("C15")
 def test_a_process_that_ends_takes_with_it_what_it_was_at_and_nothing_else():
-    workers = Workers(2)
+    workers = LocalWorkers(2)
     others = [workers.submit(pow, number, 2) for number in range(3)]
     lost = workers.submit(end)
     others += [workers.submit(pow, number, 2) for number in range(3, 6)]
@@ -79,7 +79,7 @@ def test_a_process_that_ends_takes_with_it_what_it_was_at_and_nothing_else():
 
 
 def test_one_that_is_killed_while_it_waits_is_replaced():
-    workers = Workers(2)
+    workers = LocalWorkers(2)
     os.kill(workers.outcome(workers.submit(os.getpid)), signal.SIGKILL)
     time.sleep(0.5)
     assert [workers.outcome(workers.submit(abs, -n)) for n in range(3)] == [0, 1, 2]
@@ -87,7 +87,7 @@ def test_one_that_is_killed_while_it_waits_is_replaced():
 
 
 def test_what_a_lost_process_was_at_is_tried_once_more(tmp_path, caplog):
-    workers = Workers(2)
+    workers = LocalWorkers(2)
     assert workers.outcome_at_last(workers.submit(end_once, tmp_path / "been here")) == "done"
     assert "tried once more" in caplog.text
     with pytest.raises(WorkerLost, match=r"ended early.*twice.*goes on where this one stopped"):
@@ -96,7 +96,7 @@ def test_what_a_lost_process_was_at_is_tried_once_more(tmp_path, caplog):
 
 
 def test_killed_workers_leave_what_they_were_at():
-    workers = Workers(2)
+    workers = LocalWorkers(2)
     workers.submit(time.sleep, 600)
     assert workers.outcome(workers.submit(abs, -1)) == 1
     started = time.monotonic()

@@ -1,29 +1,26 @@
-"""Processes of one thread each, which train side by side."""
+"""Processes of this machine, of one thread each, which train side by side."""
 
 import functools
-import logging
 import multiprocessing
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
 import os
 import signal
 import threading
-import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor
-from concurrent.futures import wait as futures_wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any
 
 from fraud_ae.errors import WorkerLost
-from fraud_ae.runtime.named_objects import allow_modules, allowed_modules
+from fraud_ae.runtime.named_objects import allowed_modules
 from fraud_ae.runtime.threads import available_cores
-
-log = logging.getLogger("fraud_ae")
+from fraud_ae.runtime.workers.workers import Raised, Submitted, Workers, run_logged
 
 # What a worker needs takes seconds to import: once for all of them, where the system can do that.
 _PRELOADED = [
@@ -34,39 +31,30 @@ _PRELOADED = [
     "fraud_ae.sweeps.launcher",
     "fraud_ae.runtime.fork_server",
 ]
-_WAKE_SECONDS = 0.5
 # Windows has one way only.
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 _WARNINGS = "PYTHONWARNINGS"
 
 
-class Submitted(Future):
-    """The result to come of a function that was handed to workers, and what was handed to them."""
-
-    def __init__(self, function: Callable, arguments: tuple) -> None:
-        super().__init__()
-        self.function = function
-        self.arguments = arguments
-
-
-class Workers:
+class LocalWorkers(Workers):
     """Runs functions in processes that live until this one ends; one worker is this process.
 
-    Functions and their arguments must be picklable. What workers log is logged here, each message
-    once. A process that is killed or that crashes takes with it what it was at, and nothing else:
+    A process that is killed or that crashes takes with it what it was at, and nothing else:
     each has a pool of its own, as all that a pool of several was given is lost with one of them.
     """
 
+    advice = "hydra.launcher.workers=1 needs the least memory"
+
     def __init__(self, count: int) -> None:
+        super().__init__()
         self.count = count
-        self._told: set[str] = set()
         self._lock = threading.RLock()
         self._waiting: deque[Submitted] = deque()
         self._idle: list[_Process] = []
         self._busy: set[_Process] = set()
 
-    def start(self) -> None:
-        """Begin what takes seconds before the first process can start, and do not wait for it."""
+    def start(self, folder: Path) -> None:
+        """Begin the server that processes are forked from; they see every folder."""
         if self.count > 1 and not (self._idle or self._busy):
             _context()
 
@@ -79,44 +67,6 @@ class Workers:
             self._waiting.append(submitted)
             self._hand_out()
         return submitted
-
-    def ended(self, futures: Iterable[Future]) -> set[Future]:
-        """Those of some futures that have ended; waits until one has."""
-        ended: set[Future] = set()
-        while not ended:
-            # An interrupt that reaches another thread is seen only when this one wakes up.
-            ended, _ = futures_wait(futures, _WAKE_SECONDS, return_when=FIRST_COMPLETED)
-        return ended
-
-    def outcome(self, submitted: Submitted) -> Any:
-        """The result of what was submitted, or the exception that it raised.
-
-        Raises WorkerLost if its process was killed; the others go on.
-        """
-        self.ended([submitted])
-        result, messages = submitted.result()
-        for level, message in messages:
-            if message not in self._told:
-                self._told.add(message)
-                log.log(level, message)
-        if isinstance(result, _Raised):
-            raise result.error
-        return result
-
-    def outcome_at_last(self, submitted: Submitted) -> Any:
-        """As `outcome`, but what a process was at that was killed is tried once more."""
-        try:
-            return self.outcome(submitted)
-        except WorkerLost as error:
-            log.warning("%s; what it was at is tried once more", error)
-            again = self.submit(submitted.function, *submitted.arguments)
-        try:
-            return self.outcome(again)
-        except WorkerLost as error:
-            raise WorkerLost(
-                f"{error}, twice; the same command goes on where this one stopped "
-                "(hydra.launcher.workers=1 needs the least memory)"
-            ) from error
 
     def kill(self) -> None:
         """End the processes, whatever they are doing."""
@@ -182,7 +132,7 @@ class _Process:
         """Raises BrokenProcessPool where the process has ended."""
         # The server that it was forked from may be older than what is allowed now.
         allowed = allowed_modules()
-        return self._pool.submit(_logged, submitted.function, submitted.arguments, allowed)
+        return self._pool.submit(run_logged, submitted.function, submitted.arguments, allowed)
 
     def kill(self) -> None:
         """End it, whatever it is doing, and hand it nothing any more."""
@@ -204,53 +154,20 @@ def _kill(pid: Future) -> None:
             os.kill(pid.result(), _KILL)
 
 
-def shared_workers(count: int | None = None) -> Workers:
+def shared_workers(count: int | None = None) -> LocalWorkers:
     """The workers of this process, as many as it may use cores unless a number is given."""
     return _shared(available_cores() if count is None else count)
 
 
 # One pool for a number, however it came to be that number.
-_shared = functools.cache(Workers)
-
-
-class _Raised:
-    """An exception, as a result: so what was logged before it comes along."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-class _Collected(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[tuple[int, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append((record.levelno, record.getMessage()))
-
-
-def _logged(
-    function: Callable, arguments: tuple, allowed: list[str]
-) -> tuple[Any, list[tuple[int, str]]]:
-    allow_modules(allowed)
-    collected = _Collected()
-    log.addHandler(collected)
-    log.propagate = False
-    try:
-        return function(*arguments), collected.messages
-    except Exception as error:
-        # A traceback does not travel.
-        error.add_note("".join(traceback.format_exception(error)))
-        return _Raised(error), collected.messages
-    finally:
-        log.removeHandler(collected)
+_shared = functools.cache(LocalWorkers)
 
 
 def _do(submitted: Submitted) -> None:
     try:
         submitted.set_result((submitted.function(*submitted.arguments), []))
     except Exception as error:
-        submitted.set_result((_Raised(error), []))
+        submitted.set_result((Raised(error), []))
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -29,13 +29,16 @@ def register_schemas() -> None:
     launchers = {
         "stacked": StackedLauncherConfig,
         "ray": RayLauncherConfig,
-        "slurm": SlurmLauncherConfig,
+        "slurm": _with_open_nodes(SlurmLauncherConfig, "options"),
     }
     for name, node in launchers.items():
         store(group="hydra/launcher", name=name, node=node, provider="fraud_ae")
     store(group="hydra/sweeper", name="batch", node=BatchSweeperConfig, provider="fraud_ae")
-    store(name="train_schema", node=_with_open_nodes(TrainConfig))
-    store(name="pipeline_schema", node=_with_open_nodes(PipelineConfig))
+    store(name="train_schema", node=_with_open_nodes(TrainConfig, "metrics.extra"))
+    store(
+        name="pipeline_schema",
+        node=_with_open_nodes(PipelineConfig, "metrics.extra", "overrides"),
+    )
     # Groups below hydra/ are not offered to users as choices.
     for group, schemas in SCHEMAS.items():
         for name, schema in schemas.items():
@@ -55,12 +58,11 @@ def _usual_objective(data: Any) -> str:
     return "final_auc" if is_labelled else PLANTED_AUC
 
 
-def _with_open_nodes(schema: type) -> Any:
-    """`metrics.extra.NAME=...` and `overrides.STAGE=...` name new keys; all others are known."""
+def _with_open_nodes(schema: type, *names: str) -> Any:
+    """A schema in which some nodes, as in `metrics.extra.NAME=...`, take new keys."""
     node = OmegaConf.structured(schema)
-    OmegaConf.set_struct(node.metrics.extra, False)
-    if "overrides" in node:
-        OmegaConf.set_struct(node.overrides, False)
+    for name in names:
+        OmegaConf.set_struct(OmegaConf.select(node, name), False)
     return node
 
 

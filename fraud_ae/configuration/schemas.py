@@ -254,6 +254,12 @@ class BatchSweeperConfig:
 
 
 @dataclass
+class OptunaConfig:
+    # postgresql://USER@HOST/NAME; null for optuna.db in the folder of the experiment.
+    storage: str | None = None
+
+
+@dataclass
 class TrainConfig:
     """One run: `conf/train.yaml`. Groups whose options a user may add are typed by the option."""
 
@@ -279,6 +285,7 @@ class TrainConfig:
     production: ProductionFitSchema = field(default_factory=ProductionFitSchema)
     stage: StageSchema = field(default_factory=StageSchema)
     wandb: WandbSettingsSchema = field(default_factory=WandbSettingsSchema)
+    optuna: OptunaConfig = field(default_factory=OptunaConfig)
 
 
 @dataclass

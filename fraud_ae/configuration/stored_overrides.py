@@ -22,6 +22,7 @@ KEYS = (
     "gate",
     "metrics",
     "objective",
+    "optuna",
     "overrides",
     "production",
     "promotion",

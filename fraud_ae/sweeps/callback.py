@@ -28,6 +28,7 @@ from fraud_ae.sweeps.leaderboard import (
 )
 from fraud_ae.sweeps.progress import SweepView
 from fraud_ae.sweeps.studies.search_space import search_space
+from fraud_ae.sweeps.studies.storages import studies_of
 from fraud_ae.sweeps.studies.writer import StudyWriter
 from fraud_ae.sweeps.sweeper import check_values
 from fraud_ae.sweeps.winner import forget_winner
@@ -51,6 +52,8 @@ class StageCallback(Callback):
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         swept = swept_parameters(config)
+        folder = experiment_folder(config)
+        studies = studies_of(folder, config.optuna.storage)
         self.view = SweepView(
             config.stage.name,
             number_of_jobs(config),
@@ -58,9 +61,9 @@ class StageCallback(Callback):
             config.objective,
             list(swept),
         )
-        folder = experiment_folder(config)
         self.studies = StudyWriter(
             folder,
+            studies,
             config.stage.name,
             config.objective,
             self.view.results,

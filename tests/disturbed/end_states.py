@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from fraud_ae.experiments.run_store import Run
 from fraud_ae.runtime.checksums import SET_ASIDE, damage, is_sealed
-from fraud_ae.sweeps.studies.study_file import STUDIES
+from fraud_ae.sweeps.studies.storages import STUDIES
 from tests.commands import board
 from tests.sweeps.studies.study_results import trials
 

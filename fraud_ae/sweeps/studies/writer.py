@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fraud_ae.runtime.kept_files import parse_json, read_kept
 from fraud_ae.sweeps.candidates import plain_values
 from fraud_ae.sweeps.studies.search_space import as_parameter, in_json
-from fraud_ae.sweeps.studies.study_file import COMBINATION, CONTENT, STUDIES, StudyFile
+from fraud_ae.sweeps.studies.storages import COMBINATION, CONTENT, Studies, SweepStudy
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -33,19 +33,21 @@ class StudyWriter:
     objective and set of validation rows, and to what else its jobs were told: only then the values
     are comparable, and no two trials have the same parameters.
 
-    folder: of the experiment. results: what jobs left, appended to by whoever reads it. space: what
-    the sweep varies.
+    folder: of the experiment. studies: where they are kept. results: what jobs left, appended to by
+    whoever reads it. space: what the sweep varies.
     """
 
     def __init__(
         self,
         folder: Path,
+        studies: Studies,
         stage: str,
         objective: str,
         results: Sequence[dict],
         space: "Mapping[str, BaseDistribution]",
     ) -> None:
         self._folder = folder
+        self._kept = studies
         self._stage = stage
         self._objective = objective
         self._results = results
@@ -72,19 +74,18 @@ class StudyWriter:
         self._write(self._results, replace=True)
 
     def _write(self, results: Sequence[dict], replace: bool = False) -> None:
-        path = self._folder / STUDIES
         try:
             for name, (about, studied) in self._studies(results).items():
                 trials = [trial_of(r, self._folder, self._objective, self._space) for r in studied]
-                StudyFile(path, name, self._objective, about).add(trials, replace)
+                self._kept.add(SweepStudy(name, self._objective, about), trials, replace)
             self._written += len(results)
         except Exception as error:
             # Whatever it is: the sweep is worth more than the record of it. Once more at the end.
             self._works = False
             reason = str(error).strip().partition("\n")[0]
             _warn_once(
-                f"{path}: no trial can be written ({type(error).__name__}: {reason}). The sweep "
-                "goes on; once that is mended, the same command adds the trials"
+                f"{self._kept.where}: no trial can be written ({type(error).__name__}: {reason}). "
+                "The sweep goes on; once that is mended, the same command adds the trials"
             )
 
     def _studies(self, results: Sequence[dict]) -> dict[str, tuple[dict, list[dict]]]:
@@ -101,7 +102,7 @@ class StudyWriter:
                 "swept": in_json(self._space),
                 "fixed": {key: value for key, value in values if key not in self._space},
             }
-            name = f"{self._stage} {self._objective} {_hash(about)[:8]}"
+            name = f"{self._kept.prefix}{self._stage} {self._objective} {_hash(about)[:8]}"
             studies.setdefault(name, (about, []))[1].append(result)
         return studies
 

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution
 from sqlalchemy.engine import URL
 
-from fraud_ae.sweeps.studies.study_file import STUDIES
+from fraud_ae.sweeps.studies.storages import STUDIES, StudyFile
 from fraud_ae.sweeps.studies.writer import StudyWriter
 
 SWEPT = {"model.latent_dim": [8, 16], "model.activation": ["relu", "tanh"]}
@@ -56,7 +56,7 @@ def write(
     space: dict = SPACE,
 ) -> None:
     """Follow a sweep that has left these results."""
-    writer = StudyWriter(folder, "broad", objective, results, space)
+    writer = StudyWriter(folder, StudyFile(folder / STUDIES), "broad", objective, results, space)
     writer.start()
     writer.close()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from fraud_ae.sweeps.studies.study_file import STUDIES
+from fraud_ae.sweeps.studies.storages import STUDIES
 from tests.commands import ROOT, board, run, start_warm
 from tests.sweeps.studies.study_results import studies, trials
 

@@ -17,9 +17,9 @@ from optuna.importance import (
 )
 from optuna.trial import TrialState
 
-from fraud_ae.sweeps.studies import study_file
+from fraud_ae.sweeps.studies import storages
 from fraud_ae.sweeps.studies import writer as studies_module
-from fraud_ae.sweeps.studies.study_file import STUDIES, StudyFile
+from fraud_ae.sweeps.studies.storages import STUDIES, StudyFile, SweepStudy
 from fraud_ae.sweeps.studies.writer import trial_of
 from tests.sweeps.studies.study_results import SPACE, SWEPT, grid, result, studies, trials, write
 
@@ -41,7 +41,7 @@ def _quiet():
 @pytest.fixture
 def unasked(monkeypatch):
     """Optuna's storage is not asked for."""
-    monkeypatch.setattr(study_file, "_storage", lambda path: pytest.fail("storage opened"))
+    monkeypatch.setattr(storages, "_made", lambda *_: pytest.fail("storage opened"))
 
 
 def test_each_result_is_a_finished_trial_with_its_parameters_and_figures(tmp_path):
@@ -212,13 +212,13 @@ def test_a_file_that_was_deleted_is_made_again(tmp_path):
 
 
 def _add(path, start):
-    file = StudyFile(path, "broad final_auc x", "final_auc", {"stage": "broad"})
+    file, study = StudyFile(path), SweepStudy("broad final_auc x", "final_auc", {"stage": "broad"})
     space = {**SPACE, "model.latent_dim": IntDistribution(0, 9)}
     start.wait()
     for number in range(10):
         parameters = {"model.latent_dim": number, "model.activation": "relu"}
         told = result(number, number / 10, parameters=parameters)
-        file.add([trial_of(told, path.parent, "final_auc", space)])
+        file.add(study, [trial_of(told, path.parent, "final_auc", space)])
 
 
 def test_two_sweeps_at_the_same_time_lose_and_double_nothing(tmp_path):
@@ -240,7 +240,7 @@ def test_two_sweeps_at_the_same_time_lose_and_double_nothing(tmp_path):
 def test_a_damaged_file_is_named_set_aside_and_made_again(tmp_path, mutation, caplog):
     path = tmp_path / STUDIES
     write(tmp_path, grid()[:2])
-    study_file._made.cache_clear()
+    storages._made.cache_clear()
     # Of a hole in the middle SQLite tells only where a page is read.
     content = path.read_bytes()
     damaged = {
@@ -267,7 +267,7 @@ def test_a_file_that_cannot_be_written_is_said_once_and_stops_nothing(tmp_path, 
         write(tmp_path, [result(5)])
         with closing(sqlite3.connect(path)) as tables, tables:
             tables.execute("UPDATE alembic_version SET version_num = 'v99'")
-        study_file._made.cache_clear()
+        storages._made.cache_clear()
     with caplog.at_level(logging.WARNING, "fraud_ae"):
         for _ in range(3):
             write(tmp_path, grid())

@@ -1,16 +1,13 @@
 """Where the partitions are computed: in this process one after another, or as tasks of Ray."""
 
-import functools
 import os
-import socket
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from fraud_ae.errors import UserError
-
-# Seconds for a cluster to answer.
-_PATIENCE = 10.0
+from fraud_ae.runtime.workers.ray_connection import connected
 
 
 def run_all(engine: str, function: Callable[..., None], tasks: Sequence[tuple]) -> None:
@@ -23,7 +20,15 @@ def run_all(engine: str, function: Callable[..., None], tasks: Sequence[tuple]) 
 
 
 def _run_on_ray(function: Callable[..., None], tasks: Sequence[tuple]) -> None:
-    ray = _started()
+    imported = sys.modules.get("ray")
+    was_connected = imported is not None and imported.is_initialized()
+    address = os.environ.get("RAY_ADDRESS") or None
+    ray = connected(
+        address,
+        "features.engine=ray",
+        f"features.engine=ray: no Ray cluster answers at RAY_ADDRESS={address}; begin one by `ray "
+        "start --head`, or leave RAY_ADDRESS away for one of this machine",
+    )
     # A task that is tried again would not find what it has taken away.
     remote = ray.remote(max_retries=0)(function)
     waiting = [remote.remote(*arguments) for arguments in tasks]
@@ -45,6 +50,9 @@ def _run_on_ray(function: Callable[..., None], tasks: Sequence[tuple]) -> None:
             # Otherwise Ray prints at the end what nobody has read.
             with suppress(ray.exceptions.RayError):
                 ray.get(task)
+        # A sweep may ask for another cluster afterwards.
+        if not was_connected:
+            ray.shutdown()
 
 
 def _cause(error: Any) -> BaseException:
@@ -56,28 +64,3 @@ def _cause(error: Any) -> BaseException:
             "folder that all nodes share"
         )
     return cause
-
-
-@functools.cache
-def _started() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise UserError(
-            "features.engine=ray: Ray is not installed; pip install 'fraud_ae[ray]'"
-        ) from None
-    if ray.is_initialized():
-        return ray
-    address = os.environ.get("RAY_ADDRESS")
-    try:
-        host, _, port = (address or "").rpartition(":")
-        if host and port.isdigit() and "/" not in host:
-            # Ray itself asks for minutes.
-            socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
-        how = {} if address else {"include_dashboard": False}
-        ray.init(address=address, log_to_driver=False, **how)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"features.engine=ray: RAY_ADDRESS={address}: no cluster answers ({error})"
-        ) from error
-    return ray

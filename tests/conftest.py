@@ -181,6 +181,7 @@ def make(dataset) -> Callable[..., Made]:
             fit_on=fit_on,
             folds=folds,
             keep_history=True,
+            computation=job.computation,
             experiment=job.experiment,
             configuration=job.settings,
         )

@@ -40,6 +40,7 @@ from fraud_ae.experiments.identity import features_identity, run_identity, valid
 from fraud_ae.experiments.recipe import Recipe
 from fraud_ae.experiments.resumable import ResumableTraining
 from fraud_ae.experiments.run_store import Run
+from fraud_ae.features.partitioned.computation import FeatureComputation
 from fraud_ae.features.serialization import STRATEGY
 from fraud_ae.features.strategy import FeatureStrategy, needs_time
 from fraud_ae.features.strategy_check import check_strategy, missing_columns
@@ -64,8 +65,8 @@ class Job:
     retrain: whether finished runs are trained again. allowed_features: those that may tell fraud
     alone. train_on: see `features.encoded_data.trainable`. strategy_node, encoder_settings,
     model_node, scorer_node: what the strategy, the encoder, the network and the scorer are built
-    from. choices: the option of each config group. settings: the whole resolved configuration, for
-    whatever writes it down beside results.
+    from. computation: how features are computed. choices: the option of each config group.
+    settings: the whole resolved configuration, for whatever writes it down beside results.
     """
 
     experiment: str
@@ -79,6 +80,7 @@ class Job:
     train_on: str
     split_settings: SplitSettings
     strategy_node: dict
+    computation: FeatureComputation
     encoder_settings: dict
     model_node: dict
     trainer: TrainerSettings
@@ -308,14 +310,8 @@ class Job:
         # In order of time, so that they are the first ones.
         transactions = self.dataset.transactions
         visible = transactions.iloc[: self.split.before_test(transactions).sum()]
-        encoded = encode(
-            self.strategy,
-            self.encoder,
-            visible,
-            self.split.train(visible),
-            self.train_on,
-            folder,
-        )
+        how = (self.train_on, folder, self.computation)
+        encoded = encode(self.strategy, self.encoder, visible, self.split.train(visible), *how)
         return TrainingData.of(self.dataset, self.split, encoded, self.plants)
 
 

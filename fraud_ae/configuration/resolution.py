@@ -21,10 +21,13 @@ from fraud_ae.configuration.secrets import hidden, refuse_keys
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.figures import Evaluation
 from fraud_ae.evaluation.threshold import ThresholdPolicy
+from fraud_ae.features.partitioned.computation import FeatureComputation
 from fraud_ae.models.settings import TrainerSettings
 
 # Settings of `data` that say how its transactions are used, not where they come from.
 _USE = ("name", "train_on", "split")
+# Settings of `features` that say how they are computed, not what they are.
+_COMPUTED = ("engine", "memory")
 
 
 def resolved_settings(cfg: DictConfig, schema: type) -> dict:
@@ -52,6 +55,7 @@ def resolved_settings(cfg: DictConfig, schema: type) -> dict:
 def job_parts(settings: dict, choices: Mapping[str, str | None]) -> dict:
     """The typed parts of resolved settings, by the fields of a `Job`."""
     data = settings["data"]
+    strategy_node, computation = feature_parts(settings["features"])
     metrics = typed_part(MetricsConfig, "metrics", settings["metrics"])
     node = {key: value for key, value in data.items() if key not in _USE}
     return {
@@ -71,7 +75,8 @@ def job_parts(settings: dict, choices: Mapping[str, str | None]) -> dict:
         ),
         "train_on": data["train_on"],
         "split_settings": typed_part(SplitSettings, "data.split", data["split"]),
-        "strategy_node": settings["features"],
+        "strategy_node": strategy_node,
+        "computation": computation,
         "encoder_settings": asdict(typed_part(EncoderConfig, "encoder", settings["encoder"])),
         "model_node": settings["model"],
         "trainer": typed_part(TrainerSettings, "trainer", settings["trainer"]),
@@ -86,6 +91,22 @@ def job_parts(settings: dict, choices: Mapping[str, str | None]) -> dict:
         "wandb": typed_part(WandbSettings, "wandb", settings["wandb"]),
         "choices": dict(choices),
     }
+
+
+def feature_parts(features: dict) -> tuple[dict, FeatureComputation]:
+    """What a strategy is built from, and how its features are computed.
+
+    features: its settings. Raises UserError where a part of it says how: it is said once for all.
+    """
+    node = {key: value for key, value in features.items() if key not in _COMPUTED}
+    for name, part in (node.get("parts") or {}).items():
+        part, computation = feature_parts(part)
+        if computation != FeatureComputation():
+            keys = " and ".join(f"features.{key}" for key in _COMPUTED)
+            raise UserError(f"features.parts.{name}: {keys} are said for all parts together")
+        node = {**node, "parts": {**node["parts"], name: part}}
+    said = {key: features[key] for key in _COMPUTED if key in features}
+    return node, FeatureComputation.of(**said)
 
 
 def typed_part(kind: type, name: str, values: dict) -> object:

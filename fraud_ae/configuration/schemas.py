@@ -125,6 +125,9 @@ class FileData(DataConfig):
 @dataclass
 class StrategyConfig:
     _target_: str = MISSING
+    # How features are computed, not what they are.
+    engine: Literal["local", "ray"] = "local"
+    memory: str | None = None
 
 
 @dataclass
@@ -137,6 +140,12 @@ class BehaviouralConfig(StrategyConfig):
 class DemographicRiskConfig(StrategyConfig):
     label_delay_days: float = MISSING
     smoothing: float = MISSING
+
+
+@dataclass
+class CombinedConfig(StrategyConfig):
+    # Name -> strategy.
+    parts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -309,6 +318,7 @@ SCHEMAS = {
     "features": {
         "strategy": StrategyConfig,
         "behavioural": BehaviouralConfig,
+        "combined": CombinedConfig,
         "demographic_risk": DemographicRiskConfig,
     },
     "model": {

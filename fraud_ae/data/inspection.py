@@ -21,6 +21,7 @@ from fraud_ae.data.column_roles import (
 )
 from fraud_ae.data.columns import BIRTH_DATE, CANONICAL, REQUIRED, SCENARIO
 from fraud_ae.data.files.csv_files import Dialect, csv_dialect
+from fraud_ae.data.files.folders import partitions
 from fraud_ae.data.files.paths import kind_of, table_files
 from fraud_ae.data.files.reading import read_parts
 from fraud_ae.data.naming import as_ranges
@@ -38,8 +39,9 @@ LOOKED_AT = 200_000
 class Inspection:
     """What a file holds.
 
-    dialect: of a CSV. rows: that were looked at, all of them unless `cut`. settings: of `data`, as
-    an option of `conf/data/` has them. problems: what would go wrong. notes: what was guessed.
+    dialect: of a CSV. rows: that were looked at, all of them unless `cut`. partitions: the columns
+    that folders give. settings: of `data`, as an option of `conf/data/` has them. problems: what
+    would go wrong. notes: what was guessed.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Inspection:
     rows: int
     cut: bool
     columns: list[Column]
+    partitions: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -59,15 +62,26 @@ def inspect_file(path: Path) -> Inspection:
     files = table_files(path)
     kind = kind_of(files[0])
     dialect = csv_dialect(files[0]) if kind == "csv" else None
-    parts = read_parts(path, SourceFormat(columns={}), LOOKED_AT)
-    raw = next(parts, pd.DataFrame())
-    cut = next(parts, None) is not None
+    raw, cut = _first_rows(path)
     columns = [Column.of(str(name), raw.iloc[:, place]) for place, name in enumerate(raw.columns)]
-    inspection = Inspection(path, kind, len(files), dialect, len(raw), cut, columns)
+    folders = tuple(partitions(path.expanduser(), files[0]))
+    inspection = Inspection(path, kind, len(files), dialect, len(raw), cut, columns, folders)
     if len(raw):
         _choose_roles(raw, inspection)
         _try_training(raw, inspection)
     return inspection
+
+
+def _first_rows(path: Path) -> tuple[pd.DataFrame, bool]:
+    """The first rows of all files, and whether there are more."""
+    frames, rows = [], 0
+    for frame in read_parts(path, SourceFormat(columns={}), LOOKED_AT):
+        if rows >= LOOKED_AT:
+            return pd.concat(frames, ignore_index=True)[:LOOKED_AT], True
+        frames.append(frame)
+        rows += len(frame)
+    raw = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return raw[:LOOKED_AT], rows > LOOKED_AT
 
 
 def _choose_roles(raw: pd.DataFrame, inspection: Inspection) -> None:
@@ -105,7 +119,10 @@ def _choose_roles(raw: pd.DataFrame, inspection: Inspection) -> None:
     if known_later:
         names = ", ".join(c.name for c in known_later)
         notes.append(f"not used, sounds like an answer that is known later: {names}")
-    free = [c for c in free if c not in known_later]
+    folders = [c.name for c in free if c.name in inspection.partitions]
+    if folders:
+        notes.append(f"not used, only names of folders: {', '.join(folders)}")
+    free = [c for c in free if c not in known_later and c.name not in folders]
     texts = [c for c in free if c.kind in ("text", "flag", "time")]
     settings["extra_columns"] = [c.name for c in free if c not in texts]
     settings["extra_categories"] = [c.name for c in texts if c.distinct <= FEW]

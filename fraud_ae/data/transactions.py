@@ -41,6 +41,7 @@ def training_transactions(
 ) -> tuple[pd.DataFrame, SourceFormat]:
     """Canonical transactions of training data, in order of time, and the format as they decide it.
 
+    Rows without an id are numbered in order of time, so that no order of files counts.
     Raises DataError with all problems at once.
     """
     _check_table(raw)
@@ -50,7 +51,10 @@ def training_transactions(
     mapped = without_repeats(mapped)
     if not inferred.sources("timestamp"):
         inferred = replace(inferred, rows_before=len(raw))
-    return in_order(mapped, inferred), inferred
+    transactions = in_order(mapped, inferred)
+    if "transaction_id" not in resolve(raw, inferred, labelled=True)[0]:
+        transactions = transactions.assign(transaction_id=_numbers(len(transactions)))
+    return transactions, inferred
 
 
 def to_transactions(
@@ -198,13 +202,18 @@ def _typed(
         columns[name] = values
         refused[name] = wrong
     if not source_format.sources("transaction_id") and "transaction_id" not in columns:
-        columns["transaction_id"] = pd.Series(range(rows)).astype("str")
+        columns["transaction_id"] = _numbers(rows)
     if not source_format.sources("timestamp") and "timestamp" not in columns:
         columns["timestamp"] = _row_times(rows, source_format)
     if BIRTH_DATE in sources and "timestamp" in columns:
         columns["customer_age"] = _ages(columns["timestamp"], raw[sources[BIRTH_DATE][0]])
     order = [name for name in (*CANONICAL, SCENARIO, *extras) if name in columns]
     return pd.DataFrame({name: columns[name] for name in order}, index=pd.RangeIndex(rows)), refused
+
+
+def _numbers(rows: int) -> pd.Series:
+    """Ids of rows that have none: (rows,) `str`."""
+    return pd.Series(range(rows)).astype("str")
 
 
 def _ages(times: pd.Series, birth_dates: pd.Series) -> pd.Series:

@@ -2,6 +2,8 @@
 
 import copy
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,13 +13,20 @@ import pandas as pd
 
 from fraud_ae.errors import UserError
 from fraud_ae.features.encoder import Encoder
+from fraud_ae.features.partitioned.batches import FrameBatches, TransactionBatches
+from fraud_ae.features.partitioned.columns import FeatureColumns
+from fraud_ae.features.partitioned.computation import FeatureComputation
+from fraud_ae.features.partitioned.features import partitioned_features
 from fraud_ae.features.serialization import strategy_from_dict, strategy_to_dict
-from fraud_ae.features.strategy import compute_features, fit_strategy
+from fraud_ae.features.strategy import columns_to_fit, compute_features, fit_strategy
 from fraud_ae.runtime.atomic_files import write_json
 
 _INPUTS = "inputs.npy"
 _ROWS, _OF_ROWS = "rows.npz", ("labels", "fit_rows", "train_rows")
 _STRATEGY, _ENCODER = "strategy.json", "encoder.json"
+_IN_MEMORY = FeatureComputation()
+# So many rows of features that lie on disk are encoded at a time.
+_ROWS_AT_ONCE = 131_072
 
 
 @dataclass(frozen=True)
@@ -59,58 +68,74 @@ class Encoded:
 def encode(
     strategy: Any,
     encoder: Encoder,
-    transactions: pd.DataFrame,
+    transactions: pd.DataFrame | TransactionBatches,
     fit_rows: np.ndarray,
     train_on: str,
     folder: Path | None = None,
+    computation: FeatureComputation = _IN_MEMORY,
 ) -> Encoded:
     """Fit copies of strategy and encoder on some transactions, and encode all of them.
 
-    transactions: (n, d) canonical, in order of time. fit_rows: (n,) bool. train_on: see
-    `trainable`. folder: where the inputs are written, part by part, and memory-mapped; without one
-    they are in memory. Raises UserError if no row is left to train on.
+    transactions: (n, d) canonical, in order of time; as batches they are never all in memory.
+    fit_rows: (n,) bool. train_on: see `trainable`. folder: where the inputs are written, part by
+    part, and memory-mapped; without one they are in memory. computation: how features are computed,
+    which changes none of them. Raises UserError if no row is left to train on.
     """
-    fitted_on = _rows(transactions, fit_rows).reset_index(drop=True)
+    batches = FrameBatches(transactions) if isinstance(transactions, pd.DataFrame) else transactions
+    fitted_on = batches.rows(fit_rows, columns_to_fit(strategy))
     strategy = fit_strategy(copy.deepcopy(strategy), fitted_on)
-    features = compute_features(strategy, transactions)
-    # A row without a label is not known to be fraud.
-    labels = np.zeros(len(transactions), dtype=np.int8)
-    if "is_fraud" in transactions:
-        labels = (transactions["is_fraud"] == 1).to_numpy(np.int8)
+    del fitted_on
+    labels = batches.labels()
     train_rows = fit_rows & trainable(labels, train_on)
     if not train_rows.any():
         raise UserError(
             "no training row is known to be normal (data.train_on=normal): is "
             "data.columns.is_fraud mapped the right way round?"
         )
-    encoder = copy.deepcopy(encoder).fit(features, train_rows)
-    if folder is None:
-        inputs = encoder.transform(features)
-    else:
-        inputs = _written(encoder, features, folder / _INPUTS)
+    with _features(strategy, batches, computation, folder) as features:
+        encoder = copy.deepcopy(encoder).fit(features, train_rows)
+        if folder is None:
+            parts = [encoder.transform(frame) for frame in _frames(features)]
+            inputs = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        else:
+            inputs = _written(encoder, features, folder / _INPUTS)
     return Encoded(strategy, encoder, inputs, labels, fit_rows, train_rows)
 
 
-def _written(encoder: Encoder, features: pd.DataFrame, path: Path) -> np.ndarray:
+@contextmanager
+def _features(
+    strategy: Any,
+    transactions: TransactionBatches,
+    computation: FeatureComputation,
+    folder: Path | None,
+) -> Iterator[pd.DataFrame | FeatureColumns]:
+    if isinstance(transactions, FrameBatches) and not computation.is_partitioned:
+        yield compute_features(strategy, transactions.frame)
+        return
+    with partitioned_features(strategy, transactions, computation, folder) as features:
+        yield features
+
+
+def _frames(features: pd.DataFrame | FeatureColumns) -> Iterator[pd.DataFrame]:
+    if isinstance(features, FeatureColumns):
+        yield from features.frames(_ROWS_AT_ONCE)
+    else:
+        yield features
+
+
+def _written(encoder: Encoder, features: pd.DataFrame | FeatureColumns, path: Path) -> np.ndarray:
     layout = {"descr": "<f4", "fortran_order": False, "shape": (len(features), encoder.n_inputs)}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, layout)
-        for _, part in encoder.parts(features):
-            part.astype("<f4", copy=False).tofile(file)
+        for frame in _frames(features):
+            for _, part in encoder.parts(frame):
+                part.astype("<f4", copy=False).tofile(file)
     return _mapped(path)
 
 
 def _mapped(path: Path) -> np.ndarray:
     # Copy on write: PyTorch takes no array that cannot be written to.
     return np.load(path, mmap_mode="c")
-
-
-def _rows(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
-    """The rows that a mask names; not copied where they follow one another."""
-    rows = np.flatnonzero(mask)
-    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
-        return frame.iloc[rows[0] : rows[-1] + 1]
-    return frame[mask]
 
 
 def trainable(labels: np.ndarray, train_on: str) -> np.ndarray:

@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 from fraud_ae.errors import UserError
 from fraud_ae.features.event_time import DAY_US, days_to_microseconds, microseconds
 
+_AT_ONCE = 1_000_000
+
 
 def count_by_day(
     timestamp: pd.Series, values: pd.Series | None = None, is_fraud: pd.Series | None = None
@@ -23,12 +25,23 @@ def count_by_day(
     transactions, and frauds if `is_fraud` is given, both cumulative. Missing values are not
     counted. Raises DataError if timestamps are missing or not sorted.
     """
-    columns = {"value": _strings(values, len(timestamp)), "day": microseconds(timestamp) // DAY_US}
-    totals = [pl.len().cast(pl.Int64).alias("transactions")]
-    if is_fraud is not None:
-        columns["frauds"] = is_fraud.to_numpy(dtype=np.int64)
-        totals.append(pl.col("frauds").sum())
-    by_day = pl.DataFrame(columns).drop_nulls("value").group_by("value", "day").agg(totals)
+    columns = ["transactions"] if is_fraud is None else ["transactions", "frauds"]
+    totals = [pl.col(name).sum() for name in columns]
+    days = microseconds(timestamp) // DAY_US
+    # Whole numbers, so that a part at a time gives the same, in less memory.
+    parts = []
+    for start in range(0, max(len(days), 1), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        part = {
+            "value": _strings(None if values is None else values[rows], len(days[rows])),
+            "day": days[rows],
+            "transactions": np.ones(len(days[rows]), dtype=np.int64),
+        }
+        if is_fraud is not None:
+            part["frauds"] = is_fraud[rows].to_numpy(dtype=np.int64)
+        counted = pl.DataFrame(part).drop_nulls("value")
+        parts.append(counted.group_by("value", "day").agg(totals))
+    by_day = pl.concat(parts).group_by("value", "day").agg(totals)
     return by_day.sort("value", "day").with_columns(
         pl.exclude("value", "day").cum_sum().over("value")
     )

@@ -21,9 +21,10 @@ class FeatureStrategy(ABC):
     """Turns transactions into named features; base class of the built-in strategies.
 
     A strategy of one's own need not inherit: `generate_features(df)` is all that it must have,
-    `fit(df)`, `columns` (the canonical columns that it can use) and `history` (how far it looks
-    back, a `History`) are optional. It must be point-in-time: the features of a row depend on that
-    row and earlier ones alone.
+    `fit(df)`, `columns` (the canonical columns that it can use), `history` (how far it looks
+    back, a `History`) and `terminal_features` (a regular expression of the names of those that
+    look back at the terminal's transactions) are optional. It must be point-in-time: the features
+    of a row depend on that row and earlier ones alone.
 
     `__init__` only stores its arguments, under their own names; `fit` learns attributes whose
     names end in `_`. Both are what is saved with a model.
@@ -33,6 +34,7 @@ class FeatureStrategy(ABC):
     history: History = History()
     # Whether it reads times of day, windows or days, and not only the order of rows.
     needs_time: bool = False
+    terminal_features: str | None = None
 
     def fit(self, df: pd.DataFrame) -> Self:
         """Learn from the training rows; nothing by default."""
@@ -47,6 +49,16 @@ def needs_time(strategy: Any) -> bool:
     """Whether a strategy, or any part of it, reads more of time than the order of rows."""
     parts = getattr(strategy, "parts", {})
     return getattr(strategy, "needs_time", False) or any(map(needs_time, parts.values()))
+
+
+def columns_to_fit(strategy: Any) -> tuple[str, ...] | None:
+    """The columns that a built-in strategy is fitted on, if they are there; None: it may be any.
+
+    A class of one's own may read others than the one that it extends.
+    """
+    if not type(strategy).__module__.startswith("fraud_ae.features.strategies."):
+        return None
+    return strategy.fit_columns
 
 
 def fit_strategy(strategy: Any, df: pd.DataFrame) -> Any:

@@ -74,6 +74,7 @@ def _make_model(job: Job, winner: Run, run: Run, came_from: dict, reused: bool) 
         fit_on=job.production.fit_on,
         keep_history=job.production.keep_history,
         folds=job.production.folds,
+        computation=job.computation,
         experiment=job.experiment,
         configuration=job.settings,
     )

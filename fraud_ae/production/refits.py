@@ -75,9 +75,8 @@ class Refits:
         plan = self._plan
         visible = self._dataset.transactions.iloc[:end]
         folder = Path(tempfile.mkdtemp(prefix=".refit.", dir=plan.run.folder))
-        encode(plan.strategy, plan.encoder, visible, rows, plan.recipe.train_on, folder).save(
-            folder
-        )
+        how = (plan.recipe.train_on, folder, plan.computation)
+        encode(plan.strategy, plan.encoder, visible, rows, *how).save(folder)
         return _Refit(folder, without)
 
 

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from fraud_ae.configuration.checks import check
 from fraud_ae.configuration.job import Job
+from fraud_ae.configuration.resolution import feature_parts
 from fraud_ae.errors import UserError
 from fraud_ae.evaluation.threshold import METHODS
 from fraud_ae.models import training
@@ -47,6 +48,7 @@ def test_every_option_composes_and_fits_the_signature_it_names(group, option):
     settings = composed(f"{group}={option}")
     check(settings)
     usage = {"name", "train_on", "split"}
+    settings["features"] = feature_parts(settings["features"])[0]
     for node in nodes_with_target(settings):
         target = pkgutil.resolve_name(node["_target_"])
         arguments = {k: v for k, v in node.items() if k != "_target_"}

@@ -37,6 +37,7 @@ def refits(compose, dataset, finished_run, tmp_path):
             fit_on="all",
             folds=3,
             keep_history=True,
+            computation=config.computation,
             experiment="small",
             configuration={},
         )

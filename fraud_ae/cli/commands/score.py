@@ -25,7 +25,8 @@ EXAMPLES = """Examples:
 
 def score(
     file: Annotated[
-        Path, typer.Argument(help="CSV or Parquet file of transactions.", show_default=False)
+        Path,
+        typer.Argument(help="File, directory or glob of transactions.", show_default=False),
     ],
     out: Annotated[
         Path,

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from fraud_ae.data.files.folders import files_of_folder
 from fraud_ae.data.naming import listed
 from fraud_ae.errors import DataError
 
@@ -38,15 +39,15 @@ _COMPRESSIONS = (".gz", ".zip", ".xz", ".zst", ".bz2")
 def table_files(path: str | Path | None) -> list[Path]:
     """The files of one kind that a path stands for, sorted: a file, a directory, or a glob.
 
-    Raises DataError where there is none, where the kind of one is not known, or where they differ.
+    Raises DataError where there is none, where the kind of one is not known, where they differ,
+    and for a folder that is not written to its end.
     """
     if path is None or not str(path).strip():
         raise DataError("no file of transactions given: data.path=FILE is needed")
     # A path that begins with ~ and names no user is one like any other.
     path = Path(os.path.expanduser(path))
     if path.is_dir():
-        named = [file for file in path.rglob("*") if not file.name.startswith((".", "_"))]
-        files = sorted(file for file in named if file.is_file() and kind_of(file))
+        files = [file for file in files_of_folder(path) if kind_of(file)]
     elif path.exists():
         files = [path]
     else:

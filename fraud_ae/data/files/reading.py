@@ -5,16 +5,18 @@ import logging
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fraud_ae.data.files.csv_files import csv_batches, csv_dialect
+from fraud_ae.data.files.folders import partitions
 from fraud_ae.data.files.json_files import json_frames
 from fraud_ae.data.files.paths import kind_of, table_files, uncompressed
+from fraud_ae.data.files.typed_files import TYPED, cast, common_schema, schema_of, tables
 from fraud_ae.data.naming import listed, short
 from fraud_ae.data.source_format import SourceFormat
 from fraud_ae.data.transactions import training_transactions, unused_columns
@@ -73,7 +75,9 @@ def read_table(path: str | Path | None, source_format: SourceFormat | None = Non
     """Table of a file of any kind, with the file's own column names; text stays as it is written.
 
     path: a CSV (any separator, also compressed), JSON lines, Parquet or Arrow file, a directory or
-    a glob of files of one kind. Raises DataError if there is none or one cannot be read.
+    a glob of files of one kind. The folders `column=value` that a file of a directory lies in are
+    columns of text, unless the file has them. Raises DataError if there is none or one cannot be
+    read.
     """
     frames = list(read_parts(path, source_format, None))
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
@@ -87,9 +91,14 @@ def read_parts(
     Raises DataError as it does, also on the way.
     """
     files = table_files(path)
+    schema = None
+    if len(files) > 1 and kind_of(files[0]) in TYPED:
+        files, schema = _with_rows(files)
     first: list[str] | None = None
     for file in files:
-        for frame in _file_parts(file, source_format, rows):
+        folders = partitions(Path(path).expanduser(), file)
+        for frame in _file_parts(file, source_format, rows, schema):
+            frame = _with_partitions(frame, folders)
             columns = sorted(map(str, frame))
             first = columns if first is None else first
             if kind_of(file) != "json" and columns != first:
@@ -100,11 +109,30 @@ def read_parts(
             yield frame
 
 
+def _with_rows(files: list[Path]) -> tuple[list[Path], pa.Schema]:
+    """The files that hold rows, or the first where none does, and the schema of all of them."""
+    schemas = {}
+    for file in files:
+        with _told(file), uncompressed(file) as stream:
+            schemas[file] = schema_of(stream, kind_of(file))
+    held = [file for file in files if schemas[file][1]] or files[:1]
+    return held, common_schema({file: schemas[file][0] for file in held})
+
+
+def _with_partitions(frame: pd.DataFrame, folders: dict[str, str | None]) -> pd.DataFrame:
+    columns = {
+        name: pd.Series([value] * len(frame), index=frame.index, dtype="str")
+        for name, value in folders.items()
+        if name not in frame
+    }
+    return pd.concat([frame, pd.DataFrame(columns)], axis=1) if columns else frame
+
+
 def _file_parts(
-    file: Path, source_format: SourceFormat | None, rows: int | None
+    file: Path, source_format: SourceFormat | None, rows: int | None, schema: pa.Schema | None
 ) -> Iterator[pd.DataFrame]:
     kind = kind_of(file)
-    try:
+    with _told(file):
         # The dialect is found in the bytes that are then read again.
         dialect = csv_dialect(file, source_format) if kind == "csv" else None
         if dialect is not None:
@@ -116,11 +144,19 @@ def _file_parts(
             if kind == "json":
                 yield from json_frames(stream, rows)
             else:
-                yield from map(_frame, _arrow_tables(stream, kind, rows))
+                for table in tables(stream, kind, rows):
+                    yield _frame(table if schema is None else cast(table, schema))
+
+
+@contextmanager
+def _told(file: Path) -> Iterator[None]:
+    """Raises DataError, naming the file, for whatever says that it is no table of its kind."""
+    try:
+        yield
     except DataError:
         raise
     except _NOT_A_TABLE as error:
-        wanted = _KIND_IN_WORDS[kind]
+        wanted = _KIND_IN_WORDS[kind_of(file)]
         raise DataError(f"{file}: cannot be read as {wanted}\n{short(error, 200)}") from None
 
 
@@ -136,25 +172,6 @@ def _regrouped(batches: Iterator[pa.Table], rows: int | None) -> Iterator[pa.Tab
     whole = pa.concat_tables(waiting)
     if len(whole) or not rows:
         yield whole
-
-
-def _arrow_tables(stream, kind: str, rows: int | None) -> Iterator[pa.Table]:
-    if kind == "arrow":
-        source = pa.py_buffer(stream.read())
-        try:
-            table = pa.ipc.open_file(source).read_all()
-        except pa.ArrowInvalid:
-            table = pa.ipc.open_stream(source).read_all()
-        size = rows or max(len(table), 1)
-        for start in range(0, max(len(table), 1), size):
-            yield table[start : start + size]
-        return
-    with pq.ParquetFile(stream) as parquet:
-        if rows is None:
-            yield parquet.read()
-        else:
-            for batch in parquet.iter_batches(batch_size=rows):
-                yield pa.Table.from_batches([batch])
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

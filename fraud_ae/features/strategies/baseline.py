@@ -39,6 +39,8 @@ class Baseline(FeatureStrategy):
     """
 
     family_columns: tuple[str, ...] = ()
+    # What `fit` reads, if it is there; of a class of one's own that extends this it may be more.
+    fit_columns: tuple[str, ...] = ("amount", "timestamp", "customer_location")
     columns = ("amount", *NUMERIC, *CATEGORIES, "timestamp", "customer_location")
     history = History()
 

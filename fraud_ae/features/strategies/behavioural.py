@@ -73,6 +73,8 @@ class Behavioural(Baseline):
     family_columns = ("customer_id", "quantity", *FIRST_USES, "timestamp", "is_fraud")
     columns = with_baseline_columns(family_columns)
     needs_time = True
+    fit_columns = (*Baseline.fit_columns, "is_fraud")
+    terminal_features = "terminal_.*|amount_to_terminal_.*"
 
     def __init__(
         self, windows_days: Sequence[float] = (1, 7, 30), label_delay_days: float = 7.0

@@ -12,7 +12,12 @@ from fraud_ae.errors import UserError
 from fraud_ae.features.descriptions import FeatureDescription, descriptions_of
 from fraud_ae.features.history import History, history_of
 from fraud_ae.features.strategies.baseline import Baseline, with_baseline_columns
-from fraud_ae.features.strategy import compute_features, feature_frame, fit_strategy
+from fraud_ae.features.strategy import (
+    columns_to_fit,
+    compute_features,
+    feature_frame,
+    fit_strategy,
+)
 from fraud_ae.runtime.threads import side_by_side
 
 
@@ -52,6 +57,19 @@ class Combined(Baseline):
     def history(self) -> History:
         """What any of the parts looks back to."""
         return reduce(or_, map(history_of, self.parts.values()), History())
+
+    @property
+    def fit_columns(self) -> tuple[str, ...] | None:
+        """What any of the parts is learned from; None where one may read any column."""
+        columns = [Baseline.fit_columns, *map(columns_to_fit, self.parts.values())]
+        return None if None in columns else tuple(dict.fromkeys(chain.from_iterable(columns)))
+
+    @property
+    def terminal_features(self) -> str | None:
+        """Those of the parts; None where one looks back at terminals and does not name them."""
+        parts = [part for part in self.parts.values() if history_of(part).terminal_days]
+        patterns = [getattr(part, "terminal_features", None) for part in parts]
+        return None if None in patterns else "|".join(map("(?:{})".format, patterns))
 
     def fit_family(self, df: pd.DataFrame) -> None:
         """Fit every part."""

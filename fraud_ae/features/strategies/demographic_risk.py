@@ -45,6 +45,7 @@ class DemographicRisk(Baseline):
         *RISK_COLUMNS,
     )
     columns = with_baseline_columns(family_columns)
+    fit_columns = (*Baseline.fit_columns, "is_fraud", "customer_age", *RISK_COLUMNS)
 
     def __init__(self, label_delay_days: float = 7.0, smoothing: float = 20.0) -> None:
         self.label_delay_days = label_delay_days

@@ -1,13 +1,11 @@
 """Workers that are tasks of a Ray cluster, https://docs.ray.io/en/latest/ray-core/tasks.html."""
 
 import os
-import signal
-import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,12 @@ from fraud_ae.runtime.workers.packed import (
     run_packed,
     surroundings,
 )
+from fraud_ae.runtime.workers.ray_connection import connected
 from fraud_ae.runtime.workers.workers import Outcome, Submitted, Workers
 
 # What was at a node that is lost, Ray does again elsewhere, as it was: so often.
 _RETRIES = 2
 _NODE_SECONDS = 120
-_CONNECT_SECONDS = 10
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class RayWorkers(Workers):
@@ -49,7 +46,12 @@ class RayWorkers(Workers):
         self._running: dict[Submitted, Any] = {}
         self._lock = threading.Lock()
         self._are_nodes_checked = False
-        self._ray = _connected(address)
+        self._ray = connected(
+            address,
+            "hydra/launcher=ray",
+            f"hydra.launcher.address={address}: no Ray cluster answers there; begin one by "
+            "`ray start --head`, or give the address that it printed",
+        )
         self._task = self._ray.remote(run_packed).options(
             **{name: value for name, value in self._asked.items() if value},
             max_retries=_RETRIES,
@@ -152,38 +154,3 @@ class RayWorkers(Workers):
                 raise result.error
             answers[name] = result
         return answers
-
-
-def _connected(address: str) -> Any:
-    """Ray, connected to a cluster that runs. Raises UserError."""
-    try:
-        import ray
-    except ImportError:
-        raise UserError(
-            "hydra/launcher=ray: Ray is not installed; pip install 'fraud_ae[ray]'"
-        ) from None
-    if not ray.is_initialized():
-        try:
-            # Ray itself goes on trying for minutes.
-            if address != "auto":
-                host, _, port = address.rpartition(":")
-                socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
-            with _signals_kept():
-                ray.init(address=address, configure_logging=False, log_to_driver=False)
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"hydra.launcher.address={address}: no Ray cluster answers there; begin one by "
-                "`ray start --head`, or give the address that it printed"
-            ) from error
-    return ray
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Ray ends a process its own way when it is stopped; this one has a way already."""
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from fraud_ae.errors import UserError
+from fraud_ae.runtime.sizes import size_in_bytes
 from fraud_ae.runtime.workers.local import shared_workers
 from fraud_ae.runtime.workers.workers import Workers
 
 # Least values of the settings of `hydra/launcher`.
 _LEAST = {"workers": 1, "stack_size": 1, "cpus": 1, "gpus": 0, "jobs": 1, "minutes": 1}
-_UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def workers_with(settings: Mapping[str, Any]) -> Workers:
@@ -48,7 +48,10 @@ def _ray(settings: Mapping[str, Any]) -> Workers:
     from fraud_ae.runtime.workers.ray_cluster import RayWorkers
 
     return RayWorkers(
-        settings["address"], settings["cpus"], settings["gpus"], _memory(settings["memory"])
+        settings["address"],
+        settings["cpus"],
+        settings["gpus"],
+        size_in_bytes("hydra.launcher.memory", settings["memory"]),
     )
 
 
@@ -57,20 +60,9 @@ def _slurm(settings: Mapping[str, Any]) -> Workers:
 
     names = ("cluster", "jobs", "cpus", "gpus", "minutes", "partition", "options")
     asked = {name: settings[name] for name in names}
-    return SlurmWorkers(SlurmJobs(**asked, memory=_memory(settings["memory"])))
+    return SlurmWorkers(
+        SlurmJobs(**asked, memory=size_in_bytes("hydra.launcher.memory", settings["memory"]))
+    )
 
 
 _KINDS = {"local": _local, "ray": _ray, "slurm": _slurm}
-
-
-def _memory(text: str | None) -> int | None:
-    """Bytes of an amount such as 2GB or 500MB."""
-    if text is None:
-        return None
-    try:
-        found = int(float(text[:-2]) * _UNITS[text[-2:].upper()])
-    except (KeyError, ValueError):
-        found = 0
-    if found <= 0:
-        raise UserError(f"hydra.launcher.memory={text}: must be an amount such as 500MB or 2GB")
-    return found

@@ -107,7 +107,7 @@ def test_the_leaderboard_of_jobs_is_that_of_processes(local, tmp_path):
     ("settings", "message"),
     [
         (("hydra/launcher=ray", "hydra.launcher.address=127.0.0.1:1"), "no Ray cluster answers"),
-        (("hydra/launcher=ray", "hydra.launcher.memory=2"), "such as 500MB or 2GB"),
+        (("hydra/launcher=ray", "hydra.launcher.memory=2"), "must be a size with its unit"),
         (("hydra/launcher=slurm", "hydra.launcher.minutes=0"), "must be greater than 0"),
         (("hydra/launcher=slurm",), "hydra.launcher.cluster=slurm: "),
     ],

@@ -15,11 +15,12 @@ from fraud_ae.errors import UserError
 from fraud_ae.features.history import History, history_of
 from fraud_ae.features.partitioned.batches import FrameBatches, TransactionBatches
 from fraud_ae.features.partitioned.columns import FeatureColumns, write_columns
-from fraud_ae.features.partitioned.computation import FeatureComputation, in_words
+from fraud_ae.features.partitioned.computation import FeatureComputation
 from fraud_ae.features.partitioned.division import ROW, divide
 from fraud_ae.features.partitioned.engines import run_all
 from fraud_ae.features.partitioned.memory import give_back, resident
 from fraud_ae.features.strategy import compute_features
+from fraud_ae.runtime.sizes import in_words
 
 # With these rows it is tried whether partitions give the same as all rows together.
 _TRIED = 2_000

@@ -24,6 +24,8 @@ from fraud_ae.runtime.workers.workers import Outcome, Submitted, Workers
 
 # What was at a node that is lost, Ray does again elsewhere, as it was: so often.
 _RETRIES = 2
+# What found no memory is tried again by the command, each run alone.
+_MEMORY_RETRIES = "RAY_task_oom_retries"
 _NODE_SECONDS = 120
 _CONNECT_SECONDS = 10
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -163,6 +165,8 @@ def _connected(address: str) -> Any:
             "hydra/launcher=ray: Ray is not installed; pip install 'fraud_ae[ray]'"
         ) from None
     if not ray.is_initialized():
+        # Otherwise Ray tries for ever what finds no memory. Read where it connects.
+        os.environ.setdefault(_MEMORY_RETRIES, "0")
         try:
             # Ray itself goes on trying for minutes.
             if address != "auto":

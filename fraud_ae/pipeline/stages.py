@@ -76,6 +76,8 @@ def _run(job: PipelineJob, arguments: list[str], run_stage: Callable[[list[str]]
 def _background_audit(strategy: str, folder: Path) -> BackgroundAudit:
     settings = yaml.safe_load((folder / BEST["features"]).read_text())
     workers = workers_of(HydraConfig.get().launcher)
+    # Where all had been trained, no sweep has begun them.
+    workers.start(folder)
     return BackgroundAudit(strategy, Job.of_settings(settings, {"features": strategy}), workers)
 
 

@@ -89,6 +89,8 @@ def test_a_sweep_goes_on_where_a_node_is_lost_and_where_it_was_killed(cluster, l
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
     assert "8 combinations, 4 trained now" in printed
+    # Nor does the view show a training any more that went with the node.
+    assert not list(max(folder.glob("hydra/features/*")).glob("progress/*"))
     pd.testing.assert_frame_equal(figures(tmp_path), local, check_exact=True)
     again = run_cold(*SWEEP, *on_ray(cluster), cwd=tmp_path, **cluster.environment)
     assert "8 combinations, 0 trained now" in again
@@ -101,6 +103,16 @@ def test_the_leaderboard_of_jobs_is_that_of_processes(local, tmp_path):
     kept = tmp_path / "outputs" / "small" / "slurm"
     assert list(kept.glob("*_log.out"))
     assert not list(kept.glob("*.lease"))
+
+
+def test_a_pipeline_whose_sweep_was_finished_before_is_audited_by_jobs(tmp_path):
+    pytest.importorskip("submitit")
+    one = (*SWEEP[3:8], "trainer.max_epochs=2")
+    run_cold(*SWEEP[:3], *one, cwd=tmp_path)
+    pipeline = ("pipeline.py", "stages=[features]", *one, *ON_SLURM)
+    printed = run_cold(*pipeline, cwd=tmp_path)
+    assert "nothing trained: all finished before" in printed
+    assert list((tmp_path / "outputs" / "small" / "slurm").glob("*_result.pkl"))
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ class Workers(ABC):
     def start(self, folder: Path) -> None:
         """Begin what takes seconds before the first function can run, and do not wait for it.
 
-        folder: of the experiment, which every worker must see. Raises UserError where one does not.
+        Comes before the first `submit`; further calls are free. folder: of the experiment, which
+        every worker must see. Raises UserError where one does not.
         """
 
     @abstractmethod

@@ -4,7 +4,6 @@ PyTorch is imported in the functions: the process that hands out the work does w
 """
 
 import functools
-import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,7 +51,7 @@ def train_stack(
 
     training_data = _data(data)
     recipes, resumable = [task.recipe for task in tasks], [task.resumable for task in tasks]
-    with _Progress(sweep, recipes) as progress:
+    with _Progress(sweep, tasks) as progress:
         trained = train_networks(
             recipes,
             [training_data.encoded] * len(recipes),
@@ -71,7 +70,7 @@ def finish_run(data: Path, task: Task, trained: "TrainedNetwork") -> None:
 
 def train_alone(data: Path, task: Task, sweep: Path) -> None:
     """A run from the beginning to the end."""
-    with _Progress(sweep, [task.recipe]) as progress:
+    with _Progress(sweep, [task]) as progress:
         _train_run(data, task, report=lambda row: progress.report(0, row))
 
 
@@ -103,10 +102,12 @@ def _data(folder: Path) -> TrainingData:
 class _Progress:
     """A file that says how far a training is, as long as it goes on."""
 
-    def __init__(self, sweep: Path, recipes: Sequence[Recipe]) -> None:
-        self._path = sweep / PROGRESS / f"{os.getpid()}.json"
-        self._networks = len(recipes)
-        self._epochs = max(recipe.trainer.max_epochs for recipe in recipes)
+    def __init__(self, sweep: Path, tasks: Sequence[Task]) -> None:
+        # Of the training and not of the process: two nodes may have the same number, and a training
+        # that is done again takes over what the one before has left.
+        self._path = sweep / PROGRESS / f"{tasks[0].run.id}.json"
+        self._networks = len(tasks)
+        self._epochs = max(task.recipe.trainer.max_epochs for task in tasks)
         self._epoch = 0
 
     def __enter__(self) -> "_Progress":

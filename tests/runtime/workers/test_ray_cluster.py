@@ -1,5 +1,6 @@
 """Tasks of a real Ray cluster of two nodes on this machine."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from fraud_ae.errors import TrainingDiverged, UserError, WorkerLost
 from fraud_ae.runtime.workers.packed import check_surroundings, surroundings
+from tests.commands import ROOT
 from tests.runtime.workers.functions import fail, kill_itself, threads, warn
 
 pytestmark = [pytest.mark.scale, pytest.mark.slow]
@@ -83,6 +85,23 @@ def test_without_a_cluster_there_is_one_line():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.startswith("UserError hydra.launcher.address=127.0.0.1:1: no Ray cluster")
+
+
+def test_what_finds_no_memory_is_lost_and_not_tried_for_ever(tmp_path, monkeypatch):
+    # Of a node that takes any use of memory for too much.
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")
+    code = (
+        "import sys, time\n"
+        "from fraud_ae.runtime.workers.ray_cluster import RayWorkers\n"
+        "workers = RayWorkers(sys.argv[1], 1, 0, None)\n"
+        "try: workers.outcome(workers.submit(time.sleep, 600))\n"
+        "except Exception as error: print(type(error).__name__, type(error.__cause__).__name__)\n"
+    )
+    with RayCluster(tmp_path, nodes=1) as cluster:
+        environment = {**os.environ, **cluster.environment, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", code, cluster.address]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.stdout == "WorkerLost OutOfMemoryError\n", done.stderr
 
 
 def test_a_node_with_other_versions_or_another_disk_is_named(tmp_path):

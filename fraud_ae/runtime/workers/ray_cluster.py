@@ -23,8 +23,6 @@ from fraud_ae.runtime.workers.workers import Outcome, Submitted, Workers
 
 # What was at a node that is lost, Ray does again elsewhere, as it was: so often.
 _RETRIES = 2
-# What found no memory is tried again by the command, each run alone.
-_MEMORY_RETRIES = "RAY_task_oom_retries"
 _NODE_SECONDS = 120
 
 
@@ -156,43 +154,3 @@ class RayWorkers(Workers):
                 raise result.error
             answers[name] = result
         return answers
-<<<<<<< HEAD
-=======
-
-
-def _connected(address: str) -> Any:
-    """Ray, connected to a cluster that runs. Raises UserError."""
-    try:
-        import ray
-    except ImportError:
-        raise UserError(
-            "hydra/launcher=ray: Ray is not installed; pip install 'fraud_ae[ray]'"
-        ) from None
-    if not ray.is_initialized():
-        # Otherwise Ray tries for ever what finds no memory. Read where it connects.
-        os.environ.setdefault(_MEMORY_RETRIES, "0")
-        try:
-            # Ray itself goes on trying for minutes.
-            if address != "auto":
-                host, _, port = address.rpartition(":")
-                socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
-            with _signals_kept():
-                ray.init(address=address, configure_logging=False, log_to_driver=False)
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"hydra.launcher.address={address}: no Ray cluster answers there; begin one by "
-                "`ray start --head`, or give the address that it printed"
-            ) from error
-    return ray
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Ray ends a process its own way when it is stopped; this one has a way already."""
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
->>>>>>> w21-a

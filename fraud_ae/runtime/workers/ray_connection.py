@@ -1,5 +1,6 @@
 """The connection of this process to a Ray cluster."""
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from typing import Any
 from fraud_ae.errors import UserError
 
 _CONNECT_SECONDS = 10
+# What found no memory is tried again by the command, each run alone.
+_MEMORY_RETRIES = "RAY_task_oom_retries"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -22,6 +25,8 @@ def connected(address: str | None, setting: str, no_answer: str) -> Any:
     except ImportError:
         raise UserError(f"{setting}: Ray is not installed; pip install 'fraud_ae[ray]'") from None
     if not ray.is_initialized():
+        # Otherwise Ray tries for ever what finds no memory. Read where it connects.
+        os.environ.setdefault(_MEMORY_RETRIES, "0")
         try:
             # Ray itself goes on trying for minutes.
             if address not in (None, "auto"):

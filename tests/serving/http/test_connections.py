@@ -167,6 +167,15 @@ def test_too_many_connections_from_one_address_are_refused_until_some_go(serve):
             assert other.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+def soon_between(service: RunningService, fewest: int, most: int) -> bool:
+    """Whether so many connections are there within some seconds: accepting them takes its time."""
+    for _ in range(25):
+        if fewest <= service.connections <= most:
+            return True
+        time.sleep(0.2)
+    return False
+
+
 @pytest.mark.promise("A4")
 @pytest.mark.slow
 def test_few_files_are_not_used_up_by_connections(model, tmp_path):
@@ -180,7 +189,7 @@ def test_few_files_are_not_used_up_by_connections(model, tmp_path):
             for _ in range(1400):
                 with suppress(OSError):
                     stack.enter_context(connected(service)).sendall(HALF)
-            assert service.connections <= 800 + 32
+            assert soon_between(service, 0, 800 + 32)
             time.sleep(1.5)
             # It was accepted after all of them.
             assert service.get("/health").ok
@@ -200,14 +209,17 @@ def test_a_low_limit_of_files_is_said_and_kept(model, tmp_path):
         return ["bash", "-c", start, "-", sys.executable, "-m", "fraud_ae"]
 
     service = RunningService(model, tmp_path, command=limited(200))
-    with ExitStack() as stack:
-        for _ in range(300):
-            with suppress(OSError):
-                stack.enter_context(connected(service)).sendall(HALF)
-        assert 60 <= service.connections <= 72 + 32
-        time.sleep(1.5)
-        assert service.get("/health").ok
-    assert service.stop() == 0
+    try:
+        with ExitStack() as stack:
+            for _ in range(300):
+                with suppress(OSError):
+                    stack.enter_context(connected(service)).sendall(HALF)
+            assert soon_between(service, 60, 72 + 32)
+            time.sleep(1.5)
+            assert service.get("/health").ok
+    finally:
+        ended = service.stop()
+    assert ended == 0
     assert "at most 72 connections, not 800" in service.printed
     assert "Too many open files" not in service.printed
     refused = subprocess.run(

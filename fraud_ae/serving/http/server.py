@@ -53,8 +53,11 @@ def serve_model(
     cannot be used.
     """
     log.addFilter(_drop_feature_warnings)
-    with _bind(host, port) as listener:
-        _serve(listener, host, folder, store_path, limits, history, keys, origin)
+    try:
+        with _bind(host, port) as listener:
+            _serve(listener, host, folder, store_path, limits, history, keys, origin)
+    finally:
+        log.removeFilter(_drop_feature_warnings)
 
 
 def _serve(

@@ -40,7 +40,7 @@ def question(transaction: dict[str, Any]) -> Question:
 
 def ask(
     host: str,
-    port: int,
+    ports: int | Sequence[int],
     questions: Sequence[Question],
     *,
     connections: int,
@@ -49,6 +49,8 @@ def ask(
 ) -> tuple[list[Asked], float]:
     """Post every question to `/score` and return what was answered, in order, and the seconds.
 
+    ports: of one service, or of several over which the connections are spread. One that ends is
+    asked no more, and what it has not answered is asked of the others, as a load balancer does.
     per_second: open loop: each question is due at its time, however slow the answers are, and its
     seconds count from then. None: closed loop, each connection asks again as soon as it can. Two
     transactions of the same customer or terminal are never on their way together, because they
@@ -58,17 +60,21 @@ def ask(
     head = f"POST /score HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
     if key is not None:
         head += f"X-API-Key: {key}\r\n"
-    return asyncio.run(_ask_all((host, port), head, questions, connections, per_second))
+    addresses = [(host, port) for port in ([ports] if isinstance(ports, int) else ports)]
+    return asyncio.run(_ask_all(addresses, head, questions, connections, per_second))
 
 
 async def _ask_all(
-    address: tuple[str, int],
+    addresses: Sequence[tuple[str, int]],
     head: str,
     questions: Sequence[Question],
     connections: int,
     per_second: float | None,
 ) -> tuple[list[Asked], float]:
-    streams = [await asyncio.open_connection(*address) for _ in range(connections)]
+    streams = [
+        await asyncio.open_connection(*addresses[number % len(addresses)])
+        for number in range(connections)
+    ]
     free: asyncio.Queue = asyncio.Queue()
     for stream in streams:
         free.put_nowait(stream)
@@ -78,11 +84,20 @@ async def _ask_all(
         if earlier:
             await asyncio.wait(earlier)
             due = max(due, time.perf_counter())
-        reader, writer = await free.get()
-        if per_second is None:
-            due = time.perf_counter()
-        writer.write(f"{head}Content-Length: {len(question.body)}\r\n\r\n".encode() + question.body)
-        status, answer = await _response(reader)
+        message = f"{head}Content-Length: {len(question.body)}\r\n\r\n".encode() + question.body
+        while True:
+            reader, writer = await free.get()
+            if per_second is None:
+                due = time.perf_counter()
+            try:
+                writer.write(message)
+                status, answer = await _response(reader)
+                break
+            except (OSError, asyncio.IncompleteReadError):
+                writer.close()
+                streams.remove((reader, writer))
+                if not streams:
+                    raise
         seconds = time.perf_counter() - due
         free.put_nowait((reader, writer))
         waiting.release()

@@ -5,6 +5,10 @@
 starts `fraud-ae serve` with the history before the validation period, sends the transactions of the
 validation period one by one, and compares each answer with the score of the whole table at once.
 Two loops: closed, as fast as the connections allow, and open, at a fixed rate.
+
+    PGPASSWORD=... python -m benchmarks.service MODEL --processes 3 --store postgresql://USER@HOST/NAME
+
+does the same with several processes that share an empty database, which is empty again afterwards.
 """
 
 import json
@@ -12,10 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import Namespace
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 from yaml import safe_load
 
 from benchmarks.http_load import Asked, ask, question
@@ -34,6 +41,8 @@ def main() -> None:
     options.add_argument("--rate", type=float, default=300.0, help="requests a second, open loop")
     options.add_argument("--seconds", type=float, default=30.0, help="of the open loop")
     options.add_argument("--connections", type=int, default=16)
+    options.add_argument("--processes", type=int, default=1)
+    options.add_argument("--store", help="postgresql://USER@HOST/NAME, by default a file")
     asked = options.parse_args()
     info = safe_load((asked.model / MODEL_INFO).read_text())
     job = Job.of_settings(info["configuration"], {})
@@ -48,11 +57,12 @@ def main() -> None:
         number = int(asked.rate * asked.seconds)
         for loop, rate in (("open", asked.rate), ("closed", None)):
             part = slice(first, min(first + number, len(until_test)))
-            answers, seconds = _measure(
-                asked.model, until_test.iloc[:first], until_test.iloc[part], asked.connections, rate
+            answers, seconds, cpu_seconds = _measure(
+                asked, until_test.iloc[:first], until_test.iloc[part], rate
             )
             _check(answers, expected[part])
-            rows.append({"loop": loop, "round": repeat + 1, **_figures(answers, seconds)})
+            figures = {**_figures(answers, seconds), "cpu_seconds": cpu_seconds}
+            rows.append({"loop": loop, "round": repeat + 1, **figures})
     show("single requests with history", rows, f"{asked.connections} connections; milliseconds")
     write(asked.json, rows=rows)
 
@@ -66,22 +76,47 @@ def plain(transactions: pd.DataFrame) -> list[dict]:
 
 
 def _measure(
-    model: Path, history: pd.DataFrame, asked: pd.DataFrame, connections: int, rate: float | None
-) -> tuple[list[Asked], float]:
+    options: Namespace, history: pd.DataFrame, asked: pd.DataFrame, rate: float | None
+) -> tuple[list[Asked], float, float]:
+    """The answers, the seconds that they took, and those of the services' processors."""
     questions = [question(one) for one in plain(asked)]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         file = Path(folder, "history.parquet")
         history.to_parquet(file, index=False)
-        command = [sys.executable, "-m", "fraud_ae", "serve", f"--model={model}", "--port", "0"]
-        command += ["--history", str(file), "--store", str(Path(folder, "history.db"))]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        try:
-            port = _port(server)
-            ask("127.0.0.1", port, questions[:50], connections=1)  # what only the first ones take
-            return ask("127.0.0.1", port, questions[50:], connections=connections, per_second=rate)
-        finally:
-            server.terminate()
-            server.wait()
+        store = options.store or str(Path(folder, "history.db"))
+        command = [sys.executable, "-m", "fraud_ae", "serve", f"--model={options.model}"]
+        command += ["--port", "0", "--history", str(file), "--store", store]
+        if options.store:
+            running.callback(_drop, options.store)
+        servers = []
+        for _ in range(options.processes):
+            servers.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            running.callback(_stop, servers[-1])
+        ports = [_port(server) for server in servers]
+        # What only the first ones take.
+        ask("127.0.0.1", ports, questions[:50], connections=options.processes)
+        before = _cpu_seconds(servers)
+        answers, seconds = ask(
+            "127.0.0.1", ports, questions[50:], connections=options.connections, per_second=rate
+        )
+        return answers, seconds, _cpu_seconds(servers) - before
+
+
+def _cpu_seconds(servers: list[subprocess.Popen]) -> float:
+    times = [psutil.Process(server.pid).cpu_times() for server in servers]
+    return sum(one.user + one.system for one in times)
+
+
+def _stop(server: subprocess.Popen) -> None:
+    server.terminate()
+    server.wait()
+
+
+def _drop(store: str) -> None:
+    import psycopg
+
+    with psycopg.connect(store, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS fraud_ae CASCADE")
 
 
 def _port(server: subprocess.Popen) -> int:

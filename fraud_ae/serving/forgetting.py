@@ -16,8 +16,10 @@ from fraud_ae.data.input_schema import INPUT_SCHEMA
 from fraud_ae.errors import UserError
 from fraud_ae.experiments.run_store import TOP_TRANSACTIONS
 from fraud_ae.runtime.checksums import SET_ASIDE
-from fraud_ae.serving.store_file import lock_store
-from fraud_ae.serving.tables import FIXED_TABLES
+from fraud_ae.serving.databases.database import Database
+from fraud_ae.serving.databases.opening import is_shared, open_database
+from fraud_ae.serving.errors import RequestRefused
+from fraud_ae.serving.tables import create_tables
 
 # The columns that say whose a row is.
 _KEYS = ("customer_id", "transaction_id")
@@ -39,57 +41,50 @@ class Removed:
     ids: tuple[str, ...]
 
 
-def forget_customer(path: Path, customer: str) -> Removed:
-    """Remove a customer's transactions, their answers and outcomes from a closed store.
+def forget_customer(store: str | Path, customer: str) -> Removed:
+    """Remove a customer's transactions, their answers and outcomes from a store.
 
-    Nothing of them stays in the file, not in its free pages either, and files that are imported
-    later do not bring them back: a hash of the id is kept for that. Raises UserError if there is no
-    such store, or a service has it open.
+    store: the path of a closed one, or a URL. Nothing of them stays in its files, not in their free
+    pages either, and files that are imported later do not bring them back: a hash of the id is kept
+    for that. Raises UserError if there is no such store, or a service has its file open.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such store; name one with --store, or a model with --model")
-    lock = lock_store(path)
+    if not is_shared(store) and not Path(store).is_file():
+        raise UserError(f"{store}: no such store; name one with --store, or a model with --model")
     try:
-        connection = sqlite3.connect(path, isolation_level="IMMEDIATE")
-        try:
-            return _remove(connection, path, customer)
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise UserError(f"{path}: not a store of transactions ({error})") from error
-    finally:
-        lock.release()
+        with open_database(store) as database:
+            return _remove(database, customer)
+    except (sqlite3.Error, RequestRefused) as error:
+        raise UserError(f"{store}: not a store of transactions ({error})") from error
 
 
-def _remove(connection: sqlite3.Connection, path: Path, customer: str) -> Removed:
-    connection.execute("PRAGMA secure_delete=ON")
-    columns = {row[1] for row in connection.execute("PRAGMA table_info(transactions)")}
-    if "customer_id" not in columns:
-        raise UserError(f"{path}: its transactions have no customer_id")
-    connection.executescript(FIXED_TABLES)
+def _remove(database: Database, customer: str) -> Removed:
+    if "customer_id" not in database.columns():
+        raise UserError(f"{database.where}: its transactions have no customer_id")
+    create_tables(database)
     theirs = "SELECT transaction_id FROM transactions WHERE customer_id = ?"
-    with connection:
-        ids = tuple(key for (key,) in connection.execute(theirs, (customer,)))
+    with database.transaction():
+        ids = tuple(key for (key,) in database.execute(theirs, (customer,)))
         answers, labels = (
-            connection.execute(
+            database.execute(
                 f"DELETE FROM {table} WHERE transaction_id IN ({theirs})", (customer,)
             ).rowcount
             for table in ("answers", "labels")
         )
-        connection.execute(
+        database.execute(
             "DELETE FROM newest WHERE seq IN (SELECT seq FROM transactions WHERE customer_id = ?)",
             (customer,),
         )
-        connection.execute("DELETE FROM transactions WHERE customer_id = ?", (customer,))
-        connection.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (_hash(customer),))
-    connection.execute("VACUUM")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.execute("DELETE FROM transactions WHERE customer_id = ?", (customer,))
+        database.execute(
+            "INSERT INTO forgotten VALUES (?) ON CONFLICT DO NOTHING", (_hash(customer),)
+        )
+    database.erase_free_space()
     return Removed(len(ids), answers, labels, ids)
 
 
-def without_forgotten(transactions: pd.DataFrame, connection: sqlite3.Connection) -> pd.DataFrame:
+def without_forgotten(transactions: pd.DataFrame, database: Database) -> pd.DataFrame:
     """Canonical transactions, (n, d), without those of customers whom a store has forgotten."""
-    forgotten = {row[0] for row in connection.execute("SELECT customer FROM forgotten")}
+    forgotten = {row[0] for row in database.execute("SELECT customer FROM forgotten")}
     if not forgotten or "customer_id" not in transactions:
         return transactions
     known = transactions["customer_id"].dropna().unique()

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -158,6 +159,12 @@ class ServedModel:
         before it is a conflict, unless it is one of those to be replaced. The history of a
         transaction includes earlier ones of this call; those of the same time do not count.
         """
+        with nullcontext() if store is None else store.turn(columns):
+            return self._score(columns, store, replaced)
+
+    def _score(
+        self, columns: Columns, store: HistoryStore | None, replaced: Collection[str]
+    ) -> list[ScoreResult | Conflict]:
         ids = columns["transaction_id"]
         if store is not None and replaced:
             store.remove([key for key in dict.fromkeys(ids) if key in replaced])

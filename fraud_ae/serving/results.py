@@ -1,7 +1,6 @@
 """The result of scoring a transaction, and read access to the results that a store holds."""
 
 import json
-import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -10,6 +9,7 @@ import pandas as pd
 
 from fraud_ae.data.values.times import present
 from fraud_ae.detector.reasons import Reason
+from fraud_ae.serving.databases.database import Database
 from fraud_ae.serving.errors import RequestRefused
 
 _RESULTS = (
@@ -61,10 +61,10 @@ class ScoreResult:
 
 
 class StoredResults:
-    """Read-only queries on the results in the SQLite file of a `HistoryStore`."""
+    """Read-only queries on the results in the database of a `HistoryStore`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def alerts(
         self, since: datetime, until: datetime, limit: int = 1000, above: float | None = None
@@ -75,11 +75,11 @@ class StoredResults:
         has the fields of `ScoreResult`, and `timestamp`, `customer_id`, `terminal_id`, `amount` and
         `is_fraud`, None where they are not known.
         """
-        table = {row[1] for row in self._connection.execute("PRAGMA table_info(transactions)")}
+        table = self._database.columns()
         columns = [name for name in _TRANSACTION_COLUMNS if name in table]
-        rows = self._connection.execute(
+        rows = self._database.execute(
             f"SELECT a.us, a.answer, {_LABEL}, {', '.join(f't.{name}' for name in columns)} "
-            f"{_RESULTS} AND {'a.alert' if above is None else 'a.score > ?'} "
+            f"{_RESULTS} AND {'a.alert = 1' if above is None else 'a.score > ?'} "
             "ORDER BY a.score DESC, a.us LIMIT ?",
             [_us(since), _us(until), *([] if above is None else [above]), limit],
         )
@@ -97,14 +97,17 @@ class StoredResults:
     def scores(self, since: datetime, until: datetime) -> pd.DataFrame:
         """Columns us, score, alert and is_fraud (NaN where unknown), in order of time."""
         query = f"SELECT a.us, a.score, a.alert, {_LABEL} AS is_fraud {_RESULTS} ORDER BY a.us"
-        scores = pd.read_sql(query, self._connection, params=(_us(since), _us(until)))
-        return scores.astype({"is_fraud": "float64"})
+        rows = self._database.execute(query, (_us(since), _us(until))).fetchall()
+        scores = pd.DataFrame(rows, columns=["us", "score", "alert", "is_fraud"])
+        return scores.astype(
+            {"us": "int64", "score": "float64", "alert": "int64", "is_fraud": "float64"}
+        )
 
     def counts(self) -> dict[str, Any]:
         """Numbers of `transactions`, `answers` and `labels`; `oldest` and `newest` result."""
         tables = {n: f"(SELECT count(*) FROM {n})" for n in ("transactions", "answers", "labels")}
         # One time that has not come to pass is not the newest, unless all are such.
-        *numbers, oldest, newest = self._connection.execute(
+        *numbers, oldest, newest = self._database.execute(
             f"SELECT {', '.join(tables.values())}, min(us), "
             "coalesce(max(us) FILTER (WHERE us <= ?), max(us)) FROM answers",
             (present().value // 1000,),
@@ -115,7 +118,7 @@ class StoredResults:
 
     def period(self) -> tuple[datetime, datetime] | None:
         """From when to when the stored transactions reach; None without any."""
-        first, last = self._connection.execute(
+        first, last = self._database.execute(
             "SELECT min(timestamp), max(timestamp) FROM transactions"
         ).fetchone()
         return None if first is None else (_time(first), _time(last))

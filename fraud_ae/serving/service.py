@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,15 +62,13 @@ class Service:
         self._reviews = 0
         self.scoring = ScoringThread(self._score_batch, limits.max_waiting)
         # A second connection, so that reading alerts does not delay the scoring.
-        self._read_connection = sqlite3.connect(
-            f"{store.path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
-        )
+        self._reader = store.database.reader()
         self.metrics.serve(model)
 
     async def stop(self) -> None:
         """Score what is queued, and close the store."""
         await self.scoring.stop()
-        self._read_connection.close()
+        self._reader.close()
         self._store.close()
 
     async def score(self, values: Sequence[Any], is_list: bool, replace: bool) -> list[ScoreResult]:
@@ -118,10 +115,15 @@ class Service:
     async def _review(self, query: Callable[..., Returned], *arguments: Any) -> Returned:
         try:
             async with self._reviewing:
-                stored = StoredResults(self._read_connection)
+                stored = StoredResults(self._reader)
                 return await asyncio.to_thread(query, stored, *arguments)
         finally:
             self._reviews -= 1
+
+    async def check_store(self) -> None:
+        """Raise RequestRefused (503) if the store was lost, and has not come back."""
+        if self._store.database.lost:
+            await self._within_timeout(self.scoring.run(self._store.database.check))
 
     async def reload(self) -> ServedModel:
         """Load the model that is in the folder now, and switch to it between two batches.

@@ -1,11 +1,10 @@
-"""The history store: recent transactions, their results, and confirmed outcomes.
-
-A SQLite file in WAL mode: committed data survive a killed process.
-"""
+"""The history store: recent transactions, their results, and confirmed outcomes."""
 
 import json
+import logging
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +16,15 @@ from fraud_ae.data.values.times import newest, present
 from fraud_ae.errors import UserError
 from fraud_ae.features.event_time import days_to_microseconds
 from fraud_ae.features.history import History, needed_later
+from fraud_ae.serving.databases.database import Database
+from fraud_ae.serving.databases.opening import open_database
+from fraud_ae.serving.errors import RequestRefused
 from fraud_ae.serving.forgetting import without_forgotten
 from fraud_ae.serving.results import ScoreResult, StoredResults
-from fraud_ae.serving.store_file import lock_store
 from fraud_ae.serving.tables import (
-    FIXED_TABLES,
     Columns,
     add_columns,
+    create_tables,
     delete_expired,
     placeholders,
     quoted,
@@ -35,70 +36,89 @@ from fraud_ae.serving.tables import (
 LEAST_DAYS = 30
 # A transaction that arrives so many days late still finds its whole history.
 LATE_DAYS = 7
-# Old transactions are deleted after each so many new ones.
-_PRUNED_EVERY = 100
 # The current time is the median of so many latest transactions: one wrong clock changes nothing.
 _RECENT = 99
 _ALWAYS, _NEVER = -(2**62), 2**62
-# 256 MB of page cache hold about a million transactions.
-_PRAGMAS = """
-PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;
-PRAGMA cache_size=-262144; PRAGMA mmap_size=268435456;
-"""
+log = logging.getLogger("fraud_ae")
 
 
 class HistoryStore:
-    """The history of one service in one file, locked by one process, used by one thread at a time.
+    """The history of one service in a file, or of several in a database; used by one thread.
 
     Transactions are kept for the longest window of the strategy plus LATE_DAYS, and for LEAST_DAYS
     at least. Older ones are kept if the strategy needs the first use of a value or the previous
     transaction. Transactions may arrive late; results that were given do not change.
     """
 
-    def __init__(self, path: Path, kinds: Mapping[str, str], history: History) -> None:
-        """Open or create the file; the other arguments are those of `use_columns`.
+    def __init__(self, store: str | Path, kinds: Mapping[str, str], history: History) -> None:
+        """Open or create it. store: a path or a URL; the others are those of `use_columns`.
 
-        Raises UserError if it cannot be written, is no such file or a damaged one, or another
-        process has it open.
+        Raises UserError if it cannot be reached or written, is no such store, a damaged one or one
+        of another version, or another process has its file open.
         """
-        self.path, self._lock = path, lock_store(path)
+        self.where = str(store)
         self._since_pruned = 0
-        # Each `with self._connection` is one database transaction, begun by its first change.
-        self._connection = sqlite3.connect(
-            path, isolation_level="IMMEDIATE", check_same_thread=False
-        )
         try:
-            self._connection.executescript(f"{_PRAGMAS} {FIXED_TABLES}")
-            (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
-            if found != "ok":
-                raise sqlite3.DatabaseError(" ".join(found.split()))
+            self.database: Database = open_database(store)
+        except sqlite3.Error as error:
+            raise self._no_store(error) from error
+        try:
+            create_tables(self.database)
             self.use_columns(kinds, history)
         except sqlite3.Error as error:
             self.close()
-            raise UserError(
-                f"{path}: not a store of transactions, or a damaged one ({error}); restore a copy "
-                "of it, or move it away: a service begins a new one"
-            ) from error
-        self.review = StoredResults(self._connection)
+            raise self._no_store(error) from error
+        except RequestRefused as error:
+            self.close()
+            raise UserError(f"--store {self.where}: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+        self.review = StoredResults(self.database)
+
+    def _no_store(self, error: Exception) -> UserError:
+        return UserError(
+            f"{self.where}: not a store of transactions, or a damaged one ({error}); restore a "
+            "copy of it, or move it away: a service begins a new one"
+        )
 
     def use_columns(self, kinds: Mapping[str, str], history: History) -> None:
         """Store the columns of a model from now on; older transactions lack new columns.
 
-        kinds: column -> key of SQL_TYPES, with the label. history: that the model needs.
+        kinds: column -> key of `Database.types`, with the label. history: that the model needs.
+        Raises UserError if the store has a column with another type.
         """
-        self._kinds = dict(kinds)
+        needed = history.within(list(kinds))
+        add_columns(self.database, kinds, needed)
+        self._kinds, self.history = dict(kinds), needed
         self._column_list = ", ".join(map(quoted, kinds))
-        self.history = history.within(list(kinds))
-        add_columns(self._connection, kinds, self.history)
-        self._has_labels = self._any_labels()
 
     @property
     def _retention_days(self) -> float:
         return max(self.history.days + LATE_DAYS, LEAST_DAYS)
 
-    def _any_labels(self) -> bool:
-        labels = "SELECT 1 FROM labels UNION ALL SELECT 1 FROM transactions WHERE is_fraud >= 0"
-        return self._connection.execute(f"SELECT EXISTS ({labels})").fetchone() == (1,)
+    def _has_labels(self) -> bool:
+        """Whether any label is known, to this process or another."""
+        known = self.database.execute(
+            "SELECT EXISTS (SELECT 1 FROM labels) "
+            "OR EXISTS (SELECT 1 FROM transactions WHERE is_fraud >= 0)"
+        )
+        return known.fetchone() == (1,)
+
+    @contextmanager
+    def turn(self, new: Columns) -> Iterator[None]:
+        """While it lasts, nobody else scores transactions of the same ids, customers or terminals.
+
+        All that is stored meanwhile is stored in the end, or nothing.
+        """
+        with self.database.transaction(_keys(new)):
+            yield
+        if self._since_pruned >= self.database.pruned_every and not self.database.in_transaction:
+            try:
+                self.prune()
+            except RequestRefused as error:
+                # What was stored is stored; the next time does what this one has not.
+                log.warning("old transactions were not deleted: %s", error)
 
     def columns(self, transactions: pd.DataFrame) -> Columns:
         """Canonical transactions, (n, d), as the columns that the other methods take."""
@@ -115,7 +135,7 @@ class HistoryStore:
         columns = {
             name: [*values, *new[name]] for name, values in zip(self._kinds, columns, strict=True)
         }
-        frame, places = sorted_frame(columns, self._kinds, self._has_labels)
+        frame, places = sorted_frame(columns, self._kinds, self._has_labels())
         return frame, places[len(rows) :]
 
     def _related(self, new: Columns) -> list[tuple]:
@@ -139,7 +159,7 @@ class HistoryStore:
         if not queries:
             return []
         ids = new["transaction_id"]
-        return self._connection.execute(
+        return self.database.execute(
             f"SELECT {self._column_list} FROM transactions "
             f"WHERE seq IN ({' UNION '.join(queries)}) "
             f"AND transaction_id NOT IN ({placeholders(ids)}) ORDER BY timestamp, seq",
@@ -148,7 +168,7 @@ class HistoryStore:
 
     def results(self, ids: Sequence[str]) -> dict[str, ScoreResult]:
         """Stored results by transaction id."""
-        rows = self._connection.execute(
+        rows = self.database.execute(
             f"SELECT transaction_id, answer FROM answers "
             f"WHERE transaction_id IN ({placeholders(ids)})",
             list(ids),
@@ -162,20 +182,20 @@ class HistoryStore:
         """
         ids, now = new["transaction_id"], _now()
         labels = zip(ids, new["is_fraud"], strict=True)
-        with self._connection:
+        with self.turn(new):
             self._insert(new)
             self._label([(key, label) for key, label in labels if label is not None])
             self._copy_labels(ids)
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
+            self.database.executemany(
+                "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (transaction_id) DO UPDATE SET us = excluded.us, "
+                "score = excluded.score, alert = excluded.alert, answer = excluded.answer, answered_at = excluded.answered_at",
                 [
-                    (r.transaction_id, us, r.score, r.alert, json.dumps(asdict(r)), now)
+                    (r.transaction_id, us, r.score, int(r.alert), json.dumps(asdict(r)), now)
                     for us, r in zip(new["timestamp"], results, strict=True)
                 ],
             )
-        self._since_pruned += len(ids)
-        if self._since_pruned >= _PRUNED_EVERY:
-            self.prune()
+            self._since_pruned += len(ids)
 
     def fill(self, transactions: pd.DataFrame) -> int:
         """Import canonical transactions, (n, d) in order of time, with their labels.
@@ -185,22 +205,19 @@ class HistoryStore:
         """
         reach = History(self._retention_days, 0.0, self.history.previous, self.history.first_uses)
         needed = needed_later(transactions, reach, newest(transactions["timestamp"]))
-        recent = without_forgotten(transactions[needed], self._connection)
-        changes = self._connection.total_changes
-        with self._connection:
-            self._insert(self.columns(recent))
-            new = self._connection.total_changes - changes
+        with self.database.transaction():
+            recent = without_forgotten(transactions[needed], self.database)
+            new = self._insert(self.columns(recent))
             self._copy_labels(recent["transaction_id"].tolist())
-        self._has_labels = self._any_labels()
         self.prune()
         return new
 
     def knows(self, transaction_id: str) -> bool:
         """Whether a transaction or its result is stored."""
-        known = self._connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM transactions WHERE transaction_id = ?1) "
-            "OR EXISTS (SELECT 1 FROM answers WHERE transaction_id = ?1)",
-            (transaction_id,),
+        known = self.database.execute(
+            "SELECT EXISTS (SELECT 1 FROM transactions WHERE transaction_id = ?) "
+            "OR EXISTS (SELECT 1 FROM answers WHERE transaction_id = ?)",
+            (transaction_id, transaction_id),
         )
         return known.fetchone() == (1,)
 
@@ -212,7 +229,7 @@ class HistoryStore:
         """
         ids = columns["transaction_id"]
         names = [name for name in self._kinds if name not in ("transaction_id", "is_fraud")]
-        stored = self._connection.execute(
+        stored = self.database.execute(
             f"SELECT transaction_id, {', '.join(map(quoted, names))} FROM transactions "
             f"WHERE transaction_id IN ({placeholders(ids)})",
             list(ids),
@@ -232,23 +249,23 @@ class HistoryStore:
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget transactions and their results; their outcomes stay."""
-        with self._connection:
+        with self.database.transaction([_key("transaction_id", key) for key in ids]):
             for table in ("transactions", "answers"):
-                self._connection.execute(
+                self.database.execute(
                     f"DELETE FROM {table} WHERE transaction_id IN ({placeholders(ids)})", list(ids)
                 )
 
-    def _insert(self, new: Columns) -> None:
-        """Insert transactions; those with an id that is stored already are ignored."""
-        self._connection.executemany(
-            f"INSERT OR IGNORE INTO transactions ({self._column_list}) "
-            f"VALUES ({placeholders(self._kinds)})",
+    def _insert(self, new: Columns) -> int:
+        """Insert transactions, but for those with an id that is stored; returns their number."""
+        return self.database.executemany(
+            f"INSERT INTO transactions ({self._column_list}) "
+            f"VALUES ({placeholders(self._kinds)}) ON CONFLICT DO NOTHING",
             zip(*(new[name] for name in self._kinds), strict=True),
         )
 
     def _copy_labels(self, ids: list[str]) -> None:
         """Copy outcomes to transactions, which may arrive after their outcome."""
-        self._connection.executemany(
+        self.database.executemany(
             "UPDATE transactions SET is_fraud = l.is_fraud FROM labels l "
             "WHERE transactions.transaction_id = ? AND l.transaction_id = ?",
             [(transaction_id, transaction_id) for transaction_id in ids],
@@ -256,7 +273,7 @@ class HistoryStore:
 
     def label(self, transaction_id: str, is_fraud: bool) -> bool:
         """Store a confirmed outcome, replacing an earlier one; whether its transaction is known."""
-        with self._connection:
+        with self.database.transaction([_key("transaction_id", transaction_id)]):
             self._label([(transaction_id, is_fraud)])
             self._copy_labels([transaction_id])
         return self.knows(transaction_id)
@@ -264,16 +281,19 @@ class HistoryStore:
     def _label(self, labels: Iterable[tuple[str, bool | float]]) -> None:
         now = _now()
         rows = [(transaction_id, int(label), now) for transaction_id, label in labels]
-        self._connection.executemany(
+        self.database.executemany(
             "INSERT INTO labels VALUES (?, ?, ?) ON CONFLICT (transaction_id) DO UPDATE "
             "SET is_fraud = excluded.is_fraud, labelled_at = excluded.labelled_at",
             rows,
         )
-        self._has_labels = self._has_labels or bool(rows)
 
     def prune(self) -> int:
         """Delete what no window reaches any more; returns the number of transactions."""
         self._since_pruned = 0
+        with self.database.transaction():
+            return self._prune()
+
+    def _prune(self) -> int:
         # Wrong times, however many, make nothing old; where all lie ahead, they are simulated.
         latest = present().value // 1000
         recent = self._recent(latest)
@@ -284,22 +304,30 @@ class HistoryStore:
             return 0
         current = int(np.median(recent))
         cutoff = current - days_to_microseconds(self._retention_days)
-        with self._connection:
-            self._connection.execute("DELETE FROM answers WHERE us < ?", (cutoff,))
-            return delete_expired(self._connection, self.history, cutoff, latest)
+        self.database.execute("DELETE FROM answers WHERE us < ?", (cutoff,))
+        return delete_expired(self.database, self.history, cutoff, latest)
 
     def _recent(self, latest: int) -> list[int]:
         """The times of the last transactions that came, of those up to a time."""
-        rows = self._connection.execute(
+        rows = self.database.execute(
             "SELECT timestamp FROM transactions WHERE timestamp <= ? ORDER BY seq DESC LIMIT ?",
             (latest, _RECENT),
         )
         return [us for (us,) in rows]
 
     def close(self) -> None:
-        """Close the file and release its lock."""
-        self._connection.close()
-        self._lock.release()
+        """Close the connection, and release the lock of a file."""
+        self.database.close()
+
+
+def _keys(new: Columns) -> set[str]:
+    """What the results of transactions depend on, and what they change."""
+    names = ("transaction_id", "customer_id", "terminal_id")
+    return {_key(name, value) for name in names for value in new.get(name, ()) if value is not None}
+
+
+def _key(name: str, value: str) -> str:
+    return f"{name} {value}"
 
 
 def _shown(value: object, kind: str) -> str:

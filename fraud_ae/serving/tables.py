@@ -1,104 +1,130 @@
-"""SQLite tables of the history store, their retention, and conversion of columns."""
+"""Tables of the history store, their retention, and conversion of columns."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from fraud_ae.errors import UserError
 from fraud_ae.features.history import History
+from fraud_ae.serving.databases.database import STORE_VERSION, Database
 
-SQL_TYPES = {"text": "TEXT", "number": "REAL", "time": "INTEGER", "label": "REAL"}
-FIXED_TABLES = """
+# {sequence} and others: the names of a database's types.
+_FIXED_TABLES = """
+CREATE TABLE IF NOT EXISTS store_version (version {integer} NOT NULL);
 CREATE TABLE IF NOT EXISTS transactions (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, transaction_id TEXT NOT NULL UNIQUE,
-    timestamp INTEGER NOT NULL, is_fraud REAL
+    seq {sequence}, transaction_id TEXT NOT NULL UNIQUE, timestamp {time} NOT NULL,
+    is_fraud {label}
 );
 CREATE TABLE IF NOT EXISTS answers (
-    transaction_id TEXT PRIMARY KEY, us INTEGER NOT NULL, score REAL NOT NULL,
-    alert INTEGER NOT NULL, answer TEXT NOT NULL, answered_at TEXT NOT NULL
-) WITHOUT ROWID;
+    transaction_id TEXT PRIMARY KEY, us {time} NOT NULL, score {number} NOT NULL,
+    alert {integer} NOT NULL, answer TEXT NOT NULL, answered_at TEXT NOT NULL
+);
 CREATE INDEX IF NOT EXISTS answers_by_time ON answers (us);
 CREATE TABLE IF NOT EXISTS labels (
-    transaction_id TEXT PRIMARY KEY, is_fraud INTEGER NOT NULL, labelled_at TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS newest (seq INTEGER PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS pruned (until_us INTEGER NOT NULL, until_seq INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS forgotten (customer TEXT PRIMARY KEY) WITHOUT ROWID;
+    transaction_id TEXT PRIMARY KEY, is_fraud {integer} NOT NULL, labelled_at TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS labelled ON transactions (is_fraud) WHERE is_fraud >= 0;
+CREATE TABLE IF NOT EXISTS newest (seq {integer} PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS pruned (until_us {time} NOT NULL, until_seq {integer} NOT NULL);
+CREATE TABLE IF NOT EXISTS forgotten (customer TEXT PRIMARY KEY)
 """
 
 
-def add_columns(connection: sqlite3.Connection, kinds: Mapping[str, str], history: History) -> None:
+def create_tables(database: Database) -> None:
+    """Create the tables that are missing. Raises UserError for those of another version."""
+    with database.transaction():
+        for statement in _FIXED_TABLES.format(**database.types).split(";"):
+            database.execute(statement)
+        row = database.execute("SELECT max(version) FROM store_version").fetchone()
+        if row[0] is None:
+            database.execute("INSERT INTO store_version VALUES (?)", (STORE_VERSION,))
+        elif row[0] != STORE_VERSION:
+            raise UserError(
+                f"{database.where}: a store of version {row[0]}, and this fraud_ae reads version "
+                f"{STORE_VERSION}; use the fraud_ae that made it, or another --store"
+            )
+
+
+def add_columns(database: Database, kinds: Mapping[str, str], history: History) -> None:
     """Add missing columns, and the indices that a strategy's history needs.
 
-    kinds: column -> key of SQL_TYPES. history: restricted to these columns.
+    kinds: column -> one of `text`, `number`, `time` and `label`. history: restricted to these
+    columns. Raises UserError if a column is there with another type.
     """
-    existing = {row[1] for row in connection.execute("PRAGMA table_info(transactions)")}
-    for name in kinds:
-        if name not in existing:
-            kind = SQL_TYPES[kinds[name]]
-            connection.execute(f"ALTER TABLE transactions ADD COLUMN {quoted(name)} {kind}")
     indexed = [("timestamp",)]
     indexed += [(key, "timestamp") for key in ("customer_id", "terminal_id") if key in kinds]
     indexed += [("customer_id", column, "timestamp") for column in history.first_uses]
-    for columns in indexed:
-        name = quoted("transactions by " + " ".join(columns))
-        column_list = ", ".join(map(quoted, columns))
-        connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON transactions ({column_list})")
+    with database.transaction():
+        existing = database.columns()
+        for name in kinds:
+            kind = database.types[kinds[name]]
+            if existing.get(name, kind) != kind:
+                raise UserError(
+                    f"{database.where}: {name} is {existing[name]} there, and {kind} in this "
+                    "model; use another --store"
+                )
+            if name not in existing:
+                database.execute(f"ALTER TABLE transactions ADD COLUMN {quoted(name)} {kind}")
+        for columns in indexed:
+            name = quoted("transactions by " + " ".join(columns))
+            column_list = ", ".join(map(quoted, columns))
+            database.execute(f"CREATE INDEX IF NOT EXISTS {name} ON transactions ({column_list})")
 
 
-def delete_expired(
-    connection: sqlite3.Connection, history: History, cutoff: int, latest: int
-) -> int:
+def delete_expired(database: Database, history: History, cutoff: int, latest: int) -> int:
     """Delete transactions before a time, unless the history needs them; returns their number.
 
     cutoff, latest: microseconds since 1970. Only those that became old since the last call are
     examined. A transaction after `latest` has not come to pass, and takes the place of none as the
     last one of its customer.
     """
-    last = connection.execute("SELECT until_us, until_seq FROM pruned").fetchone()
+    last = database.execute("SELECT until_us, until_seq FROM pruned").fetchone()
     until_us, until_seq = last or (-(2**62), 0)
-    connection.execute("CREATE TEMP TABLE IF NOT EXISTS old (seq INTEGER PRIMARY KEY)")
-    connection.execute("DELETE FROM old")
-    connection.execute(
+    integer = database.types["integer"]
+    database.execute(f"CREATE TEMP TABLE IF NOT EXISTS old (seq {integer} PRIMARY KEY)")
+    database.execute("DELETE FROM old")
+    database.execute(
         "INSERT INTO old SELECT seq FROM transactions WHERE timestamp < ? AND timestamp >= ? UNION "
         "SELECT seq FROM transactions WHERE seq > ? AND timestamp < ?",
         (cutoff, until_us, until_seq, cutoff),
     )
     if history.previous:
         # The newest of a customer is examined again if a later one has arrived.
-        connection.execute(
-            "INSERT OR IGNORE INTO old SELECT k.seq FROM transactions n CROSS JOIN transactions o "
-            "ON o.customer_id = n.customer_id AND o.timestamp < ? "
-            "CROSS JOIN newest k ON k.seq = o.seq WHERE n.seq > ?",
-            (cutoff, until_seq),
+        database.execute(
+            "INSERT INTO old SELECT k.seq FROM transactions n CROSS JOIN transactions o "
+            "CROSS JOIN newest k WHERE n.seq > ? AND o.customer_id = n.customer_id "
+            "AND o.timestamp < ? AND k.seq = o.seq ON CONFLICT DO NOTHING",
+            (until_seq, cutoff),
         )
-    still_needed = []
+    replaced = []
     if history.previous:
-        still_needed.append(
-            "NOT EXISTS (SELECT 1 FROM transactions l WHERE l.customer_id = t.customer_id "
+        replaced.append(
+            "EXISTS (SELECT 1 FROM transactions l WHERE l.customer_id = t.customer_id "
             f"AND (l.timestamp, l.seq) > (t.timestamp, t.seq) AND l.timestamp <= {latest:d})"
         )
-    still_needed += [
-        f"NOT EXISTS (SELECT 1 FROM transactions e WHERE e.customer_id = t.customer_id "
-        f"AND e.{name} IS t.{name} AND (e.timestamp, e.seq) < (t.timestamp, t.seq))"
+    replaced += [
+        f"EXISTS (SELECT 1 FROM transactions e WHERE e.customer_id = t.customer_id "
+        f"AND e.{name} IS NOT DISTINCT FROM t.{name} "
+        f"AND (e.timestamp, e.seq) < (t.timestamp, t.seq))"
         for name in map(quoted, history.first_uses)
     ]
-    exceptions = " OR ".join(still_needed) or "0"
+    condition = "".join(f" AND {other}" for other in replaced)
     # CROSS JOIN makes SQLite iterate over the few old ones instead of the whole table.
-    deleted = connection.execute(
+    deleted = database.execute(
         "DELETE FROM transactions WHERE seq IN (SELECT t.seq FROM old "
-        f"CROSS JOIN transactions t USING (seq) WHERE NOT ({exceptions}))"
+        f"CROSS JOIN transactions t WHERE t.seq = old.seq{condition})"
     ).rowcount
-    connection.execute("DELETE FROM newest WHERE seq IN (SELECT seq FROM old)")
+    database.execute("DELETE FROM newest WHERE seq IN (SELECT seq FROM old)")
     if history.previous:
-        connection.execute(
-            "INSERT INTO newest SELECT t.seq FROM old CROSS JOIN transactions t USING (seq) "
-            f"WHERE {still_needed[0]}"
+        database.execute(
+            "INSERT INTO newest SELECT t.seq FROM old CROSS JOIN transactions t "
+            f"WHERE t.seq = old.seq AND NOT {replaced[0]}"
         )
-    connection.execute("DELETE FROM pruned")
-    connection.execute(
-        "INSERT INTO pruned SELECT ?, coalesce(max(seq), 0) FROM transactions",
+    database.execute("DELETE FROM pruned")
+    database.execute(
+        f"INSERT INTO pruned SELECT CAST(? AS {database.types['time']}), coalesce(max(seq), 0) "
+        "FROM transactions",
         (max(cutoff, until_us),),
     )
     return deleted
@@ -114,7 +140,7 @@ def placeholders(values: Sequence) -> str:
     return ", ".join("?" * len(values))
 
 
-# Transactions as SQLite stores them: column -> n values, None for missing ones.
+# Transactions as a database stores them: column -> n values, None for missing ones.
 Columns = dict[str, list]
 
 

@@ -137,6 +137,7 @@ def _add_monitoring(app: FastAPI, service: Service) -> None:
         if not service.scoring.ready:
             service.scoring.check_room()
             raise RequestRefused(503, "scoring has ended; start the service again", retry_after=5)
+        await service.check_store()
         return _json({"status": "ready", "model": service.model.version})
 
     @app.get("/model", response_model=dict[str, Any])

@@ -38,7 +38,7 @@ def serve_model(
     folder: Path,
     host: str,
     port: int,
-    store_path: Path,
+    store_path: str | Path,
     limits: Limits,
     *,
     history: Path | None = None,
@@ -48,7 +48,8 @@ def serve_model(
     """Serve a model until the process is stopped.
 
     folder: of the model. port: 0 takes a free one. history: a file of earlier transactions,
-    imported into the store. keys: of which clients must send one. origin: of this model, and of
+    imported into the store. store_path: of a file, or a URL of
+    PostgreSQL. keys: of which clients must send one. origin: of this model, and of
     those that a reload brings. Raises UserError if the model, the file, the store or the address
     cannot be used.
     """
@@ -64,7 +65,7 @@ def _serve(
     listener: socket.socket,
     host: str,
     folder: Path,
-    store_path: Path,
+    store_path: str | Path,
     limits: Limits,
     history: Path | None,
     keys: Keys | None,
@@ -172,7 +173,7 @@ def _print_start(model: ServedModel, store: HistoryStore, new: int | None, url: 
         "model": f"{model.version}, threshold {model.detector.threshold:.6g}",
         "digest": digest(model.detector.folder),
         "history": f"{number:,} transactions{history}",
-        "store": str(store.path),
+        "store": store.where,
         "review": f"{url}/",
         "docs": f"{url}/docs",
     }

@@ -1,6 +1,5 @@
 """`fraud-ae forget`: a customer out of the history store."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ EXAMPLES = """Examples:
   fraud-ae forget --customer C0042
   fraud-ae forget --customer C0042 --store /history/history.db
 
-The service that has the store open must be stopped for it.
+The service that has the file open must be stopped for it; those that share a database may go on.
 """
 
 
@@ -22,10 +21,9 @@ def forget(
     customer: Annotated[str, typer.Option(help="Id of the customer.", metavar="ID")],
     model: ModelOption = None,
     store: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="The file that serve keeps; by default history.db beside models/.",
-            metavar="FILE",
+            help="The file that serve keeps, by default history.db beside models/, or the URL.",
             show_default=False,
         ),
     ] = None,

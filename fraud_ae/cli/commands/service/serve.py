@@ -20,6 +20,7 @@ EXAMPLES = """Examples:
   fraud-ae serve --history transactions.csv
   FRAUD_AE_API_KEY=secret fraud-ae serve --model MODEL --host 0.0.0.0
   fraud-ae serve --keys keys.yaml          several keys, each with roles and a rate
+  PGPASSWORD=secret fraud-ae serve --store postgresql://shop@db.example/shop
   curl -X POST localhost:8000/reload       another model, as kill -HUP does
 """
 
@@ -37,9 +38,10 @@ def serve(
         ),
     ] = None,
     store: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="File for history, answers and labels; by default history.db beside models/.",
+            help="File for history, answers and labels, by default history.db beside models/; or "
+            "postgresql://USER@HOST/NAME, which several services share.",
             show_default=False,
         ),
     ] = None,
@@ -111,7 +113,7 @@ def serve(
         folder,
         host,
         port,
-        store or default_store(folder),
+        default_store(folder) if store is None else store,
         Limits(max_body, max_batch, max_waiting, timeout, max_connections, max_per_address),
         history=history,
         keys=read_keys(keys, api_key),

@@ -73,8 +73,14 @@ class Keys:
         self._keys = {_hash(secret.encode()): key for secret, key in keys.items()}
 
     def of(self, headers: Mapping[str, str]) -> ApiKey | None:
-        """Whose key a request came with, None if it is nobody's or missing."""
-        return self._keys.get(_hash(headers.get(KEY_HEADER, "").encode("latin-1")))
+        """Whose key a request came with, None if it is nobody's or missing.
+
+        It stands in the header X-API-Key, or else in `Authorization: Bearer KEY`.
+        """
+        scheme, _, bearer = headers.get("Authorization", "").partition(" ")
+        # Prometheus sends a key as a bearer token (RFC 6750).
+        secret = headers.get(KEY_HEADER, bearer if scheme.lower() == "bearer" else "")
+        return self._keys.get(_hash(secret.encode("latin-1")))
 
 
 def key_missing() -> RequestRefused:

@@ -39,6 +39,17 @@ def key(name: str) -> dict:
     return {"headers": {"X-API-Key": KEYS[name]["key"]}}
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_a_key_may_come_as_a_bearer_token(service, scheme):
+    token = KEYS["reviewers"]["key"]
+    asked = {"headers": {"Authorization": f"{scheme} {token}"}}
+    assert service.get("/metrics", **asked).status_code == 200
+    assert service.post("/score", {}, **asked).status_code == 403
+    for wrong in (f"Basic {token}", token, f"{scheme} {token}x", f"{scheme} "):
+        refused = service.get("/metrics", headers={"Authorization": wrong})
+        assert refused.status_code == 401, wrong
+
+
 @pytest.mark.promise("A4")
 def test_each_key_may_do_what_its_roles_say(service, validation):
     row = plain(validation.iloc[[0]], "K")[0]

@@ -27,6 +27,7 @@ _OBJECTIVES = (
 _POSITIVE = (
     "trainer.max_epochs",
     "trainer.batch_size",
+    "trainer.devices",
     "trainer.learning_rate",
     "trainer.early_stopping_patience",
     "model.latent_dim",
@@ -93,8 +94,37 @@ def check(settings: dict) -> None:
             problems.append(f"{key}={value}: must be {wanted}")
     if problems:
         raise UserError("\n".join(problems))
+    stage = settings["stage"]["name"]
+    check_devices(settings["trainer"], None if stage == "single" else f"stage={stage}")
     check_memory(settings)
     _check_objective(settings)
+
+
+def check_devices(trainer: dict, side_by_side: str | None) -> None:
+    """Refuse several processes for one training where they cannot be.
+
+    side_by_side: what has trainings that run side by side already; None for a single run.
+    """
+    devices, strategy = trainer.get("devices", 1), trainer.get("strategy", "auto")
+    if (devices > 1) != (strategy == "ddp"):
+        raise UserError(
+            f"trainer.devices={devices} trainer.strategy={strategy}: several processes are "
+            "trainer.devices=2 trainer.strategy=ddp, one is trainer.devices=1 trainer.strategy=auto"
+        )
+    if devices == 1:
+        return
+    if side_by_side is not None:
+        raise UserError(
+            f"trainer.devices={devices}: for a single run, not for {side_by_side}, whose "
+            "trainings run side by side; set trainer.devices=1 trainer.strategy=auto"
+        )
+    if trainer["accelerator"] == "mps":
+        raise UserError(f"trainer.devices={devices}: not with trainer.accelerator=mps; take cpu")
+    if devices > trainer["batch_size"]:
+        raise UserError(
+            f"trainer.devices={devices}: at most trainer.batch_size={trainer['batch_size']}, "
+            "as processes share each mini-batch"
+        )
 
 
 _ABSENT = object()

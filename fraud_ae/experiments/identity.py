@@ -11,6 +11,8 @@ from fraud_ae.runtime.named_objects import is_allowed
 
 # Raised when a change of the code makes earlier runs worthless.
 _FORMAT = 13
+# Where a network is trained is no part of what is trained: the last digits alone differ.
+_WHERE = ("accelerator", "devices", "strategy")
 
 
 def features_identity(
@@ -37,7 +39,7 @@ def run_identity(encoded: dict, *, model: dict, trainer: dict, scorer: dict, see
     encoded: its `features_identity`. The threshold and metrics are left out, as they only change
     how scores are read.
     """
-    trainer = {key: value for key, value in trainer.items() if key != "accelerator"}
+    trainer = {key: value for key, value in trainer.items() if key not in _WHERE}
     recipe = {"model": model, "trainer": trainer, "scorer": scorer, "seed": seed}
     return {**encoded, **recipe, "code": {**encoded["code"], **_code_of_users(recipe)}}
 

@@ -5,6 +5,7 @@ import inspect
 import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -116,7 +117,12 @@ def _network(recipe: Recipe, groups: list[int], n_inputs: int) -> torch.nn.Modul
 
 
 def _rows(encoded: Encoded, mask: np.ndarray) -> Rows:
-    return Rows(torch.from_numpy(encoded.inputs), torch.from_numpy(np.flatnonzero(mask)))
+    mapped = isinstance(encoded.inputs, np.memmap)
+    return Rows(
+        torch.from_numpy(encoded.inputs),
+        torch.from_numpy(np.flatnonzero(mask)),
+        Path(encoded.inputs.filename) if mapped else None,
+    )
 
 
 def _start(resumable: ResumableTraining) -> Checkpoint | None:

@@ -3,10 +3,13 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from fraud_ae.models.parallel.share import Share
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,10 +17,12 @@ class Rows:
     """Some rows of a matrix, which is not copied.
 
     inputs: (n, n_inputs) float32, in memory or memory-mapped. numbers: (m,) int64; all by default.
+    file: the `.npy` file that the inputs are mapped from; None in memory.
     """
 
     inputs: Tensor
     numbers: Tensor | None = None
+    file: Path | None = None
 
     def __len__(self) -> int:
         return len(self.inputs) if self.numbers is None else len(self.numbers)
@@ -38,12 +43,15 @@ class Piece(NamedTuple):
     """Mini-batches of some neighbouring networks, to be cut by `split_batches`.
 
     start, end: which networks. inputs: (rows, n_inputs) where all see the same, else
-    (networks, rows, n_inputs).
+    (networks, rows, n_inputs). count: of mini-batches. batch_rows: of each; where several processes
+    share them, `inputs` has fewer.
     """
 
     start: int
     end: int
     inputs: Tensor
+    count: int
+    batch_rows: int
 
 
 class Batches:
@@ -51,7 +59,7 @@ class Batches:
 
     streams: one for each network; those that are equal are gathered once. batch_size: rows of a
     mini-batch. together: mini-batches of a chunk, in which rows are gathered, so that the matrix is
-    never copied whole.
+    never copied whole. share: the part of each mini-batch that is gathered; all of it by default.
 
     Each chunk is a list of pieces. Every network sees the mini-batches that it would see alone,
     also where others have fewer rows.
@@ -59,8 +67,16 @@ class Batches:
     Several times faster than a DataLoader for rows this small: nothing is collated or copied twice.
     """
 
-    def __init__(self, streams: Sequence[Stream], batch_size: int, *, together: int = 1) -> None:
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        batch_size: int,
+        *,
+        together: int = 1,
+        share: Share | None = None,
+    ) -> None:
         self.streams = list(streams)
+        self.share = share
         self.batch_size = batch_size
         self.at_once = batch_size * together
         self._generators = {}
@@ -104,12 +120,15 @@ class Batches:
                 end = start + len(list(neighbours))
                 if size:
                     first = step * self.batch_size
-                    rows = slice(first, first + count * size)
-                    yield Piece(start, end, self._gathered(start, end, chunk, rows))
+                    rows = torch.arange(first, first + count * size).view(count, size)
+                    if self.share is not None:
+                        rows = rows[:, slice(*self.share.bounds(size))]
+                    inputs = self._gathered(start, end, chunk, rows.flatten())
+                    yield Piece(start, end, inputs, count, size)
                 start = end
             step += count
 
-    def _gathered(self, start: int, end: int, chunk: dict[Stream, Tensor], rows: slice) -> Tensor:
+    def _gathered(self, start: int, end: int, chunk: dict[Stream, Tensor], rows: Tensor) -> Tensor:
         streams = self.streams[start:end]
         rows_of_stream = {
             stream: stream.rows.inputs[chunk[stream][rows]] for stream in set(streams)
@@ -120,25 +139,29 @@ class Batches:
 
 
 class InOrder:
-    """Rows in the order in which they are, so many at a time: (size, n_inputs)."""
+    """Batches of so many rows, in the order in which they are: (size, n_inputs), and the size.
 
-    def __init__(self, rows: Rows, size: int) -> None:
+    share: the part of each batch that is given; all of it by default.
+    """
+
+    def __init__(self, rows: Rows, size: int, share: Share | None = None) -> None:
         self.rows = rows
         self.sizes = _sizes(len(rows), size)
+        self.share = share
 
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         inputs, numbers = self.rows.inputs, self.rows.numbers
-        if numbers is None:
-            return iter(inputs.split(self.sizes))
-        return (inputs[part] for part in numbers.split(self.sizes))
+        for part in (inputs if numbers is None else numbers).split(self.sizes):
+            own = part if self.share is None else part[slice(*self.share.bounds(len(part)))]
+            yield own if numbers is None else inputs[own], len(part)
 
 
-def split_batches(inputs: Tensor, batch_size: int) -> Sequence[Tensor]:
+def split_batches(piece: Piece) -> Sequence[Tensor]:
     """The mini-batches of a piece of `Batches`; the second last dimension is that of the rows."""
-    return inputs.split(_sizes(inputs.shape[-2], batch_size), dim=-2)
+    return piece.inputs.tensor_split(piece.count, dim=-2)
 
 
 def _sizes(n: int, size: int) -> list[int]:

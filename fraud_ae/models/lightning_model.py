@@ -11,6 +11,7 @@ from fraud_ae.models.adam import FusedAdam
 from fraud_ae.models.batches import Batches, Piece, split_batches
 from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.history import curve_point
+from fraud_ae.models.parallel.share import Share
 from fraud_ae.models.stacked import stack_key, trainable
 from fraud_ae.models.training_state import TrainingState
 
@@ -20,7 +21,8 @@ class LightningNetworks(pl.LightningModule):
 
     Optimisation is manual: Lightning hands over chunks of several mini-batches, so that what it
     does around a step is done once for all of them. states: one for each network. batches: of all
-    of them. starts: where an earlier training left each; None for a new one.
+    of them. starts: where an earlier training left each; None for a new one. share: the part of
+    each mini-batch that this process computes; all of it by default.
 
     ends: where the training of each has ended, once it has; None of a network that draws random
     numbers. steps_per_epoch: of the optimiser, for each network, once there was an epoch.
@@ -32,12 +34,14 @@ class LightningNetworks(pl.LightningModule):
         states: Sequence[TrainingState],
         batches: Batches,
         starts: Sequence[Checkpoint | None],
+        share: Share | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.networks = nn.ModuleList(networks)
         self.states = list(states)
         self.batches = batches
+        self.share = share
         self.ends = list(starts)
         self.steps_per_epoch = [start.steps_per_epoch if start else 0 for start in starts]
         for state, start in zip(states, starts, strict=True):
@@ -49,6 +53,9 @@ class LightningNetworks(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         # Here, and not before, the networks lie on the device where they are trained.
         self._stack = trainable([self.networks[number] for number in self._running])
+        if self.share is not None:
+            for vector in self._stack.vectors:
+                vector.detach().copy_(self.share.from_first(vector))
         optimizer = FusedAdam(self._stack.vectors)
         for number, vector in zip(self._running, self._stack.vectors, strict=True):
             start = self.ends[number]
@@ -63,7 +70,9 @@ class LightningNetworks(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self._started = time.perf_counter()
-        self._train_losses, self._val_losses = (_Losses(len(self._running)) for _ in range(2))
+        self._train_losses, self._val_losses = (
+            _Losses(len(self._running), self.share) for _ in range(2)
+        )
         states = [self.states[number] for number in self._running]
         rates = [(state.learning_rate, state.settings.weight_decay) for state in states]
         self._optimizer().train_only(self._stack.vectors, rates)
@@ -73,21 +82,30 @@ class LightningNetworks(pl.LightningModule):
 
     def training_step(self, chunk: list[Piece], batch_idx: int) -> None:
         optimizer = self._optimizer()
-        for start, end, inputs in chunk:
+        for piece in chunk:
+            start, end, rows = piece.start, piece.end, piece.batch_rows
             stack, losses = self._stack.part(start, end), []
-            batches = split_batches(inputs, self.batches.batch_size)
             running = [self.states[number] for number in self._running[start:end]]
             # What a new network finds hard says nothing about the rows yet.
             shares = [state.settings.contamination if state.history else 0 for state in running]
-            for batch in batches:
-                losses.append(stack.backward(batch, _trimmed(shares, batch.shape[-2])))
+            trimmed = _trimmed(shares, rows)
+            for batch in split_batches(piece):
+                if self.share is None:
+                    losses.append(stack.backward(batch, trimmed))
+                else:
+                    losses.append(stack.shared_backward(batch, trimmed, self.share, rows))
                 optimizer.take_step(start, end)
-            self._train_losses.add(start, end, losses, [batch.shape[-2] for batch in batches])
+            self._train_losses.add(start, end, losses, [rows] * piece.count)
 
-    def validation_step(self, inputs: Tensor, batch_idx: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, int], batch_idx: int) -> None:
+        inputs, rows = batch
         shares = [self.states[number].settings.contamination for number in self._running]
-        losses = self._stack.losses(inputs, _trimmed(shares, len(inputs)))
-        self._val_losses.add(0, len(self._running), [losses], [len(inputs)])
+        trimmed = _trimmed(shares, rows)
+        if self.share is None:
+            losses = self._stack.losses(inputs, trimmed)
+        else:
+            losses = self._stack.shared_losses(inputs, trimmed, self.share, rows)
+        self._val_losses.add(0, len(self._running), [losses], [rows])
 
     def on_train_epoch_end(self) -> None:
         seconds = (time.perf_counter() - self._started) / len(self._running)
@@ -137,9 +155,13 @@ class LightningNetworks(pl.LightningModule):
 
 
 class _Losses:
-    """The losses of the mini-batches of an epoch; steps: how many of each network."""
+    """The losses of the mini-batches of an epoch; steps: how many of each network.
 
-    def __init__(self, networks: int) -> None:
+    share: what is added is a part of the sum over the processes.
+    """
+
+    def __init__(self, networks: int, share: Share | None) -> None:
+        self._share = share
         self.steps = [0] * networks
         self._batches: list[tuple[int, int, Tensor, list[int]]] = []
 
@@ -160,6 +182,9 @@ class _Losses:
             weights = torch.tensor(rows, dtype=torch.float64)
             total[start:end] += weights @ losses.cpu().double()
             count[start:end] += weights.sum()
+        if self._share is not None:
+            # What is decided by them is decided alike in all processes.
+            total = self._share.from_first(self._share.add_up(total))
         means = (total / count).float().tolist()
         return [mean if steps else None for mean, steps in zip(means, self.steps, strict=True)]
 

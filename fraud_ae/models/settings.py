@@ -38,6 +38,9 @@ class TrainerSettings:
     Sanghavi, ICML 2019; with the name of latent outlier exposure: Qiu et al., ICML 2022), and
     validation losses leave them out as well. None: by how many frauds are known, see
     `with_contamination`.
+
+    devices: processes that train one network together, each on its part of every mini-batch, and on
+    a card of its own where there are cards. strategy: `ddp` with more than one.
     """
 
     max_epochs: int = 10
@@ -49,6 +52,8 @@ class TrainerSettings:
     min_delta: float = 0.001
     contamination: float | None = None
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    devices: int = 1
+    strategy: Literal["auto", "ddp"] = "auto"
 
     def with_contamination(self, known_frauds: int, rows: int) -> Self:
         """The same, with the share of the rows that are not to be learned from, where it is open.

@@ -24,6 +24,7 @@ from fraud_ae.models.batched_layers import (
     BatchedTanh,
 )
 from fraud_ae.models.network import Autoencoder
+from fraud_ae.models.parallel.share import Share
 
 # Weights of a network take a multiple of so many numbers: processors go through them in such steps,
 # and the numbers that are left over may be rounded differently.
@@ -186,10 +187,29 @@ class StackedAutoencoders:
     def backward(self, inputs: Tensor, trimmed: Trimmed = None) -> Tensor:
         error, saved = self._forward(inputs)
         losses, gradient_of_error = _losses(error, trimmed)
-        d = error.mul_(gradient_of_error)
+        self._backward(error.mul_(gradient_of_error), saved)
+        return losses
+
+    @torch.inference_mode()
+    def shared_losses(self, inputs: Tensor, trimmed: Trimmed, share: Share, rows: int) -> Tensor:
+        """As `losses`, a part of the sum over the processes. inputs: the part of `rows` rows."""
+        return _shared_losses(self._forward(inputs)[0], trimmed, share, rows)[0]
+
+    @torch.inference_mode()
+    def shared_backward(self, inputs: Tensor, trimmed: Trimmed, share: Share, rows: int) -> Tensor:
+        """As `backward`, of a mini-batch that processes share, who all get its gradients.
+
+        Losses are parts of the sum over the processes. inputs: the part of `rows` rows.
+        """
+        error, saved = self._forward(inputs)
+        losses, gradient_of_error = _shared_losses(error, trimmed, share, rows)
+        self._backward(error.mul_(gradient_of_error), saved)
+        self._gradients.copy_(share.add_up(self._gradients))
+        return losses
+
+    def _backward(self, d: Tensor, saved: list) -> None:
         for number, layer in reversed(list(enumerate(self._layers))):
             d = layer.backward(d, saved[number], first=number == 0)
-        return losses
 
     def _forward(self, inputs: Tensor) -> tuple[Tensor, list]:
         """Errors (K, n, n_inputs), and what the layers need on the way back."""
@@ -259,6 +279,19 @@ def _losses(error: Tensor, trimmed: Trimmed) -> tuple[Tensor, Tensor | float]:
     row_losses = error.square().mean(dim=2)
     kept = _kept(row_losses, trimmed)
     weights = kept / kept.sum(dim=1, keepdim=True)
+    return (row_losses * weights).sum(dim=1), (2 / error.shape[2] * weights)[:, :, None]
+
+
+def _shared_losses(
+    error: Tensor, trimmed: Trimmed, share: Share, rows: int
+) -> tuple[Tensor, Tensor]:
+    """As `_losses`, of the part of the rows that a process has; losses are a part of the sum."""
+    row_losses = error.square().mean(dim=2)
+    if trimmed is None:
+        weights = torch.full_like(row_losses, 1 / rows)
+    else:
+        kept = _kept(share.of_all_rows(row_losses, rows), trimmed)
+        weights = (kept / kept.sum(dim=1, keepdim=True))[:, slice(*share.bounds(rows))]
     return (row_losses * weights).sum(dim=1), (2 / error.shape[2] * weights)[:, :, None]
 
 

@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytorch_lightning as pl
 import torch
@@ -14,7 +14,10 @@ from fraud_ae.errors import TrainingDiverged, UserError
 from fraud_ae.models.batches import Batches, InOrder, Rows, Stream
 from fraud_ae.models.checkpoint import Checkpoint
 from fraud_ae.models.lightning_model import LightningNetworks
+from fraud_ae.models.parallel.processes import other_processes
+from fraud_ae.models.parallel.share import Share
 from fraud_ae.models.settings import TrainerSettings
+from fraud_ae.models.stacked import stack_key
 from fraud_ae.models.training_state import TrainingState
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -87,7 +90,41 @@ def train_together(
 
     train: what each is trained on. Their `stack_key` must be equal, and their batch size and
     accelerator. One that diverges leaves the others alone; its error is returned in its place.
+
+    With `devices` of the settings above 1, one network alone, whose rows lie in files, is trained
+    by so many processes. Raises UserError where that cannot be done, and WorkerLost if one of them
+    ends early.
     """
+    settings = trainings[0].settings
+    if settings.devices == 1:
+        return _train(trainings, train, validation, logger)
+    (training,), (rows,) = trainings, train
+    if stack_key(training.build(rows.inputs.shape[1])) is None:
+        raise UserError(
+            f"trainer.devices={settings.devices}: several processes train plain autoencoders, "
+            "without noise, masks, dropout, batch normalisation or members; others need "
+            "trainer.devices=1"
+        )
+    accelerator = _available(settings.accelerator)
+    on_cards = torch.cuda.is_available() and accelerator != "cpu"
+    arguments = (replace(training, report=None),)
+    with other_processes(
+        settings.devices, on_cards, _train_share, arguments, [rows, validation]
+    ) as share:
+        return _train(trainings, train, validation, logger, share)
+
+
+def _train_share(training: Training, rows: Rows, validation: Rows | None, share: Share) -> None:
+    _train([training], [rows], validation, None, share)
+
+
+def _train(
+    trainings: Sequence[Training],
+    train: Sequence[Rows],
+    validation: Rows | None,
+    logger,
+    share: Share | None = None,
+) -> list[TrainedNetwork | TrainingDiverged]:
     # Networks this small are as fast on one thread, and results do not depend on the core count.
     torch.set_num_threads(1)
     networks, states, streams = [], [], []
@@ -100,22 +137,24 @@ def train_together(
         states.append(TrainingState(training.settings, rates, training.report))
         streams.append(Stream(rows, training.seed, training.epochs_before))
     settings = trainings[0].settings
-    batches = Batches(streams, settings.batch_size, together=_BATCHES_TOGETHER)
+    batches = Batches(streams, settings.batch_size, together=_BATCHES_TOGETHER, share=share)
     starts = [training.start for training in trainings]
-    module = LightningNetworks(networks, states, batches, starts)
+    module = LightningNetworks(networks, states, batches, starts, share)
     trainer = pl.Trainer(
         max_epochs=max(
             training.settings.max_epochs - training.epochs_before for training in trainings
         ),
         accelerator=_available(settings.accelerator),
-        devices=1,
+        devices=_device(share),
         logger=logger if logger is not None else False,
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
         num_sanity_val_steps=0,
     )
-    validation_batches = None if validation is None else InOrder(validation, _VALIDATION_BATCH)
+    validation_batches = (
+        None if validation is None else InOrder(validation, _VALIDATION_BATCH, share)
+    )
     with _without_subnormals(), warnings.catch_warnings():
         # Lightning advises DataLoader workers, which these batches have no use for, and meets
         # deprecations of its own.
@@ -152,6 +191,11 @@ def _trained(
     # Assigned, because the weights still lie in the memory of all networks together.
     network.load_state_dict(state.weights, assign=True)
     return TrainedNetwork(network.cpu().eval(), state.best_epoch, state.history, steps, end)
+
+
+def _device(share: Share | None) -> int | list[int]:
+    """How many devices, or which, a process trains on, as Lightning takes it."""
+    return [share.rank] if share is not None and share.device.type == "cuda" else 1
 
 
 def _available(accelerator: str) -> str:

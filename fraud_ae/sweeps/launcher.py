@@ -4,6 +4,7 @@ What reads data is imported in the functions: `--help` answers without it.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from fraud_ae.configuration.checks import check_devices
 from fraud_ae.errors import exit_on_user_error
 from fraud_ae.runtime.workers.workers import Workers
 from fraud_ae.sweeps.composed_jobs import ComposedJobs
@@ -69,6 +71,7 @@ class StackedLauncher(Launcher):
         from fraud_ae.sweeps.job import check_candidate, check_classes, is_ready, trained
 
         for job in jobs:
+            check_devices(asdict(job.trainer), "a sweep")
             check_candidate(job)
         for job in {(job.source.node, job.split): job for job in jobs}.values():
             check_classes(job)

@@ -8,10 +8,10 @@ from fraud_ae.models.batches import Batches, InOrder, Rows, Stream, split_batche
 def batches_of(batches: Batches, number: int = 0) -> list[Tensor]:
     """The mini-batches of the next epoch that one of the networks sees."""
     seen = []
-    for start, end, inputs in (piece for chunk in batches for piece in chunk):
-        if start <= number < end:
-            rows = inputs if inputs.ndim == 2 else inputs[number - start]
-            seen += split_batches(rows, batches.batch_size)
+    for piece in (piece for chunk in batches for piece in chunk):
+        if piece.start <= number < piece.end:
+            cut = split_batches(piece)
+            seen += cut if piece.inputs.ndim == 2 else [b[number - piece.start] for b in cut]
     return seen
 
 
@@ -58,8 +58,8 @@ def test_networks_see_the_batches_that_they_would_see_alone(lengths, together):
 def test_networks_of_one_stream_share_their_batches():
     stream = Stream(Rows(torch.rand(20, 3)), 1)
     for chunk in Batches([stream, stream], 6):
-        for start, end, inputs in chunk:
-            assert (start, end, inputs.ndim) == (0, 2, 2)
+        for piece in chunk:
+            assert (piece.start, piece.end, piece.inputs.ndim) == (0, 2, 2)
 
 
 def test_some_of_the_networks_go_on_as_before():
@@ -81,4 +81,4 @@ def test_only_the_rows_that_are_asked_for_are_seen_and_can_be_gone_through_again
         batches = InOrder(some, 3)
         assert len(batches) == count
         for _ in range(2):
-            assert torch.equal(torch.cat(list(batches)), expected)
+            assert torch.equal(torch.cat([batch for batch, _ in batches]), expected)

@@ -34,7 +34,7 @@ _PATIENCE = timedelta(minutes=5)
 _MOMENT_SECONDS = 5.0
 _LOST = (
     "a process of the training ended early, as one does that is killed or that finds no memory; "
-    "the same command goes on where this one stopped"
+    "the same command trains it again from the beginning"
 )
 
 

@@ -182,10 +182,9 @@ class PostgreSQL(Database):
 
     @contextmanager
     def _transaction(self, keys: Collection[str] | None) -> Iterator[None]:
-        with self._failing():
-            with self._connected().transaction():
-                self._lock(keys)
-                yield
+        with self._failing(), self._connected().transaction():
+            self._lock(keys)
+            yield
 
     def _lock(self, keys: Collection[str] | None) -> None:
         """In one order, so that no two wait for one another; released when the transaction ends."""

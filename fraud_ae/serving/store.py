@@ -38,6 +38,8 @@ LEAST_DAYS = 30
 LATE_DAYS = 7
 # The current time is the median of so many latest transactions: one wrong clock changes nothing.
 _RECENT = 99
+# Statements have a place for each value, up to a limit.
+_AT_ONCE = 1000
 _ALWAYS, _NEVER = -(2**62), 2**62
 log = logging.getLogger("fraud_ae")
 
@@ -189,7 +191,8 @@ class HistoryStore:
             self.database.executemany(
                 "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (transaction_id) DO UPDATE SET us = excluded.us, "
-                "score = excluded.score, alert = excluded.alert, answer = excluded.answer, answered_at = excluded.answered_at",
+                "score = excluded.score, alert = excluded.alert, answer = excluded.answer, "
+                "answered_at = excluded.answered_at",
                 [
                     (r.transaction_id, us, r.score, int(r.alert), json.dumps(asdict(r)), now)
                     for us, r in zip(new["timestamp"], results, strict=True)
@@ -265,11 +268,14 @@ class HistoryStore:
 
     def _copy_labels(self, ids: list[str]) -> None:
         """Copy outcomes to transactions, which may arrive after their outcome."""
-        self.database.executemany(
-            "UPDATE transactions SET is_fraud = l.is_fraud FROM labels l "
-            "WHERE transactions.transaction_id = ? AND l.transaction_id = ?",
-            [(transaction_id, transaction_id) for transaction_id in ids],
-        )
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            self.database.execute(
+                "UPDATE transactions SET is_fraud = l.is_fraud FROM labels l "
+                "WHERE l.transaction_id = transactions.transaction_id "
+                f"AND transactions.transaction_id IN ({placeholders(some)})",
+                some,
+            )
 
     def label(self, transaction_id: str, is_fraud: bool) -> bool:
         """Store a confirmed outcome, replacing an earlier one; whether its transaction is known."""
@@ -281,6 +287,8 @@ class HistoryStore:
     def _label(self, labels: Iterable[tuple[str, bool | float]]) -> None:
         now = _now()
         rows = [(transaction_id, int(label), now) for transaction_id, label in labels]
+        if not rows:
+            return
         self.database.executemany(
             "INSERT INTO labels VALUES (?, ?, ?) ON CONFLICT (transaction_id) DO UPDATE "
             "SET is_fraud = excluded.is_fraud, labelled_at = excluded.labelled_at",

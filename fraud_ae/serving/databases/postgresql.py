@@ -5,7 +5,7 @@ import hashlib
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -182,21 +182,29 @@ class PostgreSQL(Database):
 
     @contextmanager
     def _transaction(self, keys: Collection[str] | None) -> Iterator[None]:
-        with self._failing(), self._connected().transaction():
+        with self._failing(), ExitStack() as opened:
+            try:
+                opened.enter_context(self._connection.transaction())
+            except self._failures:
+                # It ended while nobody asked; nothing depends on it yet.
+                self._connection.close()
+                opened.enter_context(self._connected().transaction())
             self._lock(keys)
             yield
 
     def _lock(self, keys: Collection[str] | None) -> None:
-        """In one order, so that no two wait for one another; released when the transaction ends."""
-        connection = self._connection
+        """Released when the transaction ends. Keys in one order, so that no two wait in a circle.
+
+        Who has all locks has no key, and waits for none.
+        """
         if keys is None or len(keys) > _MOST_LOCKS:
-            connection.execute("SET LOCAL lock_timeout = 0")
-            connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", _ALL)
+            self._connection.execute("SET LOCAL lock_timeout = 0")
+            self._connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", _ALL)
             return
-        connection.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", _ALL)
-        connection.execute(
-            "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key",
-            (sorted(set(map(_number, keys))),),
+        self._connection.execute(
+            "SELECT pg_advisory_xact_lock_shared(%s, %s) "
+            "UNION ALL SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key",
+            (*_ALL, sorted(set(map(_number, keys)))),
         )
 
 

@@ -64,7 +64,7 @@ def test_every_result_that_was_given_is_stored_after_sigkill(serve, rows, histor
 
 @pytest.mark.promise("C17")
 @needs_linux
-@pytest.mark.parametrize("statement", ["COMMIT", "INSERT OR IGNORE INTO transactions*"])
+@pytest.mark.parametrize("statement", ["COMMIT", "INSERT INTO transactions*"])
 def test_killed_at_a_statement_of_its_store_it_holds_what_was_answered(
     model, rows, tmp_path, statement
 ):

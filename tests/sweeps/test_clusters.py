@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fraud_ae.sweeps.progress import PROGRESS
 from tests.commands import board, finished_runs, run_cold, start
 from tests.ray_cluster import RayCluster
 
@@ -49,12 +50,14 @@ def on_ray(cluster: RayCluster) -> tuple[str, ...]:
     return ("hydra/launcher=ray", f"hydra.launcher.address={cluster.address}")
 
 
-def in_training(process: subprocess.Popen, folder: Path) -> None:
-    """Wait until networks have been trained for some epochs, and none to the end."""
-    for _ in range(600):
-        if len(list(folder.glob("trainings/*/*"))) > 1 or process.poll() is not None:
+def in_training(process: subprocess.Popen, folder: Path, sweep: int) -> None:
+    """Wait until a sweep, counted from 1, trains, and has trained no network to the end."""
+    for _ in range(900):
+        sweeps = sorted(folder.glob("hydra/features/*"))
+        trains = len(sweeps) == sweep and any(sweeps[-1].glob(f"{PROGRESS}/*"))
+        if trains or process.poll() is not None:
             break
-        time.sleep(0.1)
+        time.sleep(0.05)
     assert process.poll() is None
     assert not finished_runs(folder)
 
@@ -75,7 +78,7 @@ def _content(path: Path) -> bytes:
 def test_a_sweep_goes_on_where_a_node_is_lost_and_where_it_was_killed(cluster, local, tmp_path):
     folder = tmp_path / "outputs" / "small"
     killed = start(*SWEEP, *on_ray(cluster), cwd=tmp_path, **cluster.environment)
-    in_training(killed, folder)
+    in_training(killed, folder, 1)
     killed.kill()
     killed.communicate()
     for _ in range(150):
@@ -84,13 +87,13 @@ def test_a_sweep_goes_on_where_a_node_is_lost_and_where_it_was_killed(cluster, l
         time.sleep(0.2)
     assert not tasks_of_ray()
     process = start(*SWEEP, *on_ray(cluster), cwd=tmp_path, **cluster.environment)
-    in_training(process, folder)
+    in_training(process, folder, 2)
     cluster.kill(cluster.nodes[1])
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
     assert "8 combinations, 4 trained now" in printed
     # Nor does the view show a training any more that went with the node.
-    assert not list(max(folder.glob("hydra/features/*")).glob("progress/*"))
+    assert not list(max(folder.glob("hydra/features/*")).glob(f"{PROGRESS}/*"))
     pd.testing.assert_frame_equal(figures(tmp_path), local, check_exact=True)
     again = run_cold(*SWEEP, *on_ray(cluster), cwd=tmp_path, **cluster.environment)
     assert "8 combinations, 0 trained now" in again

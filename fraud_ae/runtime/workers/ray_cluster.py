@@ -146,6 +146,12 @@ class RayWorkers(Workers):
         for name, reference in asked.items():
             try:
                 result, _ = self._ray.get(reference, timeout=_NODE_SECONDS)
+            except (
+                self._ray.exceptions.TaskUnschedulableError,
+                self._ray.exceptions.NodeDiedError,
+            ):
+                # Lost meanwhile: what it would have done is done by others.
+                continue
             except self._ray.exceptions.RayError as error:
                 raise UserError(
                     f"{name} does not run fraud_ae: {str(error).strip().splitlines()[-1]}"

